@@ -69,7 +69,7 @@ def question_of(prompt: Sequence[Message]) -> str:
 
 
 def content_parts(content: str) -> list[dict[str, str]]:
-    """Content as typed parts, in order: `{"type": "image"}` and `{"type": "text", "text": ...}`.
+    r"""Content as typed parts, in order: `{"type": "image"}` and `{"type": "text", "text": ...}`.
 
     White space between a mark and the text is dropped, as the model families' own processors do
     with `<image>\n`.
