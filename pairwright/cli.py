@@ -1,0 +1,66 @@
+"""The program `pairwright`: the roof over the four step programs."""
+
+from __future__ import annotations
+
+import sys
+
+from pairwright.command import Command
+from pairwright.command import main as run_program
+
+COMMANDS = (
+    Command(
+        name="demo",
+        target="pairwright.demo.run:demo",
+        options="pairwright.demo.options:DemoOptions",
+        summary="the whole loop on a small real dataset, offline, in a few minutes",
+        examples=("pairwright demo", "pairwright demo --controls --full"),
+        dataset="none",
+    ),
+    Command(
+        name="run",
+        target="pairwright.pipeline:run_pipeline",
+        options="pairwright.pipeline:PipelineOptions",
+        summary="run the steps of a pipeline file, resuming where it stopped",
+        examples=("pairwright run pipeline.yaml", "pairwright run pipeline.yaml --dry-run"),
+        dataset="none",
+    ),
+    Command(
+        name="status",
+        target="pairwright.status:status",
+        options="pairwright.status:StatusOptions",
+        summary="the funnel from raw rows to pairs, and every table",
+        examples=("pairwright status data/", "pairwright status data/ --lineage --json"),
+    ),
+    Command(
+        name="show",
+        target="pairwright.status:show",
+        options="pairwright.status:ShowOptions",
+        summary="rows of a table",
+        examples=(
+            "pairwright show data/ pairs/best-of-n",
+            "pairwright show data/ rejects/ingest/raw",
+        ),
+    ),
+    Command(
+        name="use",
+        target="pairwright.status:use",
+        options="pairwright.status:UseOptions",
+        summary="put another run in force for readers",
+        examples=("pairwright use data/ decisions/strict",),
+    ),
+    Command(
+        name="doctor",
+        target="pairwright.doctor:doctor",
+        options="pairwright.doctor:DoctorOptions",
+        summary="what this machine has, and what to install for what is missing",
+        examples=("pairwright doctor",),
+        dataset="none",
+    ),
+)
+
+
+def main() -> None:
+    """Run the program."""
+    sys.exit(
+        run_program("pairwright", "From raw vision-language rows to a better model.", COMMANDS)
+    )

@@ -1,0 +1,176 @@
+"""`pairwright status`, `show` and `use`: what is in a dataset and how it came about."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pairwright.command import Outcome
+from pairwright.errors import UsageError
+from pairwright.options import RunOptions, option
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pairwright.manifest import Manifest
+    from pairwright.store import Dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusOptions:
+    """Options of `pairwright status`."""
+
+    lineage: bool = option(False, help="also print the command that made each table")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowOptions:
+    """Options of `pairwright show`."""
+
+    table: str = option(help="table to show: kind/run, such as pairs/best-of-n", positional=True)
+    rows: int = option(5, help="number of rows")
+    format: Literal["text", "json"] = option("text", help="one JSON object a line, or text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UseOptions:
+    """Options of `pairwright use`."""
+
+    table: str = option(
+        help="complete run to put in force, such as decisions/strict", positional=True
+    )
+
+
+def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome:
+    """Print the funnel from ingested rows to pairs, every table, and orphaned duplicate groups."""
+    del run
+    from schemas.tables import TABLES
+
+    funnel = _funnel(dataset)
+    lines = [f"{dataset.name}: {dataset.path}", ""]
+    lines += [f"  {label:<34}{count:>12,}" for label, count in funnel]
+    tables: list[dict[str, Any]] = []
+    lines += ["", f"  {'table':<34}{'rows':>12}  status"]
+    for kind in TABLES:
+        in_force = {m.run for m in dataset.in_force(kind).values()}
+        for manifest in dataset.runs(kind):
+            if kind == "rejects" and not manifest.rows:
+                continue
+            marks = [manifest.status]
+            if kind not in ("images", "samples", "rejects") and manifest.run in in_force:
+                marks.append("in force")
+            lines.append(f"  {manifest.ref:<34}{manifest.rows:>12,}  {', '.join(marks)}")
+            if options.lineage:
+                lines.append(f"      {manifest.command}")
+                lines += [f"      from {entry['table']}" for entry in manifest.inputs]
+            tables.append(_as_json(manifest, in_force))
+    orphans = _orphaned_groups(dataset)
+    if orphans:
+        lines += [
+            "",
+            f"  {orphans:,} duplicate groups lost the row that stood for them to a later step",
+        ]
+    summary = {"funnel": dict(funnel), "tables": tables, "orphaned_groups": orphans}
+    return Outcome(message="\n".join(lines), summary=summary)
+
+
+def _funnel(dataset: Dataset) -> list[tuple[str, int]]:
+    import polars as pl
+
+    def size(frame: pl.LazyFrame) -> int:
+        return int(frame.select(pl.len()).collect().item())
+
+    samples = dataset.union("samples").select("sample_id")
+    out = [("samples ingested", size(samples))]
+    rejected = sum(m.rows for m in dataset.runs("rejects") if m.verb == "ingest")
+    out.append(("rows rejected at ingest", rejected))
+    for manifest in dataset.in_force("decisions").values():
+        dropped = dataset.scan(manifest).filter(~pl.col("kept")).select("sample_id")
+        out.append((f"dropped by {manifest.run}", size(dropped)))
+    out.append(("samples now current", size(dataset.current_samples().select("sample_id"))))
+    for kind in ("responses", "pairs"):
+        out += [(f"{kind} ({m.run})", m.rows) for m in dataset.in_force(kind).values()]
+    return out
+
+
+def _orphaned_groups(dataset: Dataset) -> int:
+    """Duplicate groups whose kept row a later decisions run dropped."""
+    import polars as pl
+
+    manifest = dataset.in_force("decisions").get("dedup")
+    if manifest is None:
+        return 0
+    stood = dataset.scan(manifest).filter(~pl.col("kept")).select(sample_id="kept_id").unique()
+    current = dataset.current_samples().select("sample_id")
+    return int(stood.join(current, on="sample_id", how="anti").select(pl.len()).collect().item())
+
+
+def _as_json(manifest: Manifest, in_force: set[str]) -> dict[str, Any]:
+    return {
+        "table": manifest.ref,
+        "verb": manifest.verb,
+        "rows": manifest.rows,
+        "status": manifest.status,
+        "in_force": manifest.run in in_force,
+        "command": manifest.command,
+        "inputs": [entry["table"] for entry in manifest.inputs],
+        "summary": manifest.summary,
+    }
+
+
+def show(dataset: Dataset, options: ShowOptions, run: RunOptions) -> Outcome:
+    """Print rows of a table; image bytes and vectors are described, not printed."""
+    del run
+    kind, _, name = options.table.strip("/").removeprefix(str(dataset.path)).rpartition("/")
+    manifest = dataset.manifest(kind, name) if kind else None
+    if manifest is None:
+        from schemas.tables import TABLES
+
+        known = ", ".join(m.ref for k in TABLES for m in dataset.runs(k)) or "none yet"
+        msg = f"{options.table}: no such table in {dataset.path}; there are: {known}"
+        raise UsageError(msg)
+    frame = dataset.scan(manifest).head(options.rows).collect()
+    rows = [{k: _printable(v) for k, v in row.items()} for row in frame.to_dicts()]
+    if options.format == "json":
+        text = "\n".join(json.dumps(row, ensure_ascii=False, default=str) for row in rows)
+    else:
+        text = "\n\n".join(_as_text(row) for row in rows) or "(no rows)"
+    return Outcome(
+        message=text, summary={"table": manifest.ref, "total": manifest.rows, "shown": rows}
+    )
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return f"<{len(value):,} bytes>"
+    if isinstance(value, list) and len(value) > 32 and isinstance(value[0], int | float):
+        return f"<{len(value)} numbers>"
+    return value
+
+
+def _as_text(row: dict[str, Any]) -> str:
+    lines = []
+    for name, value in row.items():
+        if value is None:
+            continue
+        text = (
+            value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+        )
+        # Text of strangers: control characters could rewrite the terminal.
+        clean = "".join(
+            c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in text
+        )
+        shown = clean.replace("\n", "\n" + " " * 20)
+        lines.append(f"{name:<18}  {shown}")
+    return "\n".join(lines)
+
+
+def use(dataset: Dataset, options: UseOptions, run: RunOptions) -> Outcome:
+    """Put a run in force for readers."""
+    del run
+    manifest = dataset.use(options.table.strip("/"))
+    return Outcome(
+        message=f"{manifest.ref} is now in force for {manifest.kind} made by {manifest.verb}",
+        table=manifest.ref,
+    )

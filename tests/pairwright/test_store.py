@@ -1,0 +1,222 @@
+"""The dataset directory: atomic parts, resume, lineage, runs in force."""
+
+import json
+import multiprocessing
+import os
+import signal
+
+import pytest
+
+from pairwright.errors import BusyError, ConfigChangedError, NotFoundError, UsageError
+from pairwright.store import Dataset
+
+
+def response(number, sample="s"):
+    return {
+        "response_id": f"r{number}",
+        "sample_id": sample,
+        "prompt": [{"role": "user", "content": "q"}],
+        "text": "t",
+        "model": "m",
+        "index": number,
+    }
+
+
+def sample(number):
+    messages = [{"role": "user", "content": f"q{number}"}, {"role": "assistant", "content": "a"}]
+    return {
+        "sample_id": f"s{number}",
+        "image_ids": [],
+        "messages": messages,
+        "source": "src",
+        "source_id": str(number),
+    }
+
+
+def decide(dataset, run, dropped, *, verb="dedup", **more):
+    inputs = dataset.sample_inputs(before=f"decisions/{run}")
+    ids = dataset.current_samples(before=f"decisions/{run}").collect()["sample_id"]
+    with dataset.write(
+        "decisions", run, verb=verb, config={"dropped": sorted(dropped)}, inputs=inputs, **more
+    ) as writer:
+        if not writer.is_complete:
+            writer.add(
+                {
+                    "sample_id": i,
+                    "run": run,
+                    "kept": i not in dropped,
+                    "reason": "test",
+                    "method": "test",
+                }
+                for i in ids
+            )
+        return writer
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    dataset = Dataset.create(tmp_path / "data")
+    with dataset.write("samples", "src", verb="ingest", config={}) as writer:
+        writer.add(sample(n) for n in range(6))
+    return dataset
+
+
+def test_parts_are_listed_and_hashed(dataset):
+    with dataset.write("responses", "a", verb="sample", config={}, part_rows=2) as writer:
+        for n in range(5):
+            writer.add([response(n)])
+    manifest = dataset.manifest("responses", "a")
+    assert [p.rows for p in manifest.parts] == [2, 2, 1]
+    assert manifest.is_complete
+    assert dataset.read("responses", "a")["response_id"].to_list() == [f"r{n}" for n in range(5)]
+    assert manifest.packages["polars"]
+
+
+def test_failure_keeps_what_is_durable_and_the_same_command_resumes(dataset):
+    with (
+        pytest.raises(RuntimeError),
+        dataset.write("responses", "a", verb="sample", config={"n": 1}, part_rows=2) as writer,
+    ):
+        writer.add([response(0), response(1)])
+        writer.add([response(2)])
+        raise RuntimeError
+    assert dataset.pick("responses") is None, "an unfinished run is not for readers"
+    with dataset.write("responses", "a", verb="sample", config={"n": 1}) as writer:
+        assert writer.resumed
+        done = writer.keys("response_id")
+        assert done == {"r0", "r1", "r2"}, "what was added is kept when the block fails"
+        writer.add(r for n in range(4) if (r := response(n))["response_id"] not in done)
+    assert dataset.read("responses", "a")["response_id"].to_list() == ["r0", "r1", "r2", "r3"]
+    with dataset.write("responses", "a", verb="sample", config={"n": 1}) as writer:
+        assert writer.is_complete
+
+
+def test_other_configuration_or_input_is_refused_with_the_difference(dataset):
+    with dataset.write("responses", "a", verb="sample", config={"n": 1}):
+        pass
+    with (
+        pytest.raises(ConfigChangedError, match=r"n was 1, now 2.*--replace"),
+        dataset.write("responses", "a", verb="sample", config={"n": 2}),
+    ):
+        pass
+    inputs = dataset.sample_inputs()
+    with (
+        pytest.raises(ConfigChangedError, match="input samples/src is new"),
+        dataset.write("responses", "a", verb="sample", config={"n": 1}, inputs=inputs),
+    ):
+        pass
+    with dataset.write("responses", "a", verb="sample", config={"n": 2}, replace=True) as writer:
+        writer.add([response(7)])
+    assert dataset.read("responses", "a").height == 1
+
+
+def test_rejects_survive_and_retryable_ones_are_tried_again(dataset):
+    options = {"verb": "sample", "config": {}, "retry_stages": ("request",)}
+    with dataset.write("responses", "a", **options) as writer:
+        writer.add([response(0)])
+        writer.reject("r1", "request", "timeout")
+        writer.reject("r2", "parse", "broken", "x\0y")
+        writer.reject("r2", "parse", "broken")
+    rejects = dataset.read("rejects/sample", "a")
+    assert rejects.height == 2
+    assert "\0" not in rejects["detail"].to_list()[1]
+    with dataset.write("responses", "a", **options) as writer:
+        assert not writer.is_complete
+        assert writer.rejected_ids() == {"r2"}
+        writer.add([response(1)])
+    assert dataset.read("responses", "a").height == 2
+    assert dataset.read("rejects/sample", "a")["row_id"].to_list() == ["r2"]
+
+
+def test_unlisted_parts_do_not_exist(dataset):
+    with dataset.write("responses", "a", verb="sample", config={}) as writer:
+        writer.add([response(0)])
+    folder = dataset.path / "responses" / "a"
+    (folder / "part-000009.parquet").write_bytes((folder / "part-000000.parquet").read_bytes())
+    assert dataset.read("responses", "a").height == 1
+
+
+def _hold(path, started):
+    with Dataset(path).write("responses", "a", verb="sample", config={}):
+        started.set()
+        signal.pause()
+
+
+def test_second_writer_is_refused_and_a_dead_ones_lock_is_taken_over(dataset):
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    holder = context.Process(target=_hold, args=(dataset.path, started))
+    holder.start()
+    assert started.wait(60)
+    with (
+        pytest.raises(BusyError, match=f"process {holder.pid}"),
+        dataset.write("responses", "a", verb="sample", config={}),
+    ):
+        pass
+    os.kill(holder.pid, signal.SIGKILL)
+    holder.join()
+    with dataset.write("responses", "a", verb="sample", config={}) as writer:
+        writer.add([response(0)])
+    assert dataset.read("responses", "a").height == 1
+
+
+def test_current_rows_and_what_a_repeat_sees(dataset):
+    decide(dataset, "dedup", {"s1"})
+    decide(dataset, "filter", {"s2"}, verb="filter")
+    current = dataset.current_samples().collect()["sample_id"].to_list()
+    assert current == ["s0", "s3", "s4", "s5"]
+    # A repeat of dedup sees what it saw the first time, though the filter came after it.
+    assert decide(dataset, "dedup", {"s1"}).is_complete
+    # A stricter run counts only once it is put in force.
+    decide(dataset, "strict", {"s1", "s3"})
+    assert "s3" in dataset.current_samples().collect()["sample_id"].to_list()
+    dataset.use("decisions/strict")
+    assert "s3" not in Dataset(dataset.path).current_samples().collect()["sample_id"].to_list()
+
+
+def test_reader_asks_when_several_could_be_meant(dataset):
+    for verb in ("sample", "ingest"):
+        with dataset.write("responses", verb, verb=verb, config={}) as writer:
+            writer.add([response(0)])
+    with pytest.raises(UsageError, match="--responses RUN"):
+        dataset.pick("responses")
+    assert dataset.pick("responses", verbs=("sample",)).run == "sample"
+    assert dataset.pick("responses", "ingest").run == "ingest"
+    with pytest.raises(UsageError, match="does not exist; complete runs of responses: "):
+        dataset.pick("responses", "nope")
+
+
+def test_finding_the_dataset(dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(dataset.path / "samples")
+    assert Dataset.find().path == dataset.path
+    monkeypatch.chdir(tmp_path)
+    assert Dataset.find().path == dataset.path
+    other = Dataset.create(tmp_path / "other")
+    monkeypatch.setenv("PAIRWRIGHT_DATA", str(other.path))
+    assert Dataset.find().path == other.path
+    with pytest.raises(NotFoundError, match="curate ingest"):
+        Dataset.find(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="local folders"):
+        Dataset.find("s3://bucket/data")
+
+
+def test_foreign_folder_is_not_taken_over(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="not a dataset"):
+        Dataset.create(tmp_path)
+
+
+def test_secrets_stay_out_of_the_lineage(dataset, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["judge", "score", "--api-key", "s3cr3t", "--token=t0ken"])
+    with dataset.write("responses", "a", verb="sample", config={}):
+        pass
+    text = (dataset.path / "responses" / "a" / "_table.json").read_text()
+    assert "s3cr3t" not in text
+    assert "t0ken" not in text
+    assert json.loads(text)["command"] == "judge score --api-key *** --token=***"
+
+
+@pytest.mark.parametrize("run", ["../x", "a/b", "", ".hidden", "x" * 101])
+def test_run_names_cannot_leave_the_dataset(dataset, run):
+    with pytest.raises(UsageError, match="--run"):
+        dataset.write("responses", run, verb="sample", config={})
