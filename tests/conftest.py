@@ -1,10 +1,13 @@
 """What tests of several packages share."""
 
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
 REPO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(REPO / "tests"))  # for tiny_models
 
 
 @pytest.fixture(scope="session")
@@ -16,8 +19,25 @@ def shared_data() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny random Qwen2-VL, made once a session."""
+    pytest.importorskip("transformers")
+    models = importlib.import_module("tiny_models")
+    return models.make_tiny_qwen(tmp_path_factory.mktemp("models") / "tiny-qwen2-vl")
+
+
+@pytest.fixture(scope="session")
+def tiny_lora(tiny_qwen: Path) -> Path:
+    """Folder of a random LoRA adapter for `tiny_qwen`."""
+    models = importlib.import_module("tiny_models")
+    return models.make_tiny_lora(tiny_qwen.with_name("tiny-lora"), tiny_qwen)
+
+
 @pytest.fixture(autouse=True)
-def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def _clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """No user configuration, no hub, no telemetry."""
     monkeypatch.delenv("PAIRWRIGHT_DATA", raising=False)
     monkeypatch.delenv("PAIRWRIGHT_CONFIG", raising=False)
