@@ -7,6 +7,7 @@ the text outside the spans is the same on both sides, character for character.
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 import unicodedata
 from collections import Counter
@@ -23,8 +24,8 @@ class Span(TypedDict):
     kind: str
 
 
-# Work of one comparison pass (pairs of equal words). Texts of thousands of equal words would take
-# hours; beyond this the part between the common start and the common end is one change.
+# Pairs of equal words that difflib may look at: about a second. Texts of thousands of equal words
+# would take hours; what was not looked at counts as changed.
 _MAX_WORK: Final = 4_000_000
 _ASCII_TOKEN = re.compile(r"[A-Za-z0-9_]+(?:['-][A-Za-z0-9_]+)*|[^\sA-Za-z0-9_]")
 # Scripts that are written without spaces: a character is a word.
@@ -96,8 +97,7 @@ def words(text: str) -> list[Token]:
             previous = kind
             continue
         glued = (
-            previous != "space"
-            and (kind == "mark" or text[place - 1] == _ZERO_WIDTH_JOINER)
+            (previous != "space" and (kind == "mark" or text[place - 1] == _ZERO_WIDTH_JOINER))
             or (kind == "word" and previous == "word")
             or _joins(text, place, previous)
         )
@@ -153,14 +153,29 @@ def _matches(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
     rest = shorter - head
     tail = next((k for k in range(rest) if a[-1 - k] != b[-1 - k]), rest)
     out = [(k, k) for k in range(head)]
-    middle_a, middle_b = a[head : len(a) - tail], b[head : len(b) - tail]
-    count = Counter(middle_b)
-    if sum(count[word] for word in middle_a) <= _MAX_WORK:
-        matcher = difflib.SequenceMatcher(None, middle_a, middle_b, autojunk=False)
-        for block in matcher.get_matching_blocks():
-            out += [(head + block.a + k, head + block.b + k) for k in range(block.size)]
+    for i, j, size in _blocks(a[head : len(a) - tail], b[head : len(b) - tail]):
+        out += [(head + i + k, head + j + k) for k in range(size)]
     out += [(len(a) - k, len(b) - k) for k in range(tail, 0, -1)]
     return out
+
+
+def _blocks(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int, int]]:
+    """What difflib's `get_matching_blocks` finds, within a bound on the work."""
+    matcher = difflib.SequenceMatcher(None, a, b, autojunk=False)
+    count = Counter(b)
+    work = list(itertools.accumulate((count[word] for word in a), initial=0))
+    budget = _MAX_WORK
+    windows, found = [(0, len(a), 0, len(b))], []
+    while windows:
+        a_low, a_high, b_low, b_high = windows.pop()
+        budget -= work[a_high] - work[a_low]
+        if budget < 0:
+            break
+        i, j, size = matcher.find_longest_match(a_low, a_high, b_low, b_high)
+        if size:
+            found.append((i, j, size))
+            windows += [(a_low, i, b_low, j), (i + size, a_high, j + size, b_high)]
+    return sorted(found)
 
 
 def _common_space(a: str, b: str) -> int:
