@@ -100,6 +100,7 @@ def _decode(content: bytes, max_pixels: int) -> tuple[Image.Image, str]:
         with warnings.catch_warnings():
             # Our own limit below replaces Pillow's warning, and holds before decoding.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            Image.init()  # registers the formats that Pillow loads late (MPO)
             image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
             name = str(image.format)
             if image.width * image.height > max_pixels:

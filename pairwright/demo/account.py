@@ -1,0 +1,110 @@
+"""What was planted, what was found, what was lost: the only reader of the demo's answer key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+
+DOUBLES = ("exact_copy", "reencoded_copy", "reworded_double")
+_STAGES = ("dedup", "filter")
+
+
+class Fault(NamedTuple):
+    """One kind of fault, counted.
+
+    Attributes:
+        kind: As in the key.
+        planted: Rows with it.
+        found: Rows of it that were dropped; for doubles, pairs of which one row was dropped.
+        by: Found by step.
+    """
+
+    kind: str
+    planted: int
+    found: int
+    by: dict[str, int]
+
+
+class Account(NamedTuple):
+    """The whole account.
+
+    Attributes:
+        rows_in: Rows that were ingested.
+        rows_kept: Rows that no step dropped.
+        faults: Every kind of fault.
+        good: Rows without a fault; of a pair of doubles the first row only.
+        good_lost: Good rows dropped although nothing that stands for them was kept.
+    """
+
+    rows_in: int
+    rows_kept: int
+    faults: list[Fault]
+    good: int
+    good_lost: int
+
+
+def read_key(path: Path) -> pl.DataFrame:
+    """The answer key: id, fault, original_id, true_answer."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    schema = dict.fromkeys(("id", "fault", "original_id", "true_answer"), pl.String)
+    return pl.DataFrame([json.loads(line) for line in lines], schema=schema)
+
+
+def account(key: pl.DataFrame, dropped: Mapping[str, set[str]]) -> Account:
+    """Compare what the steps dropped with the key.
+
+    Args:
+        key: As `read_key` gives it.
+        dropped: Source ids that each step dropped, by step in their order.
+    """
+    gone = set().union(*dropped.values())
+    faults = []
+    for kind in key["fault"].unique(maintain_order=True).sort().to_list():
+        if kind == "none":
+            continue
+        rows = key.filter(pl.col("fault") == kind)
+        by = {}
+        for step, ids in dropped.items():
+            either = rows["id"].is_in(list(ids))
+            if kind in DOUBLES:
+                # Which row of two equal ones goes is no matter; that one goes is.
+                either = either | rows["original_id"].is_in(list(ids))
+                if step != "dedup":
+                    either = either & False
+            by[step] = int(either.sum())
+        found = by["dedup"] if kind in DOUBLES else int(rows["id"].is_in(list(gone)).sum())
+        faults.append(Fault(kind, rows.height, found, by))
+    twins: dict[str, list[str]] = {}
+    for row_id, fault, original in key.select("id", "fault", "original_id").iter_rows():
+        if fault in DOUBLES:
+            twins.setdefault(original, []).append(row_id)
+    good = key.filter(pl.col("fault") == "none")["id"].to_list()
+    lost = [i for i in good if i in gone and all(t in gone for t in twins.get(i, []))]
+    return Account(key.height, key.height - len(gone), faults, len(good), len(lost))
+
+
+def judge_quality(key: pl.DataFrame, marks: pl.DataFrame) -> dict[str, Any]:
+    """How the judge's marks agree with the truth, over all scored rows.
+
+    Args:
+        key: As `read_key` gives it.
+        marks: source_id and score of every scored row, and the answer that was scored.
+
+    Returns:
+        accuracy at the middle of the scale, area under the ROC curve, n.
+    """
+    joined = marks.join(key, left_on="source_id", right_on="id").drop_nulls("score")
+    right = joined["answer"] == joined["true_answer"]
+    middle = (float(joined["score"].max()) + float(joined["score"].min())) / 2  # type: ignore[arg-type]
+    accuracy = ((joined["score"] > middle) == right).mean()
+    ranks = joined["score"].rank("average")
+    positives, negatives = int(right.sum()), int((~right).sum())
+    area = None
+    if positives and negatives:
+        total = float(ranks.filter(right).sum()) - positives * (positives + 1) / 2
+        area = total / (positives * negatives)
+    return {"n": joined.height, "accuracy": accuracy, "auc": area, "share_right": right.mean()}
