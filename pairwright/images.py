@@ -27,7 +27,7 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 200 << 20
 # Formats worth training on; everything else Pillow knows (EPS, PDF, FITS, ...) only adds attack
 # surface.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "MPO", "PPM", "AVIF")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 
 
 class ImageError(DataError):
@@ -100,7 +100,6 @@ def _decode(content: bytes, max_pixels: int) -> tuple[Image.Image, str]:
         with warnings.catch_warnings():
             # Our own limit below replaces Pillow's warning, and holds before decoding.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            Image.init()  # registers the formats that Pillow loads late (MPO)
             image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
             name = str(image.format)
             if image.width * image.height > max_pixels:

@@ -156,14 +156,19 @@ def see(visual: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
     where = torch.stack([outer // side * 2 + inner_row, outer % side * 2 + inner_column], dim=-1)
     cos, sin = visual.rotary_pos_emb(hidden, where)
     for block in visual.blocks:
-        attention = block.attn
-        qkv = attention.qkv(block.norm1(hidden))
-        qkv = qkv.view(batch, num_patches, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
-        query, key = (_rotate(x, cos, sin) for x in (qkv[0], qkv[1]))
-        mixed = F.scaled_dot_product_attention(query, key, qkv[2])
-        hidden = hidden + attention.proj(mixed.transpose(1, 2).flatten(2))
-        hidden = hidden + block.mlp(block.norm2(hidden))
+        hidden = vision_block(block, hidden, cos, sin)
     return hidden, visual.merger(hidden).view(batch, NUM_IMAGE_TOKENS, -1)
+
+
+def vision_block(block: nn.Module, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """One transformer block over [B, 64, W]."""
+    attention = block.attn
+    qkv = attention.qkv(block.norm1(hidden)).unflatten(-1, (3, attention.num_heads, -1))
+    qkv = qkv.permute(2, 0, 3, 1, 4)
+    query, key = _rotate(qkv[0], cos, sin), _rotate(qkv[1], cos, sin)
+    mixed = F.scaled_dot_product_attention(query, key, qkv[2])
+    hidden = hidden + attention.proj(mixed.transpose(1, 2).flatten(2))
+    return hidden + block.mlp(block.norm2(hidden))
 
 
 def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import _packing
 from _model import save
 from _packing import Packed, Renderer, forward, pack
 from _tasks import Example, Facts
@@ -36,6 +37,7 @@ class LoopOptions:
     aux_weight: float = 0.3
     ema: float = 0.995
     checkpoint_minutes: float = 5.0
+    compile: bool = True
     seed: int = 0
 
 
@@ -86,6 +88,8 @@ def train(
     """
     torch.manual_seed(options.seed)
     renderer = Renderer(processor)
+    if options.compile:
+        _compile(model)
     heads = FactHeads(model.config.vision_config.embed_dim)
     optimizers = _optimizers(model, heads, options)
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
@@ -110,8 +114,8 @@ def train(
         decay = min(options.ema, (step + 1) / (step + 20))
         torch._foreach_lerp_(average, [p.detach() for p in model.parameters()], 1 - decay)
         step += 1
-        seen_losses.append((float(answer_loss), float(fact_loss)))
-        if step % 25 == 0:
+        seen_losses.append((answer_loss.item(), fact_loss.item()))
+        if step % 25 == 0 or step in (2, 10):
             answer, fact = np.mean(seen_losses, axis=0)
             seen_losses.clear()
             elapsed = time.monotonic() - start
@@ -128,6 +132,14 @@ def train(
     print(f"step {step}  final: {score(model, renderer, held_out)}", flush=True)
     save(model, processor, out)
     print(f"done: {step} steps in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def _compile(model: Any) -> None:
+    """Fuse the element-wise work of each block: a fifth of the step time on a CPU."""
+    for layer in model.model.language_model.layers:
+        layer.compile(dynamic=True)
+    # One function for all depths; a graph for each depth would compile for minutes.
+    _packing.vision_block = torch.compile(_packing.vision_block, dynamic=True)
 
 
 def _progress(step: int, elapsed_s: float, options: LoopOptions) -> float:
