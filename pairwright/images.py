@@ -56,12 +56,15 @@ class ImageFacts:
     phash: int
 
 
-def open_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
+def open_image(
+    content: bytes, *, max_pixels: int = MAX_PIXELS, fit: int | None = None
+) -> Image.Image:
     """Decode an image: first frame, upright, RGB.
 
     Args:
         content: The file's bytes.
         max_pixels: Larger images are refused by their header.
+        fit: Shrink to at most this many pixels; JPEGs are then decoded at a reduced size.
 
     Returns:
         An RGB image, transparency laid on white.
@@ -69,7 +72,8 @@ def open_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
     Raises:
         ImageError: If it is no image, too large, truncated or broken.
     """
-    return _decode(content, max_pixels)[0]
+    image = _decode(content, max_pixels, fit)[0]
+    return image if fit is None else fit_pixels(image, fit)
 
 
 def inspect_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFacts:
@@ -89,7 +93,7 @@ def inspect_image(content: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageFacts
     )
 
 
-def _decode(content: bytes, max_pixels: int) -> tuple[Image.Image, str]:
+def _decode(content: bytes, max_pixels: int, fit: int | None = None) -> tuple[Image.Image, str]:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if not content:
@@ -110,8 +114,8 @@ def _decode(content: bytes, max_pixels: int) -> tuple[Image.Image, str]:
             image.seek(0)
             if name == "JPEG":
                 # A hint that costs nothing: the decoder may skip the chroma upsampling it would
-                # throw away again.
-                image.draft("RGB", image.size)
+                # throw away again, and decode at 1/2, 1/4 or 1/8 where the result is shrunk anyway.
+                image.draft("RGB", fitting_size(image.size, fit or max_pixels))
             image.load()
             image = ImageOps.exif_transpose(image)
             return _on_white(image), name
@@ -169,11 +173,17 @@ def _dct_basis() -> np.ndarray:
 
 def fit_pixels(image: Image.Image, max_pixels: int) -> Image.Image:
     """Shrink an image to at most `max_pixels`, keeping its aspect; never enlarge."""
-    if image.width * image.height <= max_pixels:
-        return image
-    scale = (max_pixels / (image.width * image.height)) ** 0.5
-    size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-    return image.resize(size, 1)
+    size = fitting_size(image.size, max_pixels)
+    return image if size == image.size else image.resize(size, 1)
+
+
+def fitting_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """The largest size of the same aspect with at most `max_pixels`; never larger than `size`."""
+    width, height = size
+    if width * height <= max_pixels:
+        return size
+    scale = (max_pixels / (width * height)) ** 0.5
+    return max(1, int(width * scale)), max(1, int(height * scale))
 
 
 def read_file(path: Path, folder: Path) -> bytes:
