@@ -100,6 +100,25 @@ def main(
     return run_command(program, command, words[1:])
 
 
+def call(name: str, *dataset: Any, run: Any = None, **values: Any) -> Outcome:
+    """Call a command's function by its name, as a program of ours would.
+
+    Args:
+        name: Such as `curate dedup`.
+        dataset: The dataset, if the command takes one.
+        run: `RunOptions`; the defaults if not given.
+        values: Its options by field name; what is left out has its default.
+    """
+    from pairwright.options import RunOptions, build
+
+    program, _, verb = name.partition(" ")
+    found = {c.name: c for c in load(f"{program}.cli:COMMANDS")}[verb]
+    outcome: Outcome = load(found.target)(
+        *dataset, build(load(found.options), values), run or RunOptions()
+    )
+    return outcome
+
+
 def overview(program: str, summary: str, commands: Sequence[Command]) -> str:
     """Text of `program --help`."""
     width = max(len(command.name) for command in commands)
