@@ -206,7 +206,7 @@ def _on_terminate(*_: object) -> None:
 
 
 def _resolve(program: str, command: Command, parsed: argparse.Namespace) -> tuple[Any, Any]:
-    from pairwright.options import RunOptions, build, environment
+    from pairwright.options import RunOptions, build, environment, field_name
     from pairwright.userconfig import read_yaml, user_config
 
     options = load(command.options)
@@ -217,7 +217,7 @@ def _resolve(program: str, command: Command, parsed: argparse.Namespace) -> tupl
         layers.append({k.replace("-", "_"): v for k, v in read_yaml(parsed.config).items()})
     known = {f.name for kind in (options, RunOptions) for f in dataclasses.fields(kind)}
     for layer in layers:
-        unknown = sorted(set(layer) - known)
+        unknown = sorted(k for k in layer if field_name(options, k) not in known)
         if unknown:
             msg = f"{name} has no option {unknown[0]!r} (given by a configuration file)"
             raise UsageError(msg)

@@ -58,6 +58,18 @@ class RunOptions:
             raise UsageError(msg)
 
 
+def flag_of(name: str) -> str:
+    """The flag of a field; `as_` stands for `--as`, which Python could not name."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
+
+
+def field_name(options: type[Any], key: str) -> str:
+    """The field that a key of a configuration file means (`as` is `as_`, `max-text` `max_text`)."""
+    name = key.replace("-", "_")
+    names = {field.name for field in dataclasses.fields(options)}
+    return f"{name}_" if name not in names and f"{name}_" in names else name
+
+
 def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
     """Add a flag or positional for every field of an options dataclass.
 
@@ -87,7 +99,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
                 arguments["nargs"] = "*" if many else "?"
             parser.add_argument(field.name, **arguments)
             continue
-        flags = [f"--{field.name.replace('_', '-')}"]
+        flags = [flag_of(field.name)]
         if field.metadata["short"]:
             flags.insert(0, field.metadata["short"])
         if kind is bool:
@@ -109,12 +121,13 @@ def build(options: type[T], *layers: dict[str, Any]) -> T:
     fields = {field.name: field for field in dataclasses.fields(options)}  # type: ignore[arg-type]
     values: dict[str, Any] = {}
     for layer in layers:
-        for name, value in layer.items():
+        for key, value in layer.items():
+            name = field_name(options, key)  # type: ignore[arg-type]
             if name in fields:
                 values[name] = _convert(name, value, hints[name])
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING:
-            what = name if field.metadata["positional"] else f"--{name.replace('_', '-')}"
+            what = name if field.metadata["positional"] else flag_of(name)
             msg = f"{what} is required"
             raise UsageError(msg)
     return options(**values)
@@ -125,9 +138,9 @@ def environment(command: str, options: type[Any]) -> dict[str, Any]:
     prefix = f"PAIRWRIGHT_{command.upper().replace(' ', '_').replace('-', '_')}_"
     names = {field.name for field in dataclasses.fields(options)}
     return {
-        name: os.environ[prefix + name.upper()]
+        name: os.environ[prefix + name.rstrip("_").upper()]
         for name in names
-        if prefix + name.upper() in os.environ
+        if prefix + name.rstrip("_").upper() in os.environ
     }
 
 
@@ -165,7 +178,7 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
 
 
 def _one(name: str, value: Any, kind: Any) -> Any:
-    flag = f"--{name.replace('_', '-')}"
+    flag = flag_of(name)
     if typing.get_origin(kind) is Literal:
         if value not in typing.get_args(kind):
             msg = (

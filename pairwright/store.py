@@ -261,7 +261,7 @@ class Dataset:
         fingerprints: dict[str, str] | None = None,
         replace: bool = False,
         resumable: bool = True,
-        rejects: bool = True,
+        rejects: bool | str = True,
         retry_stages: Collection[str] = (),
         part_rows: int = 50_000,
         part_bytes: int = 128 << 20,
@@ -278,7 +278,8 @@ class Dataset:
             fingerprints: Other inputs by name, such as a source file's hash.
             replace: Discard an existing run of this name.
             resumable: Whether parts of an unfinished run are of use.
-            rejects: Whether rows can be rejected (`rejects/<verb>/<run>`).
+            rejects: Whether rows can be rejected (`rejects/<verb>/<run>`); another name than the
+                verb where one run's name stands for several tables.
             retry_stages: Reject stages that a repeat tries again, also on a finished run.
             part_rows: Rows after which a part is flushed.
             part_bytes: Bytes after which a part is flushed.
@@ -307,7 +308,8 @@ class Dataset:
 
         reject_writer = None
         if rejects:
-            reject_writer = RunWriter(self.path, manifest(f"rejects/{verb}"))
+            step = rejects if isinstance(rejects, str) else verb
+            reject_writer = RunWriter(self.path, manifest(f"rejects/{step}"))
         return RunWriter(
             self.path,
             manifest(kind),
