@@ -1,0 +1,33 @@
+"""The `curate` program."""
+
+from __future__ import annotations
+
+import sys
+
+from pairwright import command
+from pairwright.command import Command
+
+COMMANDS = (
+    Command(
+        name="ingest",
+        target="curate.ingest:ingest",
+        options="curate.ingest_options:IngestOptions",
+        summary="read rows of any usual format into a dataset",
+        examples=(
+            "curate ingest train.json --image-folder images/ -o data/",
+            "curate ingest easy-vqa --split test --reference answer -o data/",
+            "curate ingest 'shards/*.parquet' --licence cc-by-4.0",
+            "curate ingest captions.jsonl --no-images --source-name captions",
+            "curate ingest preferences.parquet --as pairs",
+            "curate ingest answers.jsonl --as responses --match id",
+            "curate ingest votes.jsonl --as comparisons",
+            "curate ingest corrections.jsonl --as feedback",
+        ),
+        dataset="none",
+    ),
+)
+
+
+def main() -> None:
+    """Run `curate`."""
+    sys.exit(command.main("curate", "Rows in, decisions out.", COMMANDS))

@@ -1,0 +1,1 @@
+"""Sources of rows: reading files, telling their format, turning rows into drafts of samples."""

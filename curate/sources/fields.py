@@ -1,0 +1,194 @@
+"""Single fields of a row: their usual names, and the checks that every text must pass."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from curate.sources.rows import Draft, RowError
+
+ID: Final = ("id", "question_id", "sample_id", "idx", "uid", "qid", "_id")
+QUESTION: Final = ("question", "prompt", "instruction", "query", "problem")
+ANSWER: Final = ("answer", "response", "output", "outputs", "completion", "label")
+CAPTION: Final = ("caption", "text", "description")
+IMAGE: Final = ("images", "image", "file_name", "filename", "file", "image_path")
+LICENCE: Final = ("licence", "license")
+_MAX_ID: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming:
+    """What the user said about the fields of the rows; `None`: the usual names.
+
+    Attributes:
+        question: Field of the question.
+        answer: Field of the answer.
+        image: Field of the image or images.
+        id: Field of the id.
+        reference: Field of the reference answer.
+        prompt: Question of rows that have a caption only.
+        licence: Licence of rows that name none.
+        split: Split of rows that name none.
+        no_images: Take rows as text, whatever images they name.
+        max_text: Characters a text may have.
+    """
+
+    question: str | None = None
+    answer: str | None = None
+    image: str | None = None
+    id: str | None = None
+    reference: str | None = None
+    prompt: str = "Describe the image."
+    licence: str | None = None
+    split: str | None = None
+    no_images: bool = False
+    max_text: int = 1_000_000
+
+
+def first_field(row: Mapping[str, Any], names: Sequence[str], chosen: str | None) -> str | None:
+    """The field to take: the one that was chosen, else the first usual one that has a value."""
+    if chosen is not None:
+        return chosen if row.get(chosen) is not None else None
+    return next((name for name in names if row.get(name) is not None), None)
+
+
+def check_text(value: Any, what: str, limit: int) -> str:
+    """A text that every later step can take as it is.
+
+    Raises:
+        RowError: If it is no text, too long, or holds NUL or halves of characters.
+    """
+    if not isinstance(value, str):
+        raise RowError("wrong_type", f"{what} is {type_name(value)}, not text")
+    if len(value) > limit:
+        raise RowError("text_too_long", f"{what} has {len(value):,} characters, more than {limit:,}")
+    if value.isascii():
+        if "\0" in value:
+            raise RowError("nul_in_text", f"{what} holds a NUL at {value.index(chr(0))}")
+        return value
+    if "\0" in value:
+        raise RowError("nul_in_text", f"{what} holds a NUL at {value.index(chr(0))}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        detail = f"{what} holds half a character or a broken byte at {error.start}"
+        raise RowError("invalid_unicode", detail) from error
+    return value
+
+
+def scalar_text(value: Any, what: str, limit: int) -> str:
+    """Text, a number, or a list of one of them, as text.
+
+    Raises:
+        RowError: If it is something else, or `check_text` refuses it.
+    """
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            value = str(value)
+        except ValueError as error:
+            raise RowError("wrong_type", f"{what} is a number of too many digits") from error
+    return check_text(value, what, limit)
+
+
+def number(value: Any) -> float | None:
+    """A finite number; `None` for everything else, such as the `N/A` of rating files."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def type_name(value: Any) -> str:
+    """A type in JSON's words."""
+    names = {dict: "an object", list: "a list", str: "text", bool: "true or false", bytes: "bytes"}
+    if value is None:
+        return "missing"
+    return names.get(type(value), "a number" if isinstance(value, int | float) else str(type(value)))
+
+
+def source_id(row: Mapping[str, Any], naming: Naming) -> str | None:
+    """Id of a row in its source, if it has one.
+
+    Raises:
+        RowError: If it is no text or number.
+    """
+    name = first_field(row, ID, naming.id)
+    return None if name is None else scalar_text(row[name], f"the id ({name})", _MAX_ID)
+
+
+def describe(draft: Draft, row: Mapping[str, Any], used: Collection[str], naming: Naming) -> Draft:
+    """Fill what all formats have in common: criteria, reference, licence, split, task, meta.
+
+    Args:
+        draft: The draft with its conversation.
+        row: The row it comes from.
+        used: Fields that went into the conversation.
+        naming: What the user said about the fields.
+
+    Raises:
+        RowError: If one of them is of the wrong type.
+    """
+    spent = set(used)
+
+    def text(names: Sequence[str], chosen: str | None = None) -> str | None:
+        name = first_field(row, names, chosen)
+        if name is None:
+            return None
+        spent.add(name)
+        value = row[name]
+        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+            value = "\n".join(value)
+        return scalar_text(value, name, naming.max_text).strip() or None
+
+    spent.add(first_field(row, ID, naming.id) or "")
+    draft.criteria = text(("criteria",))
+    draft.reference = text(("reference",), naming.reference)
+    draft.licence = text(LICENCE) or naming.licence
+    draft.split = text(("split",)) or naming.split
+    draft.task = text(("task",)) or draft.task
+    draft.meta = as_meta({k: v for k, v in row.items() if k not in spent}, naming.max_text)
+    return draft
+
+
+def as_meta(rest: Mapping[str, Any], limit: int) -> str | None:
+    """The fields that no column takes, as JSON.
+
+    Raises:
+        RowError: If they are too long or too deep.
+    """
+    kept = {k: v for k, v in rest.items() if v is not None and isinstance(k, str)}
+    if not kept:
+        return None
+    try:
+        text = json.dumps(_finite(kept), ensure_ascii=False, default=_describe_value)
+    except (RecursionError, ValueError) as error:
+        raise RowError("bad_meta", f"the other fields cannot be kept: {error}") from error
+    # Halves of characters would make the whole JSON unreadable for stricter readers than Python's.
+    text = text.encode("utf-8", "replace").decode()
+    if len(text) > limit:
+        raise RowError("text_too_long", f"other fields have {len(text):,} characters of JSON")
+    return text
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {str(k): _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return value
+
+
+def _describe_value(value: Any) -> str:
+    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)

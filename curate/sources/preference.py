@@ -1,0 +1,114 @@
+"""Preference rows (TRL, RLHF-V, RLAIF-V) and corrections: one prompt, a better and a worse answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from curate.sources.chat import all_images, is_turns, with_answer
+from curate.sources.fields import (
+    QUESTION,
+    Naming,
+    check_text,
+    describe,
+    first_field,
+    number,
+    scalar_text,
+)
+from curate.sources.refs import image_field
+from curate.sources.rows import Draft, ImageRef, Preference, RowError
+from curate.sources.turns import settle, simple_turns, turns_of
+from pairwright.conversation import Message
+
+CHOSEN: Final = ("chosen", "corrected", "correction", "corrected_answer")
+REJECTED: Final = ("rejected", "original", "response", "answer", "original_answer")
+_CHOSEN_SCORE: Final = ("chosen_score", "score_chosen", "chosen_rating")
+_REJECTED_SCORE: Final = ("rejected_score", "score_rejected", "rejected_rating")
+_BY: Final = ("by", "annotator", "corrected_by")
+_MODEL: Final = ("model", "model_id", "origin_model")
+
+
+def unpack(row: dict[str, Any]) -> dict[str, Any]:
+    """RLHF-V keeps question, chosen and rejected as JSON text in `text`: lay it open."""
+    text = row.get("text")
+    if not isinstance(text, str) or "chosen" in row or not text.lstrip().startswith("{"):
+        return row
+    try:
+        inner = json.loads(text)
+    except (ValueError, RecursionError):
+        return row
+    if not isinstance(inner, dict) or not {"chosen", "rejected"} <= inner.keys():
+        return row
+    return {**{k: v for k, v in row.items() if k != "text"}, **inner}
+
+
+def convert(row: dict[str, Any], naming: Naming) -> Draft:
+    """Make a draft whose answer is the better one; the worse one goes beside it.
+
+    Raises:
+        RowError: If the row is not of that form, or both answers are the same.
+    """
+    row = unpack(row)
+    chosen = first_field(row, CHOSEN, None)
+    rejected = first_field(row, REJECTED, None)
+    if chosen is None or rejected is None:
+        missing = "chosen (or corrected)" if chosen is None else "rejected (or original)"
+        raise RowError("missing_field", f"no field {missing}")
+    asked = first_field(row, QUESTION, naming.question)
+    prompt, inside = _prompt(row, asked, chosen, rejected, naming)
+    good = _answer(row[chosen], chosen, naming)
+    bad = _answer(row[rejected], rejected, naming)
+    if not good.strip() or not bad.strip():
+        which = rejected if good.strip() else chosen
+        raise RowError("empty_answer", f"{which} has no text")
+    if good == bad:
+        raise RowError("same_answers", f"{chosen} and {rejected} are the same text")
+    images = all_images(row, inside, naming)
+    scores = [first_field(row, names, None) for names in (_CHOSEN_SCORE, _REJECTED_SCORE)]
+    draft = Draft(
+        messages=settle(with_answer(prompt, good), len(images), naming),
+        images=images,
+        preference=Preference(
+            rejected=bad,
+            chosen_score=number(row.get(scores[0] or "")),
+            rejected_score=number(row.get(scores[1] or "")),
+            by=_text(row, _BY, naming),
+            model=_text(row, _MODEL, naming),
+        ),
+    )
+    used = [chosen, rejected, asked or "", image_field(row, naming) or ""]
+    return describe(draft, row, [*used, *(s or "" for s in scores)], naming)
+
+
+def _text(row: dict[str, Any], names: Sequence[str], naming: Naming) -> str | None:
+    name = first_field(row, names, None)
+    return None if name is None else scalar_text(row[name], name, naming.max_text)
+
+
+def _prompt(
+    row: dict[str, Any], asked: str | None, chosen: str, rejected: str, naming: Naming
+) -> tuple[list[Message], list[ImageRef]]:
+    """The prompt: a field of its own, or what both conversations begin with."""
+    if asked is not None and is_turns(row[asked]):
+        return turns_of(row[asked], asked, naming)
+    if asked is not None:
+        return simple_turns(row[asked], None, naming), []
+    if not is_turns(row[chosen]) or not is_turns(row[rejected]):
+        raise RowError("missing_field", "no prompt")
+    first, inside = turns_of(row[chosen], chosen, naming)
+    second, _ = turns_of(row[rejected], rejected, naming)
+    if first[:-1] != second[:-1] or len(first) < 2:
+        detail = f"{chosen} and {rejected} do not begin with the same prompt"
+        raise RowError("different_prompts", detail)
+    return first[:-1], inside
+
+
+def _answer(value: Any, what: str, naming: Naming) -> str:
+    """The last answer of a field that holds text or turns."""
+    if is_turns(value):
+        last = turns_of(value, what, naming)[0][-1]
+        if last["role"] != "assistant":
+            raise RowError("wrong_order", f"{what} does not end with an answer")
+        return last["content"]
+    return check_text(value, what, naming.max_text)

@@ -1,0 +1,79 @@
+"""Question and answer in columns, or an image with a caption."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from curate.sources.chat import all_images, is_turns
+from curate.sources.fields import (
+    ANSWER,
+    CAPTION,
+    QUESTION,
+    Naming,
+    check_text,
+    describe,
+    first_field,
+)
+from curate.sources.refs import image_field
+from curate.sources.rows import Draft, ImageRef, RowError
+from curate.sources.turns import settle, simple_turns, turns_of
+from pairwright.conversation import Message
+
+
+def convert(row: dict[str, Any], naming: Naming) -> Draft:
+    """Make a draft of a row with a question and perhaps an answer, or with a caption.
+
+    `text` is the answer beside a question, the question beside an answer, and else a caption. A
+    caption of an image is the answer to `--prompt`.
+
+    Raises:
+        RowError: If the row is not of that form.
+    """
+    question, answer, task = _fields(row, naming)
+    inside: list[ImageRef] = []
+    if question is not None and is_turns(row[question]):
+        messages, inside = turns_of(row[question], question, naming)
+        messages += _answer_turns(row, answer, naming)
+    else:
+        asked = naming.prompt if question is None else row[question]
+        asked = _with_input(row, asked) if question == "instruction" else asked
+        messages = simple_turns(asked, None if answer is None else row[answer], naming)
+    images = all_images(row, inside, naming)
+    if question is None and not images:
+        raise RowError("missing_field", "neither a question nor an image")
+    draft = Draft(messages=settle(messages, len(images), naming), images=images, task=task)
+    used = [question or "", answer or "", image_field(row, naming) or ""]
+    if question == "instruction":
+        used += ["input", "inputs"]
+    return describe(draft, row, used, naming)
+
+
+def _fields(row: dict[str, Any], naming: Naming) -> tuple[str | None, str | None, str | None]:
+    """Fields of question and answer, and the task where they tell it."""
+    question = first_field(row, QUESTION, naming.question)
+    answer = first_field(row, ANSWER, naming.answer)
+    if naming.question is not None and question is None:
+        raise RowError("missing_field", f"no field {naming.question}")
+    if question is None and answer is not None and row.get("text") is not None:
+        question = "text"
+    if answer is None and naming.answer is None:
+        answer = next((n for n in CAPTION if row.get(n) is not None and n != question), None)
+    if question is None and answer is None:
+        raise RowError("missing_field", "neither a question nor an answer nor a caption")
+    return question, answer, "caption" if question is None and answer in CAPTION else None
+
+
+def _answer_turns(row: dict[str, Any], answer: str | None, naming: Naming) -> list[Message]:
+    if answer is None:
+        return []
+    if is_turns(row[answer]):
+        return turns_of(row[answer], answer, naming)[0]
+    return simple_turns("", row[answer], naming)[1:]
+
+
+def _with_input(row: dict[str, Any], instruction: Any) -> Any:
+    """Alpaca and M3IT: an instruction and the input that it is about."""
+    extra = row.get("input") or row.get("inputs")
+    if not isinstance(extra, str) or not isinstance(instruction, str):
+        return instruction
+    return f"{instruction}\n{check_text(extra, 'input', len(extra))}"

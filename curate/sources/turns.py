@@ -1,0 +1,183 @@
+"""Conversations of any shape as our messages, with image marks that count up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+from curate.sources.fields import Naming, check_text, scalar_text, type_name
+from curate.sources.refs import as_ref
+from curate.sources.rows import ImageRef, RowError, printable
+from pairwright.conversation import IMAGE, Message, count_images, escape, plain_text
+
+_ROLES: Final = {
+    "human": "user",
+    "user": "user",
+    "question": "user",
+    "gpt": "assistant",
+    "assistant": "assistant",
+    "model": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "answer": "assistant",
+    "system": "system",
+}
+_MAX_TURNS: Final = 10_000
+
+
+def turns_of(value: Any, what: str, naming: Naming) -> tuple[list[Message], list[ImageRef]]:
+    """Messages of a field, and the images that stand inside of them.
+
+    Args:
+        value: A list of `{from, value}` or `{role, content}`, or that list as JSON text; content
+            is text or a list of typed parts.
+        what: Name of the field.
+        naming: What the user said about the fields.
+
+    Raises:
+        RowError: If it is of another shape, or empty.
+    """
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise RowError("wrong_type", f"{what} is text, not a list of turns") from error
+    if not isinstance(value, list):
+        raise RowError("wrong_type", f"{what} is {type_name(value)}, not a list of turns")
+    if not value:
+        raise RowError("empty_conversation", f"{what} is an empty list")
+    if len(value) > _MAX_TURNS:
+        raise RowError("too_many_turns", f"{len(value):,} turns, the limit is {_MAX_TURNS:,}")
+    typed = any(_has_image_part(turn) for turn in value)
+    messages: list[Message] = []
+    inside: list[ImageRef] = []
+    for number, turn in enumerate(value, start=1):
+        message, refs = _turn(turn, f"turn {number}", typed, naming)
+        messages.append(message)
+        inside += refs
+    return messages, inside
+
+
+def _content_of(turn: Any) -> Any:
+    return _either(turn, "value", "content") if isinstance(turn, dict) else None
+
+
+def _either(turn: dict[str, Any], first: str, second: str) -> Any:
+    return turn.get(second) if turn.get(first) is None else turn[first]
+
+
+def _is_image_part(part: Any) -> bool:
+    return isinstance(part, dict) and part.get("type") in ("image", "image_url")
+
+
+def _has_image_part(turn: Any) -> bool:
+    content = _content_of(turn)
+    return isinstance(content, list) and any(_is_image_part(part) for part in content)
+
+
+def _turn(
+    turn: Any, what: str, typed: bool, naming: Naming
+) -> tuple[Message, list[ImageRef]]:
+    if not isinstance(turn, dict):
+        raise RowError("wrong_type", f"{what} is {type_name(turn)}, not an object")
+    role = _either(turn, "from", "role")
+    if role is None:
+        raise RowError("missing_field", f"{what} has no role")
+    known = _ROLES.get(role.lower()) if isinstance(role, str) else None
+    if known is None:
+        raise RowError("unknown_role", f"{what} has the role {printable(repr(role), 60)}")
+    content = _content_of(turn)
+    if content is None:
+        raise RowError("missing_field", f"{what} has no content")
+    if isinstance(content, list):
+        text, refs = _parts(content, what, typed, naming)
+        return {"role": known, "content": text}, refs
+    text = check_text(content, what, naming.max_text)
+    # Where images are typed parts, the mark in a text is just text.
+    return {"role": known, "content": escape(text) if typed else text}, []
+
+
+def _parts(
+    parts: list[Any], what: str, typed: bool, naming: Naming
+) -> tuple[str, list[ImageRef]]:
+    pieces: list[str] = []
+    refs: list[ImageRef] = []
+    for part in parts:
+        if isinstance(part, str):
+            part = {"type": "text", "text": part}
+        if _is_image_part(part):
+            if naming.no_images:
+                continue
+            pieces.append(IMAGE)
+            names = ("image", "image_url", "url", "path")
+            inside = next((part[name] for name in names if part.get(name)), None)
+            if inside is not None:
+                refs.append(as_ref(inside))
+        elif isinstance(part, dict) and part.get("type", "text") == "text":
+            text = check_text(part.get("text"), what, naming.max_text)
+            pieces.append(escape(text) if typed else text)
+        else:
+            kind = part.get("type") if isinstance(part, dict) else type_name(part)
+            raise RowError("unsupported_part", f"{what} has a part of type {kind!r:.60}")
+    return "\n".join(piece for piece in pieces if piece), refs
+
+
+def simple_turns(question: Any, answer: Any, naming: Naming) -> list[Message]:
+    """A conversation of one question and, if there is one, its answer.
+
+    Raises:
+        RowError: If one is no text or number.
+    """
+    limit = naming.max_text
+    messages: list[Message] = [
+        {"role": "user", "content": scalar_text(question, "the question", limit)}
+    ]
+    if answer is not None:
+        text = scalar_text(answer, "the answer", limit)
+        messages.append({"role": "assistant", "content": text})
+    return messages
+
+
+def settle(messages: Sequence[Message], n_images: int, naming: Naming) -> list[Message]:
+    """Check the order of roles and make the marks fit the images.
+
+    Marks count in the turns of the user (and system); in an answer the text `<image>` is just
+    text. Images without any mark stand at the start of the first question.
+
+    Raises:
+        RowError: If the order is wrong, a text is empty, or marks and images differ in number.
+    """
+    turns = [m for m in messages if m["role"] != "system" or m["content"].strip()]
+    _check_order(turns)
+    out: list[Message] = []
+    for turn in turns:
+        literal = turn["role"] == "assistant" or naming.no_images
+        # A backslash in front is the source's own: ours comes on top, so that none gets lost.
+        mark = IMAGE if literal else "\\" + IMAGE
+        content = turn["content"].replace(mark, "\\" + mark)
+        out.append({"role": turn["role"], "content": content})
+    marks = count_images(out)
+    if n_images and not marks:
+        first = next(m for m in out if m["role"] == "user")
+        first["content"] = f"{IMAGE}\n" * n_images + first["content"]
+    elif marks != n_images:
+        raise RowError("image_mark_mismatch", f"{marks} <image> marks, {n_images} images")
+    return out
+
+
+def _check_order(turns: Sequence[Message]) -> None:
+    roles = [m["role"] for m in turns]
+    if roles and roles[0] == "system":
+        roles = roles[1:]
+    if not roles:
+        raise RowError("empty_conversation", "no turn of a user")
+    wanted = ["user", "assistant"]
+    for number, role in enumerate(roles):
+        if role != wanted[number % 2]:
+            detail = f"turn {number + 1} is the {role}'s; user and assistant must take turns"
+            raise RowError("wrong_order", detail)
+    for turn in turns:
+        if not plain_text(turn["content"]):
+            reason = "empty_answer" if turn["role"] == "assistant" else "empty_question"
+            raise RowError(reason, f"a turn of the {turn['role']} has no text")
