@@ -1,0 +1,1 @@
+"""Ways to make preference pairs: one module a method, frames in, frames out."""
