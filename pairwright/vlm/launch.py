@@ -154,7 +154,13 @@ def _lora(adapters: Mapping[str, Path], at_least: int) -> list[str]:
     if rank is None:
         msg = f"--adapter: rank {wanted} is more than vLLM serves ({_LORA_RANKS[-1]}); merge it with `train merge`"
         raise UsageError(msg)
-    words = ["--enable-lora", "--max-lora-rank", str(rank), "--max-loras", str(max(1, len(adapters)))]
+    words = [
+        "--enable-lora",
+        "--max-lora-rank",
+        str(rank),
+        "--max-loras",
+        str(max(1, len(adapters))),
+    ]
     if any(_touches_vision(folder) for folder in adapters.values()):
         words.append("--enable-tower-connector-lora")
     if adapters:
