@@ -1,0 +1,185 @@
+"""From options to something that answers: a running server, one of our own, or a local model."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from pairwright.errors import UsageError
+from pairwright.models import model_fingerprint, resolve_policy
+from pairwright.options import as_config
+from pairwright.userconfig import user_config
+from pairwright.vlm.options import NOT_RECORDED, ModelOptions
+from pairwright.vlm.prepare import ImageSource, ReadsImages, pixel_budget
+from pairwright.vlm.types import Backend
+
+if TYPE_CHECKING:
+    from pairwright.store import Dataset
+
+KEY_VARIABLE = "PAIRWRIGHT_API_KEY"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """A model that was named, resolved.
+
+    Attributes:
+        name: As it was asked for; goes into tables.
+        source: Hub id or local folder.
+        adapter: LoRA adapter folder, absolute.
+    """
+
+    name: str
+    source: str
+    adapter: Path | None
+
+    @property
+    def label(self) -> str:
+        """Name for tables: the model, and the adapter if there is one."""
+        return f"{self.name}+{self.adapter.name}" if self.adapter else self.name
+
+    def fingerprints(self) -> dict[str, str]:
+        """Hashes of what lies in local folders, so that a changed model does not pass as the same."""
+        folders = {"model": self.source, "adapter": self.adapter}
+        return {k: model_fingerprint(f) for k, f in folders.items() if f and Path(f).is_dir()}
+
+
+def choose_model(options: ModelOptions, dataset: Dataset | None = None) -> ModelChoice:
+    """Resolve the model and adapter that options name.
+
+    Raises:
+        UsageError: If the model can be nothing, or the adapter folder is none.
+    """
+    try:
+        found = resolve_policy(dataset, options.model, options.adapter)
+    except UsageError:
+        if not options.base_url or options.adapter is not None:
+            raise
+        # A name that only the server has to understand.
+        return ModelChoice(name=options.model, source=options.model, adapter=None)
+    is_folder = Path(found.model).is_dir()
+    # Tables do not hold paths of this machine; a run's lineage has the folder.
+    name = Path(found.model).name if is_folder else options.model
+    if found.adapter is not None and not is_folder:
+        name = found.model
+    return ModelChoice(name=name, source=found.model, adapter=found.adapter)
+
+
+def recorded(options: ModelOptions, choice: ModelChoice) -> dict[str, Any]:
+    """What of the options belongs to a run's lineage: no address, no key."""
+    config = {k: v for k, v in as_config(options).items() if k not in NOT_RECORDED}
+    adapter = str(choice.adapter) if choice.adapter else None
+    return config | {"model": choice.source, "adapter": adapter}
+
+
+def image_source(reader: ReadsImages, options: ModelOptions, choice: ModelChoice) -> ImageSource:
+    """Images as this model takes them."""
+    return ImageSource(reader, pixel_budget(choice.source, options.max_pixels))
+
+
+@contextlib.contextmanager
+def open_backend(
+    options: ModelOptions,
+    choice: ModelChoice,
+    images: ImageSource,
+    *,
+    logs: Path,
+    max_images: int = 1,
+) -> Iterator[Backend]:
+    """Something that answers requests, for the length of a block.
+
+    Args:
+        options: How the model is reached.
+        choice: The model.
+        images: Where images come from.
+        logs: Folder for the log of a server that has to be started.
+        max_images: Most images in one prompt.
+
+    Raises:
+        ServerError: If a server cannot be started or reached.
+    """
+    if options.backend == "transformers":
+        from pairwright.vlm.local import LocalBackend
+
+        yield LocalBackend(
+            choice.source,
+            images,
+            adapter=choice.adapter,
+            max_model_len=options.max_model_len,
+        )
+        return
+    from pairwright.vlm.client import HttpBackend
+    from pairwright.vlm.server import our_server, serve
+
+    urls = options.base_url
+    if not urls and options.model in user_config().endpoints:
+        urls = (user_config().endpoints[options.model],)
+    with contextlib.ExitStack() as stack:
+        if not urls:
+            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+            server = stack.enter_context(
+                serve(
+                    choice.source,
+                    log_path=logs / f"vllm-{stamp}.log",
+                    names=(choice.name,),
+                    adapters={choice.label: choice.adapter} if choice.adapter else {},
+                    max_model_len=options.max_model_len,
+                    max_images=max(1, max_images),
+                    max_pixels=images.max_pixels,
+                )
+            )
+            urls = (server.base_url,)
+        names = [choice.name, options.model, choice.source]
+        if choice.adapter is not None:
+            names = [choice.label, choice.adapter.name]
+            for url in urls:
+                ours = our_server(url)
+                if ours is not None and not set(names) & set(ours.model_names):
+                    ours.load_adapter(choice.label, choice.adapter)
+        yield HttpBackend(
+            urls,
+            names,
+            images,
+            api_key=api_key_for,
+            concurrency=options.concurrency,
+            why_dead=_why_dead,
+        )
+
+
+def api_key_for(base_url: str) -> str | None:
+    """Key of a server: ours if we started it, that of `judge serve`, else from the environment."""
+    from pairwright.vlm.server import our_server
+
+    ours = our_server(base_url)
+    if ours is not None:
+        return ours.api_key
+    try:
+        saved = json.loads(key_file(base_url).read_text(encoding="utf-8"))
+        return str(saved["api_key"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return os.environ.get(KEY_VARIABLE)
+
+
+def key_file(base_url: str) -> Path:
+    """Where `judge serve` leaves its key for the same user's other commands."""
+    base = os.environ.get("XDG_RUNTIME_DIR") or os.environ.get("XDG_CACHE_HOME")
+    folder = Path(base) if base else Path.home() / ".cache"
+    name = xxhash.xxh3_64_hexdigest(base_url.rstrip("/").encode())
+    return folder / "pairwright" / "servers" / f"{name}.json"
+
+
+def _why_dead(base_url: str) -> str | None:
+    from pairwright.vlm.server import our_server
+
+    ours = our_server(base_url)
+    if ours is None or ours.is_alive():
+        return None
+    return f"vLLM ended; the end of {ours.log}:\n{ours.last_words()}\n"
