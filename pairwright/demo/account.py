@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 DOUBLES = ("exact_copy", "reencoded_copy", "reworded_double")
-_STAGES = ("dedup", "filter")
+WRONG = ("wrong_answer", "yes_bias")
 
 
 class Fault(NamedTuple):
@@ -37,7 +37,8 @@ class Account(NamedTuple):
         rows_kept: Rows that no step dropped.
         faults: Every kind of fault.
         good: Rows without a fault; of a pair of doubles the first row only.
-        good_lost: Good rows dropped although nothing that stands for them was kept.
+        good_lost: Good rows that dedup dropped though no row of the same meaning outlived it, and
+            good rows that a later step dropped.
     """
 
     rows_in: int
@@ -48,9 +49,9 @@ class Account(NamedTuple):
 
 
 def read_key(path: Path) -> pl.DataFrame:
-    """The answer key: id, fault, original_id, true_answer."""
+    """The answer key: id, fault, original_id, true_answer, meaning (image and question)."""
     lines = path.read_text(encoding="utf-8").splitlines()
-    schema = dict.fromkeys(("id", "fault", "original_id", "true_answer"), pl.String)
+    schema = dict.fromkeys(("id", "fault", "original_id", "true_answer", "meaning"), pl.String)
     return pl.DataFrame([json.loads(line) for line in lines], schema=schema)
 
 
@@ -78,13 +79,16 @@ def account(key: pl.DataFrame, dropped: Mapping[str, set[str]]) -> Account:
             by[step] = int(either.sum())
         found = by["dedup"] if kind in DOUBLES else int(rows["id"].is_in(list(gone)).sum())
         faults.append(Fault(kind, rows.height, found, by))
-    twins: dict[str, list[str]] = {}
-    for row_id, fault, original in key.select("id", "fault", "original_id").iter_rows():
-        if fault in DOUBLES:
-            twins.setdefault(original, []).append(row_id)
-    good = key.filter(pl.col("fault") == "none")["id"].to_list()
-    lost = [i for i in good if i in gone and all(t in gone for t in twins.get(i, []))]
-    return Account(key.height, key.height - len(gone), faults, len(good), len(lost))
+    good = key.filter(pl.col("fault") == "none")
+    outlived = key.filter(
+        ~pl.col("id").is_in(list(dropped["dedup"])) & ~pl.col("fault").is_in(list(WRONG))
+    )["meaning"].unique()
+    later = set().union(*(ids for step, ids in dropped.items() if step != "dedup"))
+    lost = good.filter(
+        (pl.col("id").is_in(list(dropped["dedup"])) & ~pl.col("meaning").is_in(outlived.to_list()))
+        | pl.col("id").is_in(list(later))
+    )
+    return Account(key.height, key.height - len(gone), faults, good.height, lost.height)
 
 
 def judge_quality(key: pl.DataFrame, marks: pl.DataFrame) -> dict[str, Any]:

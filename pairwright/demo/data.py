@@ -86,6 +86,7 @@ class _Row:
     answer: str
     truth: str
     image: str
+    meaning: str
     fault: str = "none"
     original: _Row | None = None
     row_id: str = ""
@@ -112,7 +113,7 @@ def questions(images: Iterable[int]) -> list[Question]:
     return [row for row in rows if row.image in wanted]
 
 
-def test_questions() -> list[Question]:
+def official_test_questions() -> list[Question]:
     """The official test questions; for evaluation only."""
     from easy_vqa import get_test_questions
 
@@ -166,7 +167,10 @@ def write_raw(out: Path, *, num_images: int | None, seed: int, key_path: Path) -
         shutil.copyfile(sources[number], folder / name)
 
     rows = [
-        _Row(q.text, q.answer, q.answer, f"images/{names[q.image]}") for q in questions(numbers)
+        _Row(
+            q.text, q.answer, q.answer, f"images/{names[q.image]}", f"{q.image}: {meaning(q.text)}"
+        )
+        for q in questions(numbers)
     ]
     num_clean = len(rows)
     _plant_wrong_answers(rows, rng)
@@ -180,6 +184,34 @@ def write_raw(out: Path, *, num_images: int | None, seed: int, key_path: Path) -
     key_path.parent.mkdir(parents=True, exist_ok=True)
     key_path.write_text("".join(json.dumps(_key(row)) + "\n" for row in rows), encoding="utf-8")
     return out / "train.json"
+
+
+def write_test(out: Path, *, num_images: int | None, seed: int) -> Path:
+    """Write the official test split, or a seeded part of it, as a LLaVA file with its images.
+
+    Args:
+        out: Folder to fill with `test.json` and `images/`.
+        num_images: How many of the 1,000 images, each with all its questions; None for all.
+        seed: Chooses the images.
+
+    Returns:
+        The path of `test.json`.
+    """
+    files = image_paths("test")
+    numbers = sorted(files)
+    if num_images is not None:
+        numbers = sorted(random.Random(seed).sample(numbers, min(num_images, len(numbers))))
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        shutil.copyfile(files[number], out / "images" / f"{number}.png")
+    wanted = set(numbers)
+    rows = [
+        _Row(q.text, q.answer, q.answer, f"images/{q.image}.png", "", row_id=f"test-{place}")
+        for place, q in enumerate(official_test_questions())
+        if q.image in wanted
+    ]
+    _write_json(out / "test.json", [_llava(row) for row in rows])
+    return out / "test.json"
 
 
 class _FileNames:
@@ -214,6 +246,7 @@ def _plant_doubles(
     exact, rest = chosen[: counts[0]], chosen[counts[0] :]
     reencoded, reworded = rest[: counts[1]], rest[counts[1] :]
     doubles = []
+    asked = {(row.image, row.question) for row in rows}
     for row in exact:
         image = row.image
         if rng.random() < 0.5:
@@ -224,12 +257,22 @@ def _plant_doubles(
         image = _reencode(out, row.image, rng, files)
         doubles.append(_double(row, "reencoded_copy", row.question, image))
     for row in reworded:
-        doubles.append(_double(row, "reworded_double", reword(row.question, rng), row.image))
+        question = _new_wording(row, asked, rng)
+        doubles.append(_double(row, "reworded_double", question, row.image))
     return doubles
 
 
 def _double(row: _Row, fault: str, question: str, image: str) -> _Row:
-    return _Row(question, row.answer, row.truth, image, fault, original=row)
+    return _Row(question, row.answer, row.truth, image, row.meaning, fault, original=row)
+
+
+def _new_wording(row: _Row, asked: set[tuple[str, str]], rng: random.Random) -> str:
+    """A wording that no row about this image has, lest a re-wording be an exact double."""
+    while True:
+        question = reword(row.question, rng)
+        if (row.image, question) not in asked:
+            asked.add((row.image, question))
+            return question
 
 
 def _reencode(out: Path, image: str, rng: random.Random, files: _FileNames) -> str:
@@ -266,15 +309,27 @@ def reword(question: str, rng: random.Random) -> str:
     return rng.choice(changed)
 
 
+def meaning(question: str) -> str:
+    """What a question of the data set asks, in the first of its wordings."""
+    group, filler = _parse(question)
+    return group[0].format(filler) if group else question
+
+
 def _other_wordings(question: str) -> list[str]:
+    group, filler = _parse(question)
+    return [w for w in (template.format(filler) for template in group) if w != question]
+
+
+def _parse(question: str) -> tuple[tuple[str, ...], str]:
+    """The templates that ask the same, and what fills them; no templates if there is one only."""
     for group in SAME_MEANING:
         for template in group:
             before, _, after = template.partition("{}")
             filler = question.removeprefix(before).removesuffix(after) if after else ""
             # "is there not a {}?" would also swallow "... circle in the image?".
             if template.format(filler) == question and " in the " not in filler:
-                return [other.format(filler) for other in group if other != template]
-    return []
+                return group, filler
+    return (), ""
 
 
 def _llava(row: _Row) -> dict[str, Any]:
@@ -294,6 +349,9 @@ def _key(row: _Row) -> dict[str, Any]:
         "fault": row.fault,
         "original_id": row.original.row_id if row.original else None,
         "true_answer": row.truth,
+        # Easy-VQA itself asks one thing in several ways: a dropped row was a double, planted or
+        # not, if another of the same meaning stayed.
+        "meaning": row.meaning,
     }
 
 
