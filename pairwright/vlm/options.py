@@ -11,7 +11,7 @@ from pairwright.options import option
 
 # Where and how fast the model is asked does not change what it says: another server may go on
 # with a run.
-NOT_RECORDED = ("base_url", "concurrency", "max_images")
+NOT_RECORDED = ("base_url", "concurrency")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,66 @@
+"""Options of the `judge` commands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pairwright.errors import UsageError
+from pairwright.options import option
+from pairwright.vlm.options import ModelOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOptions(ModelOptions):
+    """Options of `judge score`."""
+
+    target: Literal["samples", "responses"] | None = option(
+        None,
+        help="what is judged: the samples' own answers, or responses (default: responses if "
+        "`prefs sample` made some, else samples)",
+    )
+    responses: str | None = option(None, help="run of responses (default: the one in force)")
+    rubric: str = option(
+        "default", help="what is asked: default, faithful, reference, or a YAML file of yours"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        ModelOptions.__post_init__(self)
+        if self.responses is not None and self.target == "samples":
+            msg = "--responses names responses, --target samples judges none: leave one out"
+            raise UsageError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeOptions:
+    """Options of `judge serve`."""
+
+    model: str = option(help="hub id, local folder, short name (Qwen2-VL-7B) or an alias of yours")
+    port: int | None = option(None, help="port on 127.0.0.1 (default: a free one)")
+    adapter: tuple[str, ...] = option((), help="LoRA adapters as NAME=FOLDER, asked for by NAME")
+    lora_rank: int | None = option(None, help="make room for adapters that are loaded later")
+    max_model_len: int = option(4096, help="tokens of prompt and answer together")
+    max_images: int = option(4, help="most images in one prompt")
+    max_pixels: int | None = option(
+        None, help="largest image (default: the model's limit, at most 1003520)"
+    )
+    dtype: str | None = option(
+        None, help="number type (default: float32 on a CPU, the model's own on a GPU)"
+    )
+    gpu_memory_utilization: float | None = option(
+        None, help="share of the GPU's memory; on a CPU of the machine's (there default 0.2)"
+    )
+    log: Path | None = option(None, help="file for vLLM's output (default: in your cache folder)")
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for text in self.adapter:
+            name, equals, folder = text.partition("=")
+            if not (name and equals and folder):
+                msg = f"--adapter {text}: give NAME=FOLDER"
+                raise UsageError(msg)
+        if self.port is not None and not 0 < self.port < 65_536:
+            msg = f"--port must be between 1 and 65535, got {self.port}"
+            raise UsageError(msg)

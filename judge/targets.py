@@ -1,0 +1,133 @@
+"""The answers a run judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from judge.options import ScoreOptions
+from judge.render import Target
+from pairwright.conversation import split_answer
+from pairwright.errors import DataError, UsageError
+from pairwright.manifest import Manifest
+from pairwright.store import Dataset
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pairwright.images import ImageReader
+    from pairwright.writer import RunWriter
+
+Kind = Literal["sample", "response"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the answers come from.
+
+    Attributes:
+        kind: Goes into the scores.
+        verb: Verb and default run of the scores.
+        responses: The run of responses, if responses are judged.
+    """
+
+    kind: Kind
+    verb: str
+    responses: Manifest | None
+
+
+def choose_source(dataset: Dataset, options: ScoreOptions) -> Source:
+    """What options and dataset say is to be judged.
+
+    Raises:
+        UsageError: If responses are wanted and there are none.
+    """
+    target = options.target
+    if options.responses is not None:
+        target = "responses"
+    if target is None:
+        target = "responses" if "sample" in dataset.in_force("responses") else "samples"
+    if target == "samples":
+        return Source(kind="sample", verb="score", responses=None)
+    verbs = None
+    if options.responses is None and "sample" in dataset.in_force("responses"):
+        verbs = {"sample"}
+    manifest = dataset.pick("responses", options.responses, verbs=verbs)
+    if manifest is None:
+        msg = "there are no responses to judge: make some with `prefs sample`, ingest some with `curate ingest --as responses`, or judge the samples with --target samples"
+        raise UsageError(msg)
+    return Source(kind="response", verb="score-responses", responses=manifest)
+
+
+def read_targets(
+    dataset: Dataset, source: Source, *, before: str, limit: int | None
+) -> pl.DataFrame:
+    """Target id, images, messages and the source's own criteria, one row an answer.
+
+    Args:
+        dataset: The dataset.
+        source: Samples or responses.
+        before: The run of scores; decisions that were made on it do not count.
+        limit: Take the first so many only.
+    """
+    import polars as pl
+
+    samples = dataset.current_samples(before=before)
+    if source.responses is None:
+        frame = samples.select(
+            pl.col("sample_id").alias("target_id"),
+            "image_ids",
+            "messages",
+            pl.lit(None, pl.String).alias("text"),
+            "criteria",
+            "reference",
+        )
+    else:
+        about = samples.select("sample_id", "image_ids", "criteria", "reference")
+        frame = (
+            dataset.scan(source.responses)
+            .select(
+                pl.col("response_id").alias("target_id"),
+                "sample_id",
+                pl.col("prompt").alias("messages"),
+                "text",
+            )
+            .join(about, on="sample_id", how="inner", maintain_order="left")
+            .select("target_id", "image_ids", "messages", "text", "criteria", "reference")
+        )
+    return (frame if limit is None else frame.head(limit)).collect()
+
+
+def by_image(frame: pl.DataFrame, reader: ImageReader) -> pl.DataFrame:
+    """Targets with one image behind each other, in the order in which reading images is cheapest."""
+
+    def key(ids: list[str]) -> tuple[tuple[str, int], list[str]]:
+        first = ids[0] if ids else ""
+        return (reader.sort_key(first) if first in reader else ("", 0)), ids
+
+    ids = frame["image_ids"].to_list()
+    return frame[sorted(range(frame.height), key=lambda row: key(ids[row]))]
+
+
+def targets_of(frame: pl.DataFrame, writer: RunWriter) -> Iterator[Target]:
+    """The rows as targets; those without an answer are rejected."""
+    for row in frame.iter_rows(named=True):
+        try:
+            yield _target(row)
+        except DataError as error:
+            writer.reject(row["target_id"], "target", "no_answer", str(error))
+
+
+def _target(row: dict[str, Any]) -> Target:
+    prompt, answer = row["messages"], row["text"]
+    if answer is None:
+        prompt, answer = split_answer(prompt)
+    return Target(
+        target_id=row["target_id"],
+        image_ids=tuple(row["image_ids"]),
+        prompt=prompt,
+        answer=answer,
+        criteria=row["criteria"],
+        reference=row["reference"],
+    )
