@@ -25,6 +25,27 @@ COMMANDS = (
         ),
         dataset="none",
     ),
+    Command(
+        name="export",
+        target="curate.export:export",
+        options="curate.export_options:ExportOptions",
+        summary="write kept samples or pairs as a folder that the Hub reads",
+        examples=(
+            "curate export data/ out/",
+            "curate export data/ out/ --what samples --test-share 0.1",
+            "curate export data/ pairs/ --pairs best-of-n",
+        ),
+    ),
+    Command(
+        name="push",
+        target="curate.push:push",
+        options="curate.export_options:PushOptions",
+        summary="publish an export on the Hub",
+        examples=(
+            "curate push data/ owner/name",
+            "curate push data/ owner/name --folder out/ --public",
+        ),
+    ),
 )
 
 

@@ -44,9 +44,7 @@ class IngestOptions:
         None, help="split to take of easy-vqa or Hub shards; else the split of rows that name none"
     )
     link: bool = option(False, help="record the paths of image files instead of their bytes")
-    images: bool = option(
-        True, help="--no-images takes rows as text, whatever images they name"
-    )
+    images: bool = option(True, help="--no-images takes rows as text, whatever images they name")
     id: str | None = option(None, help="field of the row's id")
     question: str | None = option(None, help="field of the question")
     answer: str | None = option(None, help="field of the answer")

@@ -64,7 +64,9 @@ def check_text(value: Any, what: str, limit: int) -> str:
     if not isinstance(value, str):
         raise RowError("wrong_type", f"{what} is {type_name(value)}, not text")
     if len(value) > limit:
-        raise RowError("text_too_long", f"{what} has {len(value):,} characters, more than {limit:,}")
+        raise RowError(
+            "text_too_long", f"{what} has {len(value):,} characters, more than {limit:,}"
+        )
     if value.isascii():
         if "\0" in value:
             raise RowError("nul_in_text", f"{what} holds a NUL at {value.index(chr(0))}")
@@ -111,7 +113,9 @@ def type_name(value: Any) -> str:
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false", bytes: "bytes"}
     if value is None:
         return "missing"
-    return names.get(type(value), "a number" if isinstance(value, int | float) else str(type(value)))
+    return names.get(
+        type(value), "a number" if isinstance(value, int | float) else str(type(value))
+    )
 
 
 def source_id(row: Mapping[str, Any], naming: Naming) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import itertools
 import re
 from collections.abc import Callable, Iterator
@@ -107,22 +106,29 @@ def find_source(text: str, split: str | None = None) -> Source:
     path = Path(text)
     if text == "easy-vqa" and not path.exists():
         data, chosen = easy_vqa.folder(split), split or "train"
-        file = SourceFile(
-            name=chosen, path=data / "questions.json", kind="easy-vqa", split=chosen
-        )
+        file = SourceFile(name=chosen, path=data / "questions.json", kind="easy-vqa", split=chosen)
         return Source(name=f"easy-vqa-{chosen}", files=(file,), folder=data / "images")
     if path.is_dir():
         return _folder(path, split)
     if path.is_file():
         return Source(name=slug(path.stem), files=(_file(path, path.parent),), folder=path.parent)
-    if glob.has_magic(text):
-        found = [Path(p) for p in sorted(glob.glob(text, recursive=True)) if Path(p).is_file()]
-        if found:
-            parent = Path(text[: re.search(r"[*?\[]", text).start()] + "x").parent  # type: ignore[union-attr]
-            name = slug(parent.resolve().name)
-            return _of_split(name, [_file(p, parent) for p in found], parent, split)
+    found = _glob(path)
+    if found:
+        parent, files = found
+        shards = [_file(file, parent) for file in files]
+        return _of_split(slug(parent.resolve().name), shards, parent, split)
     msg = f"{text}: no such file or folder"
     raise NotFoundError(msg)
+
+
+def _glob(pattern: Path) -> tuple[Path, list[Path]] | None:
+    """Files that a pattern names, and the folder in front of its first wildcard."""
+    wild = [number for number, part in enumerate(pattern.parts) if re.search(r"[*?\[]", part)]
+    if not wild:
+        return None
+    parent = Path(*pattern.parts[: wild[0]])
+    files = sorted(p for p in parent.glob("/".join(pattern.parts[wild[0] :])) if p.is_file())
+    return (parent, files) if files else None
 
 
 def slug(text: str) -> str:

@@ -18,6 +18,7 @@ from curate.sources.fields import (
 )
 from curate.sources.refs import image_field
 from curate.sources.rows import Draft, ImageRef, Preference, RowError
+from curate.sources.spans import apply_spans, read_spans
 from curate.sources.turns import settle, simple_turns, turns_of
 from pairwright.conversation import Message
 
@@ -50,18 +51,12 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
         RowError: If the row is not of that form, or both answers are the same.
     """
     row = unpack(row)
-    chosen = first_field(row, CHOSEN, None)
-    rejected = first_field(row, REJECTED, None)
-    if chosen is None or rejected is None:
-        missing = "chosen (or corrected)" if chosen is None else "rejected (or original)"
-        raise RowError("missing_field", f"no field {missing}")
+    chosen = _need(row, CHOSEN)
+    rejected = _need(row, REJECTED)
     asked = first_field(row, QUESTION, naming.question)
     prompt, inside = _prompt(row, asked, chosen, rejected, naming)
-    good = _answer(row[chosen], chosen, naming)
-    bad = _answer(row[rejected], rejected, naming)
-    if not good.strip() or not bad.strip():
-        which = rejected if good.strip() else chosen
-        raise RowError("empty_answer", f"{which} has no text")
+    good = _answer(row, chosen, naming)
+    bad = _answer(row, rejected, naming)
     if good == bad:
         raise RowError("same_answers", f"{chosen} and {rejected} are the same text")
     images = all_images(row, inside, naming)
@@ -70,15 +65,63 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
         messages=settle(with_answer(prompt, good), len(images), naming),
         images=images,
         preference=Preference(
+            chosen=good,
             rejected=bad,
             chosen_score=number(row.get(scores[0] or "")),
             rejected_score=number(row.get(scores[1] or "")),
-            by=_text(row, _BY, naming),
             model=_text(row, _MODEL, naming),
         ),
     )
     used = [chosen, rejected, asked or "", image_field(row, naming) or ""]
     return describe(draft, row, [*used, *(s or "" for s in scores)], naming)
+
+
+def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
+    """Make a draft of an answer that was corrected, or whose mistakes were marked.
+
+    Raises:
+        RowError: If the row is not of that form, or nothing was corrected.
+    """
+    row = unpack(row)
+    rejected = _need(row, REJECTED)
+    bad = _answer(row, rejected, naming)
+    spans = None if row.get("spans") is None else read_spans(bad, row["spans"])
+    chosen = first_field(row, CHOSEN, None)
+    if chosen is None and spans is None:
+        raise RowError("missing_field", f"neither {CHOSEN[1]} nor spans")
+    good = apply_spans(bad, spans or []) if chosen is None else _answer(row, chosen, naming)
+    if good == bad and not spans:
+        raise RowError("same_answers", f"{chosen} and {rejected} are the same text")
+    asked = first_field(row, QUESTION, naming.question)
+    inside: list[ImageRef] = []
+    if asked is None:
+        messages = simple_turns(naming.prompt, None, naming)
+    else:
+        messages, inside = _prompt(row, asked, rejected, rejected, naming)
+    if good is not None:
+        messages = with_answer(messages, good)
+    images = all_images(row, inside, naming)
+    draft = Draft(
+        messages=settle(messages, len(images), naming),
+        images=images,
+        has_prompt=asked is not None or bool(images),
+        preference=Preference(
+            chosen=good,
+            rejected=bad,
+            spans=spans,
+            by=_text(row, _BY, naming),
+            model=_text(row, _MODEL, naming),
+        ),
+    )
+    used = [chosen or "", rejected, "spans", asked or "", image_field(row, naming) or ""]
+    return describe(draft, row, used, naming)
+
+
+def _need(row: dict[str, Any], names: Sequence[str]) -> str:
+    name = first_field(row, names, None)
+    if name is None:
+        raise RowError("missing_field", f"no field {names[0]} (or {', '.join(names[1:])})")
+    return name
 
 
 def _text(row: dict[str, Any], names: Sequence[str], naming: Naming) -> str | None:
@@ -104,11 +147,16 @@ def _prompt(
     return first[:-1], inside
 
 
-def _answer(value: Any, what: str, naming: Naming) -> str:
+def _answer(row: dict[str, Any], what: str, naming: Naming) -> str:
     """The last answer of a field that holds text or turns."""
+    value = row[what]
     if is_turns(value):
         last = turns_of(value, what, naming)[0][-1]
         if last["role"] != "assistant":
             raise RowError("wrong_order", f"{what} does not end with an answer")
-        return last["content"]
-    return check_text(value, what, naming.max_text)
+        text = last["content"]
+    else:
+        text = check_text(value, what, naming.max_text)
+    if not text.strip():
+        raise RowError("empty_answer", f"{what} has no text")
+    return text

@@ -58,9 +58,9 @@ def _fields(row: dict[str, Any], naming: Naming) -> tuple[str | None, str | None
         question = "text"
     if answer is None and naming.answer is None:
         answer = next((n for n in CAPTION if row.get(n) is not None and n != question), None)
-    if question is None and answer is None:
-        raise RowError("missing_field", "neither a question nor an answer nor a caption")
-    return question, answer, "caption" if question is None and answer in CAPTION else None
+    if question is None and naming.answer is None and answer not in CAPTION:
+        raise RowError("missing_field", "neither a question nor a caption")
+    return question, answer, "caption" if question is None else None
 
 
 def _answer_turns(row: dict[str, Any], answer: str | None, naming: Naming) -> list[Message]:

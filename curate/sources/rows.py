@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pairwright.conversation import Message
@@ -48,8 +48,17 @@ class ImageRef:
 
 @dataclass(slots=True, kw_only=True)
 class Preference:
-    """The other answer of a preference or correction row; the sample has the better one."""
+    """Two answers to one prompt.
 
+    Attributes:
+        chosen: The better answer; `None` where only the mistakes of the other are marked.
+        rejected: The worse one.
+        spans: Marked parts of the worse one, as the feedback table has them.
+        by: Who marked or corrected it.
+        model: Model that wrote the worse one.
+    """
+
+    chosen: str | None
     rejected: str
     chosen_score: float | None = None
     rejected_score: float | None = None
@@ -66,7 +75,7 @@ class Draft:
         messages: The conversation, with as many `<image>` marks as there are images.
         images: In the order of their marks.
         source_id: Id in the source; `None` where it has none.
-        sample_id: An existing sample that the row is about.
+        has_prompt: Whether the row has a question of its own.
     """
 
     messages: list[Message]
@@ -79,8 +88,7 @@ class Draft:
     task: str | None = None
     meta: str | None = None
     preference: Preference | None = None
-    sample_id: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
+    has_prompt: bool = True
 
 
 def printable(text: str, limit: int = 300) -> str:

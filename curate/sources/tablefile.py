@@ -76,9 +76,7 @@ def read_csv(path: Path) -> Iterator[RawRow]:
             msg = f"{path}: needs a first line with the names of its columns, each once"
             raise DataError(msg)
         names = [name.strip() for name in header.value]
-        number = 0
-        for row in _csv_rows(reader):
-            number += 1
+        for number, row in enumerate(_csv_rows(reader), start=1):
             if row.error is None and len(row.value) != len(names):
                 detail = f"{len(row.value)} cells, the header has {len(names)}"
                 row.error = RowError("wrong_columns", detail, stage="parse")

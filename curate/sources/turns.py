@@ -76,9 +76,7 @@ def _has_image_part(turn: Any) -> bool:
     return isinstance(content, list) and any(_is_image_part(part) for part in content)
 
 
-def _turn(
-    turn: Any, what: str, typed: bool, naming: Naming
-) -> tuple[Message, list[ImageRef]]:
+def _turn(turn: Any, what: str, typed: bool, naming: Naming) -> tuple[Message, list[ImageRef]]:
     if not isinstance(turn, dict):
         raise RowError("wrong_type", f"{what} is {type_name(turn)}, not an object")
     role = _either(turn, "from", "role")
@@ -98,9 +96,7 @@ def _turn(
     return {"role": known, "content": escape(text) if typed else text}, []
 
 
-def _parts(
-    parts: list[Any], what: str, typed: bool, naming: Naming
-) -> tuple[str, list[ImageRef]]:
+def _parts(parts: list[Any], what: str, typed: bool, naming: Naming) -> tuple[str, list[ImageRef]]:
     pieces: list[str] = []
     refs: list[ImageRef] = []
     for part in parts:
@@ -162,7 +158,8 @@ def settle(messages: Sequence[Message], n_images: int, naming: Naming) -> list[M
         first = next(m for m in out if m["role"] == "user")
         first["content"] = f"{IMAGE}\n" * n_images + first["content"]
     elif marks != n_images:
-        raise RowError("image_mark_mismatch", f"{marks} <image> marks, {n_images} images")
+        hint = "" if n_images else "; --no-images takes rows as text"
+        raise RowError("image_mark_mismatch", f"{marks} <image> marks, {n_images} images{hint}")
     return out
 
 
