@@ -7,8 +7,7 @@ from typing import Any, Final
 from curate.sources.fields import Naming, check_text, describe
 from curate.sources.refs import image_field, image_refs
 from curate.sources.rows import Draft, ImageRef, RowError
-from curate.sources.turns import settle, turns_of
-from pairwright.conversation import Message
+from curate.sources.turns import marked, settle, turns_of
 
 TURNS: Final = ("conversations", "messages", "conversation")
 
@@ -25,10 +24,10 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     messages, inside = turns_of(row[name], name, naming)
     system = row.get("system")
     if isinstance(system, str) and messages[0]["role"] != "system":
-        text = check_text(system, "system", naming.max_text)
+        text = marked(check_text(system, "system", naming.max_text), literal=True, naming=naming)
         messages.insert(0, {"role": "system", "content": text})
     images = all_images(row, inside, naming)
-    draft = Draft(messages=settle(messages, len(images), naming), images=images)
+    draft = Draft(messages=settle(messages, len(images)), images=images)
     used = (name, "system", image_field(row, naming) or "")
     return describe(draft, row, used, naming)
 
@@ -49,8 +48,3 @@ def all_images(row: dict[str, Any], inside: list[ImageRef], naming: Naming) -> l
 def is_turns(value: Any) -> bool:
     """Whether a field holds turns rather than text."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-
-
-def with_answer(messages: list[Message], answer: str) -> list[Message]:
-    """A prompt and its answer as one conversation."""
-    return [*messages, {"role": "assistant", "content": answer}]

@@ -69,16 +69,12 @@ def read_json(path: Path) -> Iterator[RawRow]:
     with open_text(path) as file:
         head = file.read(_CHUNK_CHARS)
     with open_text(path) as file:
-        if is_lines(head):
-            yield from _read_lines(file)
-            return
-        values = _Window(file).rows()
+        values = _read_lines(file) if is_lines(head) else _Window(file).rows()
         first, second = next(values, None), next(values, None)
-        if second is None and first is not None:
-            rows = _wrapped(first.value)
-            if rows is not None:
-                yield from (RawRow(number, row) for number, row in enumerate(rows, start=1))
-                return
+        rows = _wrapped(first.value) if first is not None and second is None else None
+        if rows is not None:
+            yield from (RawRow(number, row) for number, row in enumerate(rows, start=1))
+            return
         yield from (row for row in (first, second) if row is not None)
         yield from values
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from curate.sources.chat import all_images, is_turns, with_answer
+from curate.sources.chat import all_images, is_turns
 from curate.sources.fields import (
     QUESTION,
     Naming,
@@ -19,8 +19,8 @@ from curate.sources.fields import (
 from curate.sources.refs import image_field
 from curate.sources.rows import Draft, ImageRef, Preference, RowError
 from curate.sources.spans import apply_spans, read_spans
-from curate.sources.turns import settle, simple_turns, turns_of
-from pairwright.conversation import Message
+from curate.sources.turns import settle, simple_turns, turns_of, with_answer
+from pairwright.conversation import Message, unescape
 
 CHOSEN: Final = ("chosen", "corrected", "correction", "corrected_answer")
 REJECTED: Final = ("rejected", "original", "response", "answer", "original_answer")
@@ -62,7 +62,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     images = all_images(row, inside, naming)
     scores = [first_field(row, names, None) for names in (_CHOSEN_SCORE, _REJECTED_SCORE)]
     draft = Draft(
-        messages=settle(with_answer(prompt, good), len(images), naming),
+        messages=settle(with_answer(prompt, good), len(images)),
         images=images,
         preference=Preference(
             chosen=good,
@@ -102,7 +102,7 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
         messages = with_answer(messages, good)
     images = all_images(row, inside, naming)
     draft = Draft(
-        messages=settle(messages, len(images), naming),
+        messages=settle(messages, len(images)),
         images=images,
         has_prompt=asked is not None or bool(images),
         preference=Preference(
@@ -154,7 +154,7 @@ def _answer(row: dict[str, Any], what: str, naming: Naming) -> str:
         last = turns_of(value, what, naming)[0][-1]
         if last["role"] != "assistant":
             raise RowError("wrong_order", f"{what} does not end with an answer")
-        text = last["content"]
+        text = unescape(last["content"])
     else:
         text = check_text(value, what, naming.max_text)
     if not text.strip():

@@ -41,7 +41,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     images = all_images(row, inside, naming)
     if question is None and not images:
         raise RowError("missing_field", "neither a question nor an image")
-    draft = Draft(messages=settle(messages, len(images), naming), images=images, task=task)
+    draft = Draft(messages=settle(messages, len(images)), images=images, task=task)
     used = [question or "", answer or "", image_field(row, naming) or ""]
     if question == "instruction":
         used += ["input", "inputs"]

@@ -89,14 +89,16 @@ def _turn(turn: Any, what: str, typed: bool, naming: Naming) -> tuple[Message, l
     if content is None:
         raise RowError("missing_field", f"{what} has no content")
     if isinstance(content, list):
-        text, refs = _parts(content, what, typed, naming)
+        text, refs = _parts(content, what, typed or known == "assistant", naming)
         return {"role": known, "content": text}, refs
     text = check_text(content, what, naming.max_text)
     # Where images are typed parts, the mark in a text is just text.
-    return {"role": known, "content": escape(text) if typed else text}, []
+    return {"role": known, "content": marked(text, typed or known == "assistant", naming)}, []
 
 
-def _parts(parts: list[Any], what: str, typed: bool, naming: Naming) -> tuple[str, list[ImageRef]]:
+def _parts(
+    parts: list[Any], what: str, literal: bool, naming: Naming
+) -> tuple[str, list[ImageRef]]:
     pieces: list[str] = []
     refs: list[ImageRef] = []
     for part in parts:
@@ -112,11 +114,21 @@ def _parts(parts: list[Any], what: str, typed: bool, naming: Naming) -> tuple[st
                 refs.append(as_ref(inside))
         elif isinstance(part, dict) and part.get("type", "text") == "text":
             text = check_text(part.get("text"), what, naming.max_text)
-            pieces.append(escape(text) if typed else text)
+            pieces.append(marked(text, literal, naming))
         else:
             kind = part.get("type") if isinstance(part, dict) else type_name(part)
             raise RowError("unsupported_part", f"{what} has a part of type {kind!r:.60}")
     return "\n".join(piece for piece in pieces if piece), refs
+
+
+def marked(text: str, literal: bool, naming: Naming) -> str:
+    r"""Text of a source as ours: `<image>` is a mark, or `\<image>` if it is just text.
+
+    A backslash in front of it is the source's own: ours comes on top, so that none gets lost.
+    """
+    if literal or naming.no_images:
+        return escape(text)
+    return text.replace("\\" + IMAGE, "\\\\" + IMAGE)
 
 
 def simple_turns(question: Any, answer: Any, naming: Naming) -> list[Message]:
@@ -126,16 +138,19 @@ def simple_turns(question: Any, answer: Any, naming: Naming) -> list[Message]:
         RowError: If one is no text or number.
     """
     limit = naming.max_text
-    messages: list[Message] = [
-        {"role": "user", "content": scalar_text(question, "the question", limit)}
-    ]
-    if answer is not None:
-        text = scalar_text(answer, "the answer", limit)
-        messages.append({"role": "assistant", "content": text})
-    return messages
+    asked = marked(scalar_text(question, "the question", limit), False, naming)
+    messages: list[Message] = [{"role": "user", "content": asked}]
+    if answer is None:
+        return messages
+    return with_answer(messages, scalar_text(answer, "the answer", limit))
 
 
-def settle(messages: Sequence[Message], n_images: int, naming: Naming) -> list[Message]:
+def with_answer(messages: list[Message], answer: str) -> list[Message]:
+    """A prompt and its answer, as the source has it, as one conversation."""
+    return [*messages, {"role": "assistant", "content": escape(answer)}]
+
+
+def settle(messages: Sequence[Message], n_images: int) -> list[Message]:
     """Check the order of roles and make the marks fit the images.
 
     Marks count in the turns of the user (and system); in an answer the text `<image>` is just
@@ -146,21 +161,14 @@ def settle(messages: Sequence[Message], n_images: int, naming: Naming) -> list[M
     """
     turns = [m for m in messages if m["role"] != "system" or m["content"].strip()]
     _check_order(turns)
-    out: list[Message] = []
-    for turn in turns:
-        literal = turn["role"] == "assistant" or naming.no_images
-        # A backslash in front is the source's own: ours comes on top, so that none gets lost.
-        mark = IMAGE if literal else "\\" + IMAGE
-        content = turn["content"].replace(mark, "\\" + mark)
-        out.append({"role": turn["role"], "content": content})
-    marks = count_images(out)
+    marks = count_images(turns)
     if n_images and not marks:
-        first = next(m for m in out if m["role"] == "user")
+        first = next(m for m in turns if m["role"] == "user")
         first["content"] = f"{IMAGE}\n" * n_images + first["content"]
     elif marks != n_images:
         hint = "" if n_images else "; --no-images takes rows as text"
         raise RowError("image_mark_mismatch", f"{marks} <image> marks, {n_images} images{hint}")
-    return out
+    return turns
 
 
 def _check_order(turns: Sequence[Message]) -> None:
