@@ -9,6 +9,17 @@ from pairwright.command import Command
 
 COMMANDS = (
     Command(
+        name="sample",
+        target="prefs.sample:sample",
+        options="prefs.options:SampleOptions",
+        summary="have a policy answer each question several times",
+        examples=(
+            "prefs sample data/ --model Qwen2-VL-7B -n 8",
+            "prefs sample data/ --model ./policy --adapter data/runs/sft/adapter",
+            "prefs sample data/ --model Qwen2-VL-7B --only-conflicts --temperature 1",
+        ),
+    ),
+    Command(
         name="build",
         target="prefs.build:build",
         options="prefs.options:BuildOptions",

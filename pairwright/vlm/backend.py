@@ -155,17 +155,19 @@ def open_backend(
 
 
 def api_key_for(base_url: str) -> str | None:
-    """Key of a server: ours if we started it, that of `judge serve`, else from the environment."""
+    """Key of a server: ours if we started it, else the environment's, else that of `judge serve`."""
     from pairwright.vlm.server import our_server
 
     ours = our_server(base_url)
     if ours is not None:
         return ours.api_key
+    if os.environ.get(KEY_VARIABLE):
+        return os.environ[KEY_VARIABLE]
     try:
         saved = json.loads(key_file(base_url).read_text(encoding="utf-8"))
         return str(saved["api_key"])
     except (OSError, ValueError, KeyError, TypeError):
-        return os.environ.get(KEY_VARIABLE)
+        return None
 
 
 def key_file(base_url: str) -> Path:
