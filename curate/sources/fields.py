@@ -150,7 +150,8 @@ def describe(draft: Draft, row: Mapping[str, Any], used: Collection[str], naming
         value = row[name]
         if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
             value = "\n".join(value)
-        return scalar_text(value, name, naming.max_text).strip() or None
+        found = scalar_text(value, name, naming.max_text)
+        return found if found.strip() else None
 
     spent.add(first_field(row, ID, naming.id) or "")
     draft.criteria = text(("criteria",))
