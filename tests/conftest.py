@@ -2,7 +2,9 @@
 
 import importlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,28 @@ def tiny_lora(tiny_qwen: Path) -> Path:
     """Folder of a random LoRA adapter for `tiny_qwen`."""
     models = importlib.import_module("tiny_models")
     return models.make_tiny_lora(tiny_qwen.with_name("tiny-lora"), tiny_qwen)
+
+
+@pytest.fixture(scope="session")
+def tiny_server(
+    tiny_qwen: Path, tiny_lora: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """`judge serve` of `tiny_qwen` and its adapter, started once; has base_url, api_key and pid.
+
+    At the end it is killed with -9, and nothing that it started may be left.
+    """
+    pytest.importorskip("vllm")
+    servers = importlib.import_module("tiny_server")
+    with servers.started(tiny_qwen, tiny_lora, tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture
+def proxy(tiny_server: Any) -> Iterator[Any]:
+    """A proxy in front of `tiny_server` that counts requests and plants faults."""
+    proxies = importlib.import_module("vlm_proxy")
+    with proxies.Proxy(tiny_server.base_url, tiny_server.api_key) as one:
+        yield one
 
 
 @pytest.fixture(autouse=True)
