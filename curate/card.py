@@ -10,18 +10,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from curate.hubtable import HubTable
 from curate.licences import hub_id
 from pairwright.manifest import Manifest
 from pairwright.store import Dataset
+from pairwright.texts import n_words
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")]
 _SIZES += [(10**7, "1M<n<10M")]
-_MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
+# In one line, inside a cell or a heading, nothing else makes mark-up.
+_MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")
 _LONGEST = 200
 
 
@@ -62,7 +65,7 @@ def write_card(dataset: Dataset, table: HubTable, facts: CardFacts, *, title: st
         "## Sources and licences",
         _sources(table.frame),
         "## Columns",
-        _table(("column", "meaning"), [(f"`{c.name}`", escape(c.doc)) for c in table.columns]),
+        _table(("column", "meaning"), [(f"`{c.name}`", c.doc) for c in table.columns]),
         "## Figures",
         _table(("figure", "value"), _figures(table, facts)),
         "## How it was made",
@@ -126,7 +129,7 @@ def _figures(table: HubTable, facts: CardFacts) -> list[tuple[str, str]]:
         rows.append(("turns", f"{int(frame['messages'].list.len().sum()):,}"))
     else:
         for side in ("chosen", "rejected"):
-            words = frame.select(pl.col(side).str.count_matches(r"\w+").mean()).item() or 0
+            words = frame.select(n_words(side).mean()).item() or 0
             rows.append((f"words of `{side}`, on average", f"{words:.1f}"))
         counts = frame.group_by("method", "control").len("n").sort("method", "control")
         for method, control, n in counts.iter_rows():

@@ -9,7 +9,7 @@ import polars as pl
 
 from pairwright.conversation import split_answer
 from pairwright.ids import stable_id
-from prefs.methods.base import normalised, same_text
+from pairwright.texts import folded, normalised
 from schemas.tables import Responses
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def conflict_candidates(
             counts["no_answer"] += 1
             continue
         prompt, answer = split_answer(messages)
-        if row.get("answer") is not None and not same_text(row["answer"], answer):
+        if row.get("answer") is not None and folded(row["answer"]) != folded(answer):
             # The conflict is about an earlier turn; its mark would be of the last one.
             counts["not_last_turn"] += 1
             continue

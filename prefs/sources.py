@@ -63,7 +63,7 @@ def _scores(dataset: Dataset, options: BuildOptions, answers: Manifest) -> Manif
     found = dataset.pick("scores", options.scores, verbs=("score-responses",))
     found = found or dataset.pick("scores", verbs=("ingest",))
     if found is None:
-        msg = f"{answers.ref} has no scores: mark the answers with `judge score --on responses`"
+        msg = f"{answers.ref} has no scores: mark the answers with `judge score --target responses`"
         raise UsageError(msg)
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import xxhash
 
+from pairwright.texts import n_words
 from schemas.tables import Pairs
 
 # Columns of picks: pairs before prompt and images are added. `prompt_id` names what answers
@@ -19,8 +19,6 @@ _OF_PAIRS += ["margin", "chosen_spans", "rejected_spans"]
 PICK_SCHEMA = {"prompt_id": pl.String(), **{n: Pairs.columns()[n].dtype for n in _OF_PAIRS}}
 PICK_COLUMNS = tuple(PICK_SCHEMA)
 
-_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_WORD = rf"[{_UNSPACED}]|[\w--[{_UNSPACED}]]+"
 # Sides count as equally long within this share; beyond half of the pairs nothing is dropped.
 BALANCE_TOLERANCE = 0.02
 BALANCE_MOST = 0.5
@@ -53,27 +51,6 @@ class Picked:
 def picks_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
     """Picks from dictionaries; columns that are not given are null."""
     return pl.DataFrame(rows, schema=PICK_SCHEMA)
-
-
-def normalised(column: str) -> pl.Expr:
-    """A text as it is compared: case, white space and closing marks do not count."""
-    folded = pl.col(column).str.normalize("NFC").str.to_lowercase()
-    return folded.str.replace_all(r"\s+", " ").str.strip_chars(" .!\u3002")
-
-
-def same_text(a: str, b: str) -> bool:
-    """Whether two texts are the same as `normalised` sees them."""
-    return _folded(a) == _folded(b)
-
-
-def _folded(text: str) -> str:
-    folded = " ".join(unicodedata.normalize("NFC", text).lower().split())
-    return folded.strip(" .!\u3002")
-
-
-def n_words(column: str) -> pl.Expr:
-    """Number of words; a character of a script without spaces is one."""
-    return pl.col(column).str.count_matches(_WORD).cast(pl.Int64)
 
 
 def drawn(ids: pl.Series, seed: int, purpose: str) -> pl.Series:

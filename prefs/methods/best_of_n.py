@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pairwright.texts import normalised
 from prefs.methods.base import (
     PICK_COLUMNS,
     PICK_SCHEMA,
@@ -14,7 +15,6 @@ from prefs.methods.base import (
     at_most,
     balance_lengths,
     drawn,
-    normalised,
     pair_draw,
 )
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from prefs.methods.base import Picked, Reject, picks_frame, same_text
+from pairwright.texts import folded
+from prefs.methods.base import Picked, Reject, picks_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -20,8 +21,9 @@ _ORDERS = (
 def decided(comparisons: pl.DataFrame, answers: dict[str, tuple[str, str]]) -> Picked:
     """Pair answers whose comparison was decided.
 
-    A judge that was asked in both orders must have named the same winner twice; people, who are
-    asked once, count as they are. Where several judges or criteria disagree there is no pair.
+    A judge that was asked in both orders must have named the same winner twice; a judge whose
+    probabilities are of one order only decides nothing. People, who are asked once, count as they
+    are. Where several judges or criteria disagree there is no pair.
 
     Args:
         comparisons: Rows of the comparisons table.
@@ -42,18 +44,19 @@ def decided(comparisons: pl.DataFrame, answers: dict[str, tuple[str, str]]) -> P
         if winner is None:
             counts[why] += 1
             continue
-        low, high = sorted((row["a"], row["b"]))
         loser = row["b"] if winner == row["a"] else row["a"]
-        verdict = {"winner": winner, "loser": loser, "p": _probability(row, winner)}
-        found.setdefault((row["sample_id"], low, high), []).append(verdict)
+        better, worse = folded(answers[winner][1]), folded(answers[loser][1])
+        if better == worse:
+            counts["duplicates"] += 1
+            continue
+        # By their texts: two models may have given the same answer.
+        key = (row["sample_id"], min(better, worse), max(better, worse))
+        verdict = {"winner": winner, "loser": loser, "better": better}
+        found.setdefault(key, []).append({**verdict, "p": _probability(row, winner)})
     rows = []
     for (sample_id, _, _), verdicts in found.items():
-        if len({v["winner"] for v in verdicts}) > 1:
-            counts["contradiction"] += 1
-            continue
-        winner, loser = verdicts[0]["winner"], verdicts[0]["loser"]
-        if same_text(answers[winner][1], answers[loser][1]):
-            counts["duplicates"] += 1
+        if len({v["better"] for v in verdicts}) > 1:
+            counts["contradiction"] += len(verdicts)
             continue
         counts["repeated"] += len(verdicts) - 1
         rows.append(_pick(sample_id, verdicts, answers))
@@ -80,11 +83,11 @@ def _winner(row: dict[str, Any]) -> tuple[str | None, str]:
     """Id of the winner, or `None` and why there is none."""
     if row["verdict"] not in ("a", "b"):
         return None, row["verdict"]
-    orders = [_order_verdict(row, *names) for names in _ORDERS]
-    known = [verdict for verdict in orders if verdict is not None]
-    if len(known) == 1:
+    asked = [row[p_a] is not None for _, p_a in _ORDERS]
+    if any(asked) and not all(asked):
         return None, "one_order"
-    if any(verdict != row["verdict"] for verdict in known):
+    orders = [_order_verdict(row, *names) for names in _ORDERS]
+    if any(verdict not in (None, row["verdict"]) for verdict in orders):
         return None, "order_flip"
     return row[row["verdict"]], ""
 

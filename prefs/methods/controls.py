@@ -10,7 +10,8 @@ from typing import Literal
 
 import polars as pl
 
-from prefs.methods.base import PICK_COLUMNS, PICK_SCHEMA, n_words, pair_draw
+from pairwright.texts import n_words
+from prefs.methods.base import PICK_COLUMNS, PICK_SCHEMA, pair_draw
 
 
 def control_picks(

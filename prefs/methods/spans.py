@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pairwright.texts import folded
 from pairwright.worddiff import diff_spans
-from prefs.methods.base import Picked, Reject, picks_frame, same_text
+from prefs.methods.base import Picked, Reject, picks_frame
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,7 +43,7 @@ def corrections(feedback: pl.DataFrame, answers: dict[str, str]) -> Picked:
             counts["no_correction" if wrong else "without_error"] += 1
         elif not corrected.strip():
             counts["empty"] += 1
-        elif same_text(answer, corrected):
+        elif folded(answer) == folded(corrected):
             counts["duplicates"] += 1
         else:
             rows.append(_pick(row, answer, corrected))

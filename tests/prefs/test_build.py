@@ -271,7 +271,7 @@ def test_comparisons(scored: Dataset, capsys: pytest.CaptureFixture) -> None:
         comparison("s2r0", "s2r3", "b", None, None, by="a person"),
         comparison("s2r0", "s2r2", "a", "a", "a"),
         comparison("s2r0", "s2r2", "b", "b", "b", by="another"),
-        comparison("s2r2", "s2r3", "a", "a", None),
+        {**comparison("s2r2", "s2r3", "a", "a", None), "p_a_first_order": 0.9},
         comparison("s0r0", "s1r2", "a", "a", "a"),
         comparison("s0r0", "nobody", "a", "a", "a"),
     ]
@@ -285,7 +285,7 @@ def test_comparisons(scored: Dataset, capsys: pytest.CaptureFixture) -> None:
         ("s2r3", "s2r0"),
     }
     assert shown["not_paired"] == {
-        "contradiction": 1,
+        "contradiction": 2,
         "duplicates": 1,
         "one_order": 1,
         "order_flip": 1,

@@ -4,7 +4,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prefs.methods.base import balance_lengths, n_words, normalised, picks_frame, same_text
+from pairwright.texts import folded, n_words, normalised
+from prefs.methods.base import balance_lengths, picks_frame
 from prefs.methods.best_of_n import MAX_ANSWERS, Rule, best_of_n, distinct, mean_scores
 from prefs.methods.controls import control_picks
 
@@ -38,7 +39,7 @@ def test_no_pair_breaks_the_rule(prompts, margin, most, balance, seed) -> None:
     for row in picks.iter_rows(named=True):
         assert row["chosen_score"] > row["rejected_score"]
         assert row["margin"] >= margin - 1e-6
-        assert not same_text(row["chosen"], row["rejected"])
+        assert folded(row["chosen"]) != folded(row["rejected"])
         assert row["chosen_id"].startswith(row["prompt_id"] + "c")
         assert row["rejected_id"].startswith(row["prompt_id"] + "c")
     if most and picks.height:
@@ -83,7 +84,7 @@ def test_balance_never_makes_it_worse_and_keeps_half(lengths: list[tuple[int, in
 )
 def test_both_ways_to_compare_texts_agree(a: str, b: str) -> None:
     frame = pl.DataFrame({"a": [a], "b": [b]}).select(normalised("a"), normalised("b"))
-    assert (frame["a"][0] == frame["b"][0]) == same_text(a, b)
+    assert (frame["a"][0] == frame["b"][0]) == (folded(a) == folded(b))
 
 
 def test_words_of_scripts_without_spaces() -> None:
