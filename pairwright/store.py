@@ -338,7 +338,8 @@ def _command_line() -> str:
     for word in [Path(sys.argv[0]).name, *sys.argv[1:]]:
         name, equals, _ = word.partition("=")
         secret = bool(re.search(r"key|token|password|secret", name)) and name.startswith("-")
-        out.append("***" if hide else f"{name}=***" if secret and equals else word)
+        shown = re.sub(r"//[^/@\s]+@", "//***@", word)
+        out.append("***" if hide else f"{name}=***" if secret and equals else shown)
         hide = secret and not equals
     return " ".join(out)
 
