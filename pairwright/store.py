@@ -337,7 +337,7 @@ def _command_line() -> str:
     hide = False
     for word in [Path(sys.argv[0]).name, *sys.argv[1:]]:
         name, equals, _ = word.partition("=")
-        secret = bool(re.search(r"key|token|password|secret", name)) and name.startswith("-")
+        secret = bool(re.search(r"(key|token|password|secret)$", name)) and name.startswith("-")
         shown = re.sub(r"//[^/@\s]+@", "//***@", word)
         out.append("***" if hide else f"{name}=***" if secret and equals else shown)
         hide = secret and not equals
