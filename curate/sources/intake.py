@@ -121,6 +121,9 @@ class Intake:
         """Bytes that looking at an image takes at least, to bound what is under way."""
         if ref.content is not None:
             return len(ref.content)
+        key = f"path:{ref.path}"
+        if key in self._seen or key in self._waiting:
+            return 0
         try:
             return (self._folder / (ref.path or "")).stat().st_size
         except (OSError, ValueError):

@@ -161,7 +161,7 @@ def settle(messages: Sequence[Message], n_images: int) -> list[Message]:
     """
     turns = [m for m in messages if m["role"] != "system" or m["content"].strip()]
     _check_order(turns)
-    marks = count_images(turns)
+    marks = count_images([turn for turn in turns if IMAGE in turn["content"]])
     if n_images and not marks:
         first = next(m for m in turns if m["role"] == "user")
         first["content"] = f"{IMAGE}\n" * n_images + first["content"]
@@ -183,6 +183,7 @@ def _check_order(turns: Sequence[Message]) -> None:
             detail = f"turn {number + 1} is the {role}'s; user and assistant must take turns"
             raise RowError("wrong_order", detail)
     for turn in turns:
-        if not plain_text(turn["content"]):
+        content = turn["content"]
+        if not (plain_text(content) if IMAGE in content else content.strip()):
             reason = "empty_answer" if turn["role"] == "assistant" else "empty_question"
             raise RowError(reason, f"a turn of the {turn['role']} has no text")
