@@ -317,3 +317,18 @@ def test_names_and_sizes() -> None:
     assert objection("CC BY-NC 4.0") == "no commercial use"
     assert objection("cc-by-4.0") is None
     assert objection(" ") == "no licence stated"
+
+
+@pytest.mark.parametrize("content", ["text", "parts"])
+def test_an_export_can_be_ingested_again(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture, content: str
+) -> None:
+    out, again = tmp_path / "out", tmp_path / "again"
+    words = ("--what", "samples", "--content", content, "--max-rejects", "1")
+    assert export(capsys, dataset.path, out, *words)[0] == 0
+    argv = ["ingest", str(out), "-o", str(again), "--id", "sample_id", "--split", "train"]
+    assert command.main("curate", "", COMMANDS, argv) == 0
+    back = Dataset(again).union("samples").collect()
+    first = dataset.union("samples").collect().head(11)
+    for name in ("image_ids", "messages"):
+        assert back[name].to_list() == first[name].to_list()
