@@ -71,7 +71,8 @@ def push(dataset: Dataset, options: PushOptions, run: RunOptions) -> Outcome:
         out.mkdir()
         check_target(dataset, out, replace=False)
         done = write_folder(dataset, table, options, out)
-        record_rejects(dataset, done, options, run)
+        if not run.dry_run:
+            record_rejects(dataset, done, options, run)
         outcome = push_folder(out, options, run)
     return Outcome(
         message=outcome.message,

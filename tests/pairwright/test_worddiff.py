@@ -1,7 +1,7 @@
 import time
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pairwright.worddiff import Span, diff_spans, words
@@ -28,6 +28,7 @@ def outside(text: str, spans: list[Span]) -> str:
     return out + text[done:]
 
 
+@settings(deadline=None)
 @given(TEXT, TEXT)
 @example("", "")
 @example("", "a")
@@ -44,17 +45,20 @@ def test_outside_the_spans_both_sides_are_the_same_text(original: str, corrected
     )
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_an_equal_text_has_no_spans(text: str) -> None:
     assert diff_spans(text, text) == ([], [])
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_words_cover_all_but_white_space(text: str) -> None:
     covered = "".join(text[s:e] for s, e in words(text))
     assert covered == "".join(text.split())
 
 
+@settings(deadline=None)
 @given(TEXT, TEXT)
 def test_spans_hold_whole_words(original: str, corrected: str) -> None:
     removed, added = diff_spans(original, corrected)

@@ -1,7 +1,7 @@
 """The pure parts of `prefs build`."""
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pairwright.texts import folded, n_words, normalised
@@ -31,6 +31,7 @@ ANSWERS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(ANSWERS, st.floats(0, 3), st.integers(0, 3), st.booleans(), st.integers(0, 5))
 def test_no_pair_breaks_the_rule(prompts, margin, most, balance, seed) -> None:
     kept, _ = distinct(candidates(prompts))
@@ -55,6 +56,7 @@ def test_no_pair_breaks_the_rule(prompts, margin, most, balance, seed) -> None:
             assert control.height == picks.height
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), max_size=30))
 def test_balance_never_makes_it_worse_and_keeps_half(lengths: list[tuple[int, int]]) -> None:
     rows = [
@@ -79,6 +81,7 @@ def test_balance_never_makes_it_worse_and_keeps_half(lengths: list[tuple[int, in
         assert balance_lengths(picks, only_shorter=True).height == picks.height
 
 
+@settings(deadline=None)
 @given(
     st.text("aA .!\n\t\u00e9\u0301e\u3002", max_size=6), st.text("aA .!\u00e9\u0301e", max_size=6)
 )
