@@ -1,0 +1,246 @@
+"""Which of many items stay: candidates by band keys, exact matches in order of preference."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curate.minhash import Shingles, alone, choose_bands, in_threads, n_threads, permutations
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SHOWN_HELD = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What is compared, in order of preference: lists of texts and lists of images.
+
+    Attributes:
+        texts_at: Where each item's texts start in `texts`, and where the last ends.
+        texts: Numbers of texts.
+        kinds: How each is compared (`WORDS_*` of the kernels).
+        images_at: Where each item's images start in `images`.
+        images: Numbers of images.
+        groups: Items of different groups never match.
+    """
+
+    texts_at: np.ndarray
+    texts: np.ndarray
+    kinds: np.ndarray
+    images_at: np.ndarray
+    images: np.ndarray
+    groups: np.ndarray
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self.groups)
+
+    @classmethod
+    def of_texts(cls, n: int) -> Items:
+        """Every one of n texts alone, without images."""
+        at, texts = alone(n)
+        nothing = np.zeros(n + 1, dtype=np.int64)
+        return cls(
+            texts_at=at, texts=texts, kinds=np.zeros(n, dtype=np.uint8), images_at=nothing,
+            images=np.empty(0, dtype=np.int32), groups=np.zeros(n, dtype=np.uint64),
+        )  # fmt: skip
+
+    def arguments(self) -> tuple[Any, ...]:
+        """As the kernels take them."""
+        return (self.texts_at, self.texts, self.kinds, self.images_at, self.images, self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class TextSide:
+    """What is known of the texts; without wording only their shingles are compared."""
+
+    shingles: Shingles
+    words: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    said: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    facts: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+
+    def arguments(self) -> tuple[Any, ...]:
+        """As the kernels take them."""
+        return (self.shingles.at, self.shingles.values, self.words, self.said, self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSide:
+    """Which images count as the same: confirmed pairs, or vectors near in angle.
+
+    Attributes:
+        mode: `IMAGES_*` of the kernels.
+        keys: Sorted keys of pairs, lower number in the high half.
+        values: Similarity of each pair.
+        vectors: Unit vectors by image number.
+        threshold: Least cosine.
+    """
+
+    mode: int = 0
+    keys: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    values: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.float64))
+    vectors: np.ndarray = field(default_factory=lambda: np.empty((0, 1), dtype=np.float32))
+    threshold: float = 1.0
+
+    def arguments(self) -> tuple[Any, ...]:
+        """As the kernels take them."""
+        return (self.mode, self.keys, self.values, self.vectors, self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Stars:
+    """Decisions on items.
+
+    Attributes:
+        kept: The item that stands for each; itself if it stays.
+        similarity: Exact similarity of texts to it.
+        alike: Similarity of images to it.
+        held: Some pairs that reach the threshold but say different things.
+        n_held: Number of such pairs met.
+    """
+
+    kept: np.ndarray
+    similarity: np.ndarray
+    alike: np.ndarray
+    held: np.ndarray
+    n_held: int
+
+
+def star(
+    items: Items,
+    texts: TextSide,
+    images: ImageSide | None = None,
+    *,
+    threshold: float,
+    num_perm: int = 128,
+) -> Stars:
+    """Decide items in order: an item goes if it matches one that stays.
+
+    Args:
+        items: In order of preference.
+        texts: What `items.texts` are.
+        images: Which of `items.images` count as the same; `None` ignores images.
+        threshold: Least Jaccard coefficient of texts, turn by turn.
+        num_perm: Permutations of the MinHash that finds candidates.
+    """
+    from curate import _kernels_star as kernels
+
+    n = len(items)
+    buckets, n_buckets = _buckets(items, texts.shingles, threshold, num_perm)
+    kept = np.arange(n, dtype=np.int32)
+    similarity, alike = np.ones(n), np.ones(n)
+    held = np.zeros((_SHOWN_HELD, 2), dtype=np.int32)
+    n_held = kernels.star(
+        buckets, n_buckets, items.arguments(), texts.arguments(),
+        (images or ImageSide()).arguments(), threshold, kept, similarity, alike, held,
+    )  # fmt: skip
+    return Stars(kept, similarity, alike, held[: min(n_held, _SHOWN_HELD)], n_held)
+
+
+def _buckets(
+    items: Items, shingles: Shingles, threshold: float, num_perm: int
+) -> tuple[np.ndarray, int]:
+    """Number of the bucket of every band and item, -1 where it is alone in it."""
+    from curate import _kernels_text as kernels
+
+    if not len(items.texts):  # images only: one bucket a group
+        keys = items.groups[None, :]
+    else:
+        bands, rows = choose_bands(threshold, num_perm)
+        a, b = permutations(bands * rows)
+        keys = np.empty((bands, len(items)), dtype=np.uint32)
+
+        def work(first: int, last: int) -> None:
+            kernels.fill_band_keys(
+                shingles.values, shingles.at, items.texts_at, items.texts, items.groups,
+                a, b, rows, first, last, keys,
+            )  # fmt: skip
+
+        in_threads(work, len(items))
+    out = np.empty(keys.shape, dtype=np.int32)
+    with ThreadPoolExecutor(n_threads()) as pool:
+        counts = list(pool.map(lambda band: _number(keys[band], out[band]), range(len(keys))))
+    start = 0
+    for band, count in enumerate(counts):
+        out[band][out[band] >= 0] += start
+        start += count
+    return out, start
+
+
+def _number(keys: np.ndarray, out: np.ndarray) -> int:
+    """Number the keys that occur more than once; others get -1."""
+    order = np.argsort(keys, kind="stable")
+    ordered = keys[order]
+    new = np.ones(len(keys), dtype=bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    run = np.cumsum(new) - 1
+    shared = np.bincount(run, minlength=1) > 1
+    number = np.where(shared, np.cumsum(shared) - 1, -1).astype(np.int32)
+    out[order] = number[run] if len(keys) else out
+    return int(shared.sum()) if len(keys) else 0
+
+
+def conflicts(
+    items: Items,
+    answers: np.ndarray,
+    stars: Stars,
+    texts: TextSide,
+    images: ImageSide,
+    *,
+    threshold: float,
+    most: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+    """Pairs of like questions that are answered differently.
+
+    Args:
+        items: Questions in their context, in order of preference.
+        answers: Text number of each one's answer.
+        stars: Groups of like questions.
+        texts: What the texts are, wording included.
+        images: Which images count as the same.
+        threshold: Least Jaccard coefficient of like texts.
+        most: Pairs that one item enters as the later one, so that one question with thousands of
+            answers does not make millions of rows.
+
+    Returns:
+        Earlier item, later item and similarity of the questions of every pair, and the number of
+        items that were cut short.
+    """
+    from curate import _kernels_star as kernels
+
+    order = np.lexsort((np.arange(len(items)), stars.kept)).astype(np.int64)
+    leaders = stars.kept[order]
+    new = np.flatnonzero(np.r_[True, leaders[1:] != leaders[:-1]]) if len(order) else np.empty(0)
+    starts = np.r_[new, len(order)].astype(np.int64)
+    arguments = (
+        starts, order, answers, items.arguments(), texts.arguments(), images.arguments(),
+        threshold, most,
+    )  # fmt: skip
+    none = np.empty(0, dtype=np.int32)
+    n, capped = kernels.count_conflicts(*arguments, none, none, np.empty(0))
+    a, b, value = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n)
+    if n:
+        kernels.count_conflicts(*arguments, a, b, value)
+    return a, b, value, capped
+
+
+def side_of(unique: pl.Series, ngram: int) -> TextSide:
+    """Shingles and wording of unique folded texts."""
+    from curate import _kernels_text as kernels
+    from curate._text import flat, wording
+    from curate.minhash import shingle
+
+    words = np.empty(len(unique), dtype=np.int64)
+    kernels.count_words(*flat(unique), words)
+    spoken = wording(unique)
+    hashes = []
+    for name in ("said", "facts"):
+        out = np.empty(len(unique), dtype=np.uint64)
+        kernels.hash_texts(*flat(spoken[name]), out)
+        hashes.append(out)
+    return TextSide(shingle(unique, ngram), words, *hashes)

@@ -1,0 +1,130 @@
+"""Texts as dedup compares them: folded, and what they say in single words."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Scripts written without spaces: every character counts as a word.
+_UNSPACED = r"([\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]\p{M}*)"
+_INVISIBLE = r"[\u{AD}\u{200B}\u{2060}\u{FEFF}]"
+_TYPOGRAPHIC = {
+    **dict.fromkeys("\u2018\u2019\u201a\u201b", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f", '"'),
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014", "-"),
+}
+_ENDS = r"""^[\s"'\u{AB}(\[]+|[\s.,;:!?"'\u{BB}\u{2026}\u{3002}\u{FF01}\u{FF1F}\u{FF0C})\]]+$"""
+
+# Words that may differ between two questions that ask the same.
+_LIGHT = "a an the this that these those please kindly"
+_SYNONYMS = {
+    "picture": "image", "photo": "image", "photograph": "image", "pic": "image",
+    "colour": "color", "colours": "colors", "grey": "gray", "cannot": "can not",
+}  # fmt: skip
+# Words that turn a long statement into another one: denial, number, colour, side, quantity.
+_FACTS = (
+    "not no never none neither nor without nothing nobody nowhere yes true false correct incorrect "
+    "zero one two three four five six seven eight nine ten eleven twelve dozen hundred thousand "
+    "million first second third fourth fifth half double single both "
+    "red orange yellow green blue purple pink brown black white gray teal cyan magenta violet "
+    "gold golden silver beige navy turquoise maroon "
+    "left right top bottom upper lower above below under over front back behind inside outside "
+    "north south east west all every most few many more less fewer several only "
+    "man men woman women boy boys girl girls male female he she his her "
+    "open closed big small large little tall short long old young day night before after"
+)
+
+
+def fold(texts: pl.Series) -> pl.Series:
+    """Texts without what does not change their meaning.
+
+    Unicode NFC, full case folding, typographic quotes and dashes made plain, invisible characters
+    dropped, white space folded to single spaces, and punctuation and quotes dropped at both ends
+    ("Red." and "red" are one answer) unless nothing would be left. Characters of scripts that use
+    no spaces are set apart, so that they count as words.
+    """
+    import polars as pl
+
+    text = pl.col("text")
+    frame = texts.rename("text").to_frame()
+    if not frame.select(text.str.contains(r"[^\x00-\x7F]").any()).item():
+        plain = text.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars(" ")
+    else:
+        table = _case_table()
+        folded = text.str.normalize("NFC").str.replace_many(list(table), list(table.values()))
+        plain = (
+            folded.str.to_lowercase()
+            .str.replace_all("\u03c2", "\u03c3", literal=True)  # final sigma
+            .str.normalize("NFC")
+            .str.replace_all(_INVISIBLE, "")
+            .str.replace_all(_UNSPACED, " $1 ")
+            .str.replace_all(r"\s+", " ")
+            .str.strip_chars(" ")
+        )
+    bare = text.str.replace_all(_ENDS, "")
+    return (
+        frame.with_columns(plain)
+        .select(pl.when(bare == "").then(text).otherwise(bare).alias("text"))
+        .to_series()
+    )
+
+
+@cache
+def _case_table() -> dict[str, str]:
+    """Characters beyond ASCII whose full case folding differs from them, and quotes and dashes."""
+    folds = {
+        chr(code): chr(code).casefold()
+        for code in range(128, sys.maxunicode + 1)
+        if not 0xD800 <= code <= 0xDFFF and chr(code).casefold() != chr(code)
+    }
+    return folds | _TYPOGRAPHIC
+
+
+def wording(folded: pl.Series) -> pl.DataFrame:
+    """What folded texts say, for telling apart texts that share most of their word triples.
+
+    Returns:
+        `said`, the sequence of words without articles and politeness, and `facts`, the sequence of
+        words that turn a statement into another (denials, numbers, colours, sides, ...).
+    """
+    import polars as pl
+
+    light = [f" {word} " for word in _LIGHT.split()]
+    find = light + [f" {word} " for word in _SYNONYMS]
+    replacement = [" "] * len(light) + [f" {word} " for word in _SYNONYMS.values()]
+    words = (
+        pl.col("text")
+        .str.replace_all(r"n't\b", " not")
+        .str.replace_all(r"-(\p{N})", "\u2212$1")  # a minus sign is no punctuation
+        .str.replace_all(r"[\p{P}\s]+", "  ")
+    )
+    said = ("  " + words + "  ").str.replace_many(find, replacement)
+    return (
+        folded.rename("text")
+        .to_frame()
+        .select(said.str.replace_all(r"\s+", " ").str.strip_chars(" ").alias("said"))
+        .with_columns(
+            pl.col("said")
+            .str.extract_all(rf"\b(?:{'|'.join(_FACTS.split())})\b|\S*\p{{N}}\S*")
+            .list.join(" ")
+            .alias("facts")
+        )
+    )
+
+
+def flat(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """UTF-8 bytes of all texts one after the other, and where each begins and ends."""
+    import pyarrow as pa
+
+    array = texts.to_arrow().cast(pa.large_string())
+    assert not array.null_count
+    _, offsets, data = array.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    content = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, np.uint8)
+    return content, ends
