@@ -1,0 +1,57 @@
+"""The `train` program."""
+
+from __future__ import annotations
+
+import sys
+
+from pairwright import command
+from pairwright.command import Command
+
+SUMMARY = "Fine-tune on the samples or pairs of a dataset, and see what it brought."
+
+COMMANDS = (
+    Command(
+        name="sft",
+        target="train.sft:run_sft",
+        options="train.options:SftOptions",
+        summary="train on the current samples' answers, or on the chosen answers of pairs",
+        examples=(
+            "train sft data/ --model Qwen2-VL-2B",
+            "train sft data/ --model Qwen2-VL-7B --peft qlora --rank 32 --target language connector",
+            "train sft data/ --model runs/sft --pairs best-of-n --run sft-chosen",
+        ),
+    ),
+    Command(
+        name="dpo",
+        target="train.dpo:run_dpo",
+        options="train.options:DpoOptions",
+        summary="train on preference pairs",
+        examples=(
+            "train dpo data/",
+            "train dpo data/ --pairs best-of-n-random --run dpo-random",
+            "train dpo data/ --model runs/sft --beta 0.1 --loss sigmoid sft --loss-weights 1 0.5",
+        ),
+    ),
+    Command(
+        name="eval",
+        target="train.evaluate:run_eval",
+        options="train.options:EvalOptions",
+        summary="exact match on samples or preference accuracy on pairs, with intervals",
+        examples=(
+            "train eval data/ --model runs/dpo --split test",
+            "train eval data/ --model runs/dpo --task preference --run eval-pairs",
+        ),
+    ),
+    Command(
+        name="merge",
+        target="train.merge:run_merge",
+        options="train.options:MergeOptions",
+        summary="write a training run's model as a folder that loads alone",
+        examples=("train merge data/ merged/ --run sft",),
+    ),
+)
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(command.main("train", SUMMARY, COMMANDS))

@@ -1,0 +1,120 @@
+"""What is trained on: conversations out of the samples or the pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pairwright.conversation import Message, escape
+from pairwright.errors import UsageError
+from pairwright.manifest import Manifest
+from pairwright.store import Dataset
+
+_BUILT, _IMPORTED = ("build",), ("ingest",)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the training.
+
+    Attributes:
+        row_id: sample_id or pair_id.
+        image_ids: Images in the order of their marks.
+        conversations: One for SFT; for DPO the one that ends with chosen, then with rejected.
+    """
+
+    row_id: str
+    image_ids: tuple[str, ...]
+    conversations: tuple[list[Message], ...]
+
+
+class Samples(NamedTuple):
+    """Rows of the current samples.
+
+    Attributes:
+        rows: Those with an answer, in the samples' order.
+        unanswered: Number of those without.
+        inputs: What they were read from.
+    """
+
+    rows: list[Row]
+    unanswered: int
+    inputs: list[Manifest]
+
+
+def sample_rows(dataset: Dataset, limit: int | None) -> Samples:
+    """Current samples as rows."""
+    frame = dataset.current_samples().select("sample_id", "image_ids", "messages").collect()
+    answered = [row for row in frame.iter_rows(named=True) if _has_answer(row["messages"])]
+    rows = [
+        Row(row["sample_id"], tuple(row["image_ids"]), (row["messages"],))
+        for row in answered[:limit]
+    ]
+    return Samples(rows, frame.height - len(answered), dataset.sample_inputs())
+
+
+def _has_answer(messages: Sequence[Message]) -> bool:
+    return any(message["role"] == "assistant" for message in messages)
+
+
+def pick_pairs(dataset: Dataset, run: str | None) -> Manifest:
+    """The pairs run to train on: the named one, else the built one in force, else the imported.
+
+    Raises:
+        UsageError: If there is none, or the choice is not clear.
+    """
+    found = dataset.pick("pairs", run, verbs=_BUILT)
+    if found is None:
+        found = dataset.pick("pairs", run, verbs=_IMPORTED)
+    if found is None:
+        msg = f"{dataset.path}: no pairs to train on; make some with `prefs build`, or import them with `curate ingest SRC --as pairs`"
+        raise UsageError(msg)
+    return found
+
+
+def pair_rows(
+    dataset: Dataset, pairs: Manifest, answers: Sequence[str], limit: int | None
+) -> list[Row]:
+    """Pairs as rows.
+
+    Args:
+        dataset: The dataset.
+        pairs: The run.
+        answers: Columns whose texts end the conversations, such as `("chosen", "rejected")`.
+        limit: Take the first of them only.
+    """
+    columns = ["pair_id", "image_ids", "prompt", *answers]
+    lazy = dataset.scan(pairs).select(columns)
+    frame = (lazy if limit is None else lazy.head(limit)).collect()
+    return [
+        Row(
+            row["pair_id"],
+            tuple(row["image_ids"]),
+            tuple(_answered(row["prompt"], row[answer]) for answer in answers),
+        )
+        for row in frame.iter_rows(named=True)
+    ]
+
+
+def _answered(prompt: list[Message], text: str) -> list[Message]:
+    return [*prompt, {"role": "assistant", "content": escape(text)}]
+
+
+def policy_of_pairs(dataset: Dataset, pairs: Manifest) -> str:
+    """Name of the model whose answers the pairs are.
+
+    Raises:
+        UsageError: If they name none, or several.
+    """
+    frame = dataset.scan(pairs).select("policy").drop_nulls().unique().collect()
+    names: list[Any] = sorted(frame["policy"].to_list())
+    if not names and pairs.summary.get("policy"):
+        names = [pairs.summary["policy"]]
+    if len(names) == 1:
+        return str(names[0])
+    if not names:
+        msg = f"{pairs.ref}: the pairs do not say whose answers they are; name the model to train with --model"
+        raise UsageError(msg)
+    msg = f"{pairs.ref}: answers of several models ({', '.join(names)}); name the one to train with --model"
+    raise UsageError(msg)
