@@ -6,6 +6,7 @@ import math
 import statistics
 import time
 from collections import deque
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ CHOSEN_LOGRATIO = "chosen_logratio"
 # Nats an answer. Less than this is the noise of training, not a collapse.
 _CLEAR_FALL = 0.5
 _WINDOW = 8
-_NOT_METRICS = ("epoch", "total_flos")
+# TRL counts tokens from zero again after a resume.
+_NOT_METRICS = ("epoch", "total_flos", "num_tokens")
 
 
 class TrainerHooks:
@@ -89,7 +91,6 @@ class RunCallback:
         self._beta = beta
         self.watch = ChosenWatch()
         self.last: dict[str, float] = {}
-        self.final: dict[str, float] = {}
         self._shown = 0
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -102,18 +103,22 @@ class RunCallback:
             control.should_save = control.should_save or due
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Mark the checkpoint as whole."""
+        """Make the metrics so far durable, then mark the checkpoint as whole."""
         self._saved_at = time.monotonic()
+        self._writer.flush()
         mark_complete(Path(args.output_dir), state.global_step)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
     ) -> None:
         """Keep the metrics."""
-        values = {k: float(v) for k, v in (logs or {}).items() if isinstance(v, int | float)}
+        values = {
+            k: float(v)
+            for k, v in (logs or {}).items()
+            if isinstance(v, int | float) and k not in _NOT_METRICS
+        }
         if "train_runtime" in values:
-            self.final = values
-            return
+            return  # the closing totals, which count from the last resume only
         if self._beta is not None and "rewards/chosen" in values:
             values[CHOSEN_LOGRATIO] = values["rewards/chosen"] / self._beta
             self.watch.add(values[CHOSEN_LOGRATIO])
@@ -122,7 +127,7 @@ class RunCallback:
         self._writer.add(
             {"step": state.global_step, "name": name, "value": value}
             for name, value in values.items()
-            if name not in _NOT_METRICS and (state.global_step, name) not in self._known
+            if (state.global_step, name) not in self._known
         )
 
 
@@ -135,34 +140,32 @@ class ChosenWatch:
 
     def __init__(self) -> None:
         """Nothing seen, nothing said."""
-        self._values: list[float] = []
         self._recent: deque[float] = deque(maxlen=_WINDOW)
         self._said = False
 
     def add(self, value: float) -> None:
         """Take one logged mean; say so once when it has clearly fallen."""
-        self._values.append(value)
         self._recent.append(value)
         if not self._said and len(self._recent) == _WINDOW and _clearly_below(self._recent):
             self._said = True
-            say(self.warning(statistics.fmean(self._recent)))
-
-    def fallen(self) -> float | None:
-        """By how many nats it has fallen at the end of the training, if clearly."""
-        tail = self._values[-max(2, len(self._values) // 4) :]
-        return -statistics.fmean(tail) if _clearly_below(tail) else None
-
-    @staticmethod
-    def warning(value: float) -> str:
-        """The one line for people."""
-        return (
-            f"warning: the chosen answers are losing probability (log-ratio to the reference "
-            f"{value:.2f} nats): the margin can grow while the model gets worse; keep the sft term "
-            "(--loss sigmoid,sft), or lower --lr or raise --beta"
-        )
+            say(
+                f"warning: the chosen answers are losing probability (log-ratio to the reference "
+                f"{statistics.fmean(self._recent):.2f} nats): the margin can grow while the model "
+                "gets worse; keep the sft term (--loss sigmoid,sft), or lower --lr or raise --beta"
+            )
 
 
-def _clearly_below(values: Any) -> bool:
+def fallen(log_ratios: Sequence[float]) -> float | None:
+    """By how many nats the chosen answers fell in a whole training, if they clearly did.
+
+    Args:
+        log_ratios: Logged means of their log-probability against the reference, in order.
+    """
+    tail = log_ratios[-max(2, len(log_ratios) // 4) :]
+    return -statistics.fmean(tail) if _clearly_below(tail) else None
+
+
+def _clearly_below(values: Iterable[float]) -> bool:
     numbers = list(values)
     if len(numbers) < 2:
         return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,14 +38,19 @@ def prepare_environment() -> None:
 @contextlib.contextmanager
 def _one_line(model: str) -> Iterator[None]:
     """Turn what a missing or broken checkpoint raises into one line."""
+    from safetensors import SafetensorError
+
     try:
         yield
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, DataError | UsageError):
-            raise
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        msg = f"--model {model}: cannot be loaded: {first}"
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        msg = f"--model {model}: cannot be loaded: {_first_line(error)}"
         raise NotFoundError(msg) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    told = " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
+    return told if len(told) <= 300 else told[:300] + " ..."
 
 
 def load_processor(model: str) -> Any:
@@ -173,12 +179,16 @@ def with_adapter(base: Any, adapter: Path, *, trainable: bool = False) -> Any:
         DataError: If the adapter does not fit.
     """
     from peft import PeftModel
+    from safetensors import SafetensorError
 
     try:
-        return PeftModel.from_pretrained(base, str(adapter), is_trainable=trainable)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        first = str(error).strip().splitlines()[0]
-        msg = f"{adapter}: this adapter does not fit the model: {first}"
+        with warnings.catch_warnings():
+            # PEFT only warns where an adapter holds nothing for this model, and goes on with a
+            # fresh one.
+            warnings.filterwarnings("error", message="Found missing adapter keys")
+            return PeftModel.from_pretrained(base, str(adapter), is_trainable=trainable)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UserWarning) as error:
+        msg = f"{adapter}: this adapter does not fit the model: {_first_line(error)}"
         raise DataError(msg) from error
 
 

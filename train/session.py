@@ -24,7 +24,7 @@ from pairwright.writer import RunWriter
 from train.checkpoints import FOLDER, newest_complete
 from train.collate import Collator
 from train.encode import Encoder, RowError, Tokens
-from train.hooks import RunCallback, TrainerHooks, mixed_in
+from train.hooks import CHOSEN_LOGRATIO, RunCallback, TrainerHooks, fallen, mixed_in
 from train.images import ImageBank
 from train.loading import (
     LARGE_MODEL,
@@ -233,24 +233,34 @@ def _run_trainer(
         )
         trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
-    fallen = callback.watch.fallen()
+    writer.flush()
+    losses, ratios = (_logged(writer, name) for name in ("loss", CHOSEN_LOGRATIO))
     writer.summary.update(
         policy=portable_name(plan.model),
         base_model=portable_name(plan.policy.model),
         total_parameters=loaded.total,
         trainable_parameters=trainable,
         steps=int(trainer.state.global_step),
-        loss=callback.last.get("loss", math.nan),
-        mean_loss=callback.final.get("train_loss", math.nan),
-        final={k: round(v, 6) for k, v in callback.last.items() if k != "epoch"},
+        loss=losses[-1] if losses else math.nan,
+        mean_loss=sum(losses) / len(losses) if losses else math.nan,
+        final={k: round(v, 6) for k, v in callback.last.items()},
         **plan.notes,
     )
-    if fallen is not None:
-        writer.summary["chosen_fell_nats"] = round(fallen, 3)
+    if (fell := fallen(ratios)) is not None:
+        writer.summary["chosen_fell_nats"] = round(fell, 3)
     if math.isnan(writer.summary["loss"]):
         msg = f"runs/{folder.name}: the loss is not a number; lower --lr"
         raise DataError(msg)
     _save(trainer, encoder, folder, writer)
+
+
+def _logged(writer: RunWriter, name: str) -> list[float]:
+    """All values of a metric, those before a resume included."""
+    frame = writer.written()
+    if frame is None:
+        return []
+    picked = frame.filter(frame["name"] == name).sort("step")["value"].to_list()
+    return [float(value) for value in picked]
 
 
 def _inputs(

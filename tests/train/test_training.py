@@ -294,14 +294,15 @@ def test_pairs_in_force_name_the_policy(make: color_data.Maker, tiny_qwen: Path)
 
 
 def test_falling_chosen_answers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    from train.hooks import ChosenWatch
+    from train.hooks import ChosenWatch, fallen
 
-    steady, falling, noisy = ChosenWatch(), ChosenWatch(), ChosenWatch()
-    for step in range(40):
-        steady.add(0.01 * step)
-        falling.add(-0.1 * step)
-        noisy.add(-0.6 if step % 2 else 0.6)
-    assert steady.fallen() is None
-    assert noisy.fallen() is None
-    assert falling.fallen() == pytest.approx(3.45)
+    steps = range(40)
+    assert fallen([0.01 * step for step in steps]) is None
+    assert fallen([-0.6 if step % 2 else 0.6 for step in steps]) is None
+    assert fallen([]) is None
+    falling = [-0.1 * step for step in steps]
+    assert fallen(falling) == pytest.approx(3.45)
+    watch = ChosenWatch()
+    for value in falling:
+        watch.add(value)
     assert capsys.readouterr().err.count("warning") == 1
