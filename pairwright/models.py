@@ -131,23 +131,35 @@ def _folder(name: str) -> PolicyRef | None:
     return None
 
 
+def adapter_config(folder: Path) -> dict[str, Any]:
+    """Configuration of a PEFT adapter.
+
+    Raises:
+        DataError: If it is missing or broken.
+    """
+    path = folder / ADAPTER_CONFIG
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{path}: not a readable adapter configuration ({error})"
+        raise DataError(msg) from error
+    if not isinstance(raw, dict):
+        msg = f"{path}: not an adapter configuration"
+        raise DataError(msg)
+    return raw
+
+
 def adapter_base(folder: Path) -> str:
     """Base model that a PEFT adapter names.
 
     Raises:
         DataError: If the adapter's configuration is broken or names none.
     """
-    path = folder / ADAPTER_CONFIG
-    try:
-        raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        base = raw["base_model_name_or_path"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        msg = f"{path}: not a readable adapter configuration ({error})"
-        raise DataError(msg) from error
-    if not base:
-        msg = f"{path}: names no base model; give it with --model BASE --adapter {folder}"
+    base = adapter_config(folder).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        msg = f"{folder}: this adapter names no base model; give it with --model BASE --adapter {folder}"
         raise DataError(msg)
-    return str(base)
+    return base
 
 
 def _made_by(folder: Path, manifest: Manifest) -> PolicyRef:

@@ -155,10 +155,11 @@ class Encoder:
                 # Some templates end an answer with nothing: the model would never learn to stop.
                 piece = [*piece, self.tokenizer.eos_token_id]
                 more = {key: [*values, 0] for key, values in more.items()}
+            for key in extras.keys() | more.keys():
+                known = extras.setdefault(key, [0] * len(ids))
+                known += more.get(key) or [0] * len(piece)
             ids += piece
             answer += [int(segment.is_answer)] * len(piece)
-            for key, values in more.items():
-                extras.setdefault(key, []).extend(values)
         used = tuple(image_ids[:at])
         longer = 0 if self.exact else sum(len(self.bank.expansion(i).ids) - 1 for i in used)
         return Tokens(ids, answer, used, len(ids) + longer, extras if self.exact else None)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pairwright.errors import DataError, MissingExtraError, NotFoundError, UsageError
-from pairwright.models import PolicyRef
+from pairwright.models import PolicyRef, adapter_config
 from train.options import TrainingOptions
 from train.parts import target_modules, unquantized_modules
 
@@ -170,6 +170,25 @@ def load_trainable(policy: PolicyRef, options: TrainingOptions, *, dropout: floa
         task_type="CAUSAL_LM",
     )
     return Trainable(base, config, None, mixed, total)
+
+
+def check_adapter(policy: PolicyRef, options: TrainingOptions) -> None:
+    """Refuse a rank or alpha that a continued adapter does not have.
+
+    Raises:
+        UsageError: If they differ.
+        DataError: If the adapter's configuration is broken.
+    """
+    if policy.adapter is None or options.peft == "none":
+        return
+    config = adapter_config(policy.adapter)
+    for flag, wanted, has in (
+        ("--rank", options.rank, config.get("r")),
+        ("--alpha", options.alpha, config.get("lora_alpha")),
+    ):
+        if wanted is not None and wanted != has:
+            msg = f"{flag} {wanted}: the adapter that is continued has {has}; leave it out, or merge the adapter first with `train merge`"
+            raise UsageError(msg)
 
 
 def with_adapter(base: Any, adapter: Path, *, trainable: bool = False) -> Any:

@@ -41,7 +41,9 @@ class TrainingOptions:
     peft: Literal["lora", "qlora", "none"] = option(
         "lora", help="train an adapter, an adapter on a 4-bit base, or all weights"
     )
-    rank: int | None = option(None, help="LoRA rank (default: 16, or the --adapter's)")
+    rank: int | None = option(
+        None, help="LoRA rank (default: 16; an adapter that is continued keeps its own)"
+    )
     alpha: float | None = option(None, help="LoRA alpha (default: twice the rank)")
     dropout: float | None = option(None, help="LoRA dropout (default: 0.05 for sft, 0 for dpo)")
     target: tuple[str, ...] = option(
@@ -98,9 +100,6 @@ class TrainingOptions:
                 raise UsageError(msg)
         if self.peft == "none" and (self.rank or self.alpha or self.dropout):
             msg = "--rank, --alpha and --dropout belong to adapters; with --peft none there is none"
-            raise UsageError(msg)
-        if self.adapter is not None and self.peft != "none" and (self.rank or self.alpha):
-            msg = "--adapter brings its own rank and alpha; leave out --rank and --alpha"
             raise UsageError(msg)
 
 

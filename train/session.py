@@ -29,6 +29,7 @@ from train.images import ImageBank
 from train.loading import (
     LARGE_MODEL,
     Trainable,
+    check_adapter,
     context_length,
     load_processor,
     load_trainable,
@@ -84,6 +85,7 @@ def train(dataset: Dataset, plan: Plan, options: TrainingOptions, run: RunOption
             summary={"dry_run": True, "n_rows": len(plan.rows), **plan.notes},
         )
     policy = plan.policy
+    check_adapter(policy, options)
     fingerprints = {"model": model_fingerprint(policy.model)}
     if policy.adapter is not None:
         fingerprints["adapter"] = model_fingerprint(policy.adapter)
@@ -359,6 +361,8 @@ def _save(trainer: Any, encoder: Encoder, folder: Path, writer: RunWriter) -> No
     temporary = folder / f".tmp-{kind}-{os.getpid()}"
     if isinstance(model, PeftModel):
         model.save_pretrained(temporary, selected_adapters=["default"])
+        # PEFT's card says nothing but this machine's path to the base model.
+        (temporary / "README.md").unlink(missing_ok=True)
     else:
         model.save_pretrained(temporary)
         encoder.processor.save_pretrained(temporary)

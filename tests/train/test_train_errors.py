@@ -31,6 +31,7 @@ CASES = [
     ("sft {data} --model {qwen} --adapter {empty}", 2, "no PEFT adapter there"),
     ("sft {data} --model {lora} --adapter {lora}", 2, "brings its own adapter"),
     ("sft {data} --model {qwen} --peft none --rank 4", 2, "belong to adapters"),
+    ("sft {data} --model {lora} --rank 8", 2, "--rank 8: the adapter that is continued has 4"),
     ("sft {data} --model {qwen} --target nope", 2, "no linear layer of that name"),
     ("sft {data} --model {qwen} --lr 0", 2, "--lr must be above 0"),
     ("eval {data} --model {qwen} --task preference --split test", 2, "belong to --task exact"),
