@@ -17,6 +17,7 @@ from pairwright.models import resolve_policy
 from pairwright.options import RunOptions
 from pairwright.progress import say
 from pairwright.vlm.backend import KEY_VARIABLE, key_file
+from pairwright.vlm.launch import cache_folder
 from pairwright.vlm.prepare import pixel_budget
 from pairwright.vlm.server import Server
 from pairwright.vlm.server import serve as start
@@ -38,7 +39,7 @@ def serve_model(options: ServeOptions, run: RunOptions) -> Outcome:
         adapters[f"{short}+{found.adapter.name}"] = found.adapter
     if run.dry_run:
         return Outcome(message=f"dry run: would serve {found.model} as {short}")
-    log = options.log or key_file("").parent.parent / "logs" / f"vllm-{os.getpid()}.log"
+    log = options.log or cache_folder() / "logs" / f"vllm-{os.getpid()}.log"
     started = time.monotonic()
     with (
         start(

@@ -39,7 +39,16 @@ def started(model: Path, adapter: Path, folder: Path) -> Iterator[TinyServer]:
     }
     log = folder / "vllm.log"
     words = ["serve", "--model", str(model), "--adapter", f"{ADAPTER}={adapter}"]
-    words += ["--max-model-len", str(MAX_MODEL_LEN), "--max-images", "2", "--log", str(log)]
+    words += [
+        "--lora-rank",
+        "8",
+        "--max-model-len",
+        str(MAX_MODEL_LEN),
+        "--max-images",
+        "2",
+        "--log",
+        str(log),
+    ]
     process = subprocess.Popen(
         [sys.executable, "-c", "from judge.cli import main; main()", *words],
         stdout=subprocess.PIPE,

@@ -1,6 +1,7 @@
 """A loopback proxy in front of a real model server: counts requests and plants faults."""
 
 import asyncio
+import contextlib
 import json
 import socket
 import threading
@@ -62,6 +63,7 @@ class Proxy:
         """Chat requests of rows, the client's trial requests left out."""
         return [b for b in self.bodies if not is_trial(b)]
 
+    @contextlib.asynccontextmanager
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         async with httpx.AsyncClient(timeout=120, trust_env=False) as self._client:
             yield

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from pairwright.errors import UsageError
-from pairwright.models import model_fingerprint, resolve_policy
+from pairwright.models import ADAPTER_CONFIG, PolicyRef, model_fingerprint, resolve_policy
 from pairwright.options import as_config
 from pairwright.userconfig import user_config
 from pairwright.vlm.options import NOT_RECORDED, ModelOptions
@@ -32,19 +32,18 @@ class ModelChoice:
     """A model that was named, resolved.
 
     Attributes:
-        name: As it was asked for; goes into tables.
-        source: Hub id or local folder.
+        label: Name for tables: as it was asked for, but no path of this machine.
+        source: Hub id or local folder of the base model.
         adapter: LoRA adapter folder, absolute.
+        base_names: What a server may call the base model, best first.
+        adapter_names: What a server may call the adapter, best first.
     """
 
-    name: str
+    label: str
     source: str
     adapter: Path | None
-
-    @property
-    def label(self) -> str:
-        """Name for tables: the model, and the adapter if there is one."""
-        return f"{self.name}+{self.adapter.name}" if self.adapter else self.name
+    base_names: tuple[str, ...]
+    adapter_names: tuple[str, ...]
 
     def fingerprints(self) -> dict[str, str]:
         """Hashes of what lies in local folders, so that a changed model does not pass as the same."""
@@ -61,16 +60,41 @@ def choose_model(options: ModelOptions, dataset: Dataset | None = None) -> Model
     try:
         found = resolve_policy(dataset, options.model, options.adapter)
     except UsageError:
-        if not options.base_url or options.adapter is not None:
+        has_server = options.base_url or options.model in user_config().endpoints
+        if not has_server or options.model.startswith(("runs/", "run:", ".", "/", "~")):
             raise
         # A name that only the server has to understand.
-        return ModelChoice(name=options.model, source=options.model, adapter=None)
+        found = PolicyRef(model=options.model, adapter=_adapter_folder(options.adapter))
     is_folder = Path(found.model).is_dir()
-    # Tables do not hold paths of this machine; a run's lineage has the folder.
-    name = Path(found.model).name if is_folder else options.model
-    if found.adapter is not None and not is_folder:
-        name = found.model
-    return ModelChoice(name=name, source=found.model, adapter=found.adapter)
+    base = Path(found.model).name if is_folder else found.model
+    adapter_names: tuple[str, ...] = ()
+    if found.run is not None:
+        label = f"runs/{found.run.run}"
+    elif Path(options.model).exists():
+        label = base
+    else:
+        label = options.model
+    if found.adapter is not None:
+        folder = options.adapter or found.adapter
+        if found.run is None or options.adapter is not None:
+            label = f"{label}+{folder.name}"
+        # Folders of different adapters may have the same name: ours are told apart by content.
+        exact = f"{label}-{model_fingerprint(found.adapter)[:8]}"
+        adapter_names = (exact, label, folder.name, found.adapter.name)
+    return ModelChoice(
+        label=label,
+        source=found.model,
+        adapter=found.adapter,
+        base_names=tuple(dict.fromkeys((base, options.model, found.model))),
+        adapter_names=tuple(dict.fromkeys(adapter_names)),
+    )
+
+
+def _adapter_folder(folder: Path | None) -> Path | None:
+    if folder is not None and not (folder / ADAPTER_CONFIG).is_file():
+        msg = f"--adapter {folder}: no adapter there (no {ADAPTER_CONFIG})"
+        raise UsageError(msg)
+    return folder.resolve() if folder is not None else None
 
 
 def recorded(options: ModelOptions, choice: ModelChoice) -> dict[str, Any]:
@@ -129,24 +153,21 @@ def open_backend(
                 serve(
                     choice.source,
                     log_path=logs / f"vllm-{stamp}.log",
-                    names=(choice.name,),
-                    adapters={choice.label: choice.adapter} if choice.adapter else {},
+                    names=choice.base_names[:1],
+                    adapters={choice.adapter_names[0]: choice.adapter} if choice.adapter else {},
                     max_model_len=options.max_model_len,
                     max_images=max(1, max_images),
                     max_pixels=images.max_pixels,
                 )
             )
             urls = (server.base_url,)
-        names = [choice.name, options.model, choice.source]
-        if choice.adapter is not None:
-            names = [choice.label, choice.adapter.name]
-            for url in urls:
-                ours = our_server(url)
-                if ours is not None and not set(names) & set(ours.model_names):
-                    ours.load_adapter(choice.label, choice.adapter)
+        for url in urls:
+            ours = our_server(url)
+            if ours is not None and choice.adapter is not None:
+                ours.load_adapter(choice.adapter_names[0], choice.adapter)
         yield HttpBackend(
             urls,
-            names,
+            choice.adapter_names or choice.base_names,
             images,
             api_key=api_key_for,
             concurrency=options.concurrency,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import xxhash
 
-from pairwright.errors import ServerError
+from pairwright.errors import ServerError, UsageError
 from pairwright.images import ImageError
 from pairwright.vlm.endpoint import Endpoint
 from pairwright.vlm.prepare import ImageSource, PreparedImage
@@ -23,6 +23,8 @@ from pairwright.vlm.wire import MalformedReplyError, body, judge_status, parse
 
 _ATTEMPTS = 8
 _CACHE_MISSES = 3
+# Seconds without any answer after which a server counts as gone.
+_PATIENCE_S = 30.0
 # So many requests refused and none answered: it is not the rows.
 _REFUSED_IN_A_ROW = 25
 
@@ -57,7 +59,7 @@ class HttpBackend:
         concurrency: int = 64,
         timeout_s: float = 180.0,
         deadline_s: float = 900.0,
-        patience_s: float = 30.0,
+        patience_s: float | None = None,
         why_dead: Callable[[str], str | None] = lambda _url: None,
     ) -> None:
         """Name the servers; nothing is sent yet.
@@ -70,10 +72,12 @@ class HttpBackend:
             concurrency: Most requests in flight.
             timeout_s: Seconds one attempt may take.
             deadline_s: Seconds after which a request is given up.
-            patience_s: Seconds without any answer after which a server counts as gone.
+            patience_s: Seconds without any answer after which a server counts as gone; half a
+                minute if not given.
             why_dead: Says of an address that its server is known to have ended, and why.
         """
-        self._endpoints = [Endpoint(url, api_key(url), patience_s) for url in base_urls]
+        patience = _PATIENCE_S if patience_s is None else patience_s
+        self._endpoints = [Endpoint(url, api_key(url), patience) for url in base_urls]
         self._names, self._images = list(model_names), images
         self._throttle = Throttle(concurrency)
         self._held_most = 4 * concurrency
@@ -113,7 +117,7 @@ class HttpBackend:
         ) as client:
             if not self._greeted:
                 for endpoint in self._endpoints:
-                    await endpoint.greet(client, self._names, labels=first.labels is not None)
+                    await endpoint.greet(client, self._names, labels=first.labels or ())
                 self._greeted = True
             with ThreadPoolExecutor(2, thread_name_prefix="images") as pool:
                 await _Session(self, client, pool, on_reply).run(first, requests)
@@ -278,20 +282,20 @@ class _Session:
         if job.endpoint.is_dead:
             job.endpoint = backend._route(request)
         endpoint = job.endpoint
-        label_ids = None
-        if request.labels is not None:
-            label_ids = await endpoint.label_ids(self._client, request.labels)
         try:
             images = await self._image_parts(job)
         except ImageError as error:
             return Reply(key=request.key, error=Failure(reason="image", detail=str(error)))
-        content = body(request, endpoint.dialect, images, label_ids)
         job.attempts += 1
         backend.attempts += 1
         sent_at = time.monotonic()
         if job.attempts == 1:
             job.started = sent_at
+        label_ids = None
         try:
+            if request.labels is not None:
+                label_ids = await endpoint.label_ids(self._client, request.labels)
+            content = body(request, endpoint.dialect, images, label_ids)
             response = await self._client.post(
                 f"{endpoint.base_url}/chat/completions", json=content, headers=endpoint.headers
             )
@@ -299,6 +303,8 @@ class _Session:
                 reply = parse(response.json(), request, label_ids, time.monotonic() - sent_at)
                 self._on_success(endpoint, images)
                 return reply
+        except UsageError:
+            raise  # a label that is not one token: no row will fare better
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return self._on_no_answer(job, error)
         return self._on_status(job, response, images)

@@ -57,16 +57,19 @@ class Endpoint:
 
     # -- getting to know it -------------------------------------------------------------------
 
-    async def greet(self, client: httpx.AsyncClient, names: Sequence[str], *, labels: bool) -> None:
+    async def greet(
+        self, client: httpx.AsyncClient, names: Sequence[str], *, labels: tuple[str, ...]
+    ) -> None:
         """Find out what the server is.
 
         Args:
             client: For the requests.
             names: What the model may be called there, best first.
-            labels: Whether label probabilities will be asked for.
+            labels: Labels whose probabilities will be asked for, if any.
 
         Raises:
             ServerError: If it is not there, refuses the key, or does not have the model.
+            UsageError: If a label is not one token of the model.
         """
         listed = await self._models(client)
         model = next((n for n in names if n in listed), None)
@@ -82,6 +85,7 @@ class Endpoint:
             await self._try_uuids(client)
         if labels:
             await self._try_labels(client)
+            await self.label_ids(client, labels)  # once, before many ask at the same time
 
     async def label_ids(
         self, client: httpx.AsyncClient, labels: tuple[str, ...]
@@ -90,6 +94,7 @@ class Endpoint:
 
         Raises:
             UsageError: If a label is not one token.
+            httpx.HTTPError, ValueError: If the server does not answer just now.
         """
         if not self.dialect.knows_label_ids:
             return None
@@ -162,7 +167,7 @@ class Endpoint:
     async def _tells_ids(self, client: httpx.AsyncClient) -> bool:
         try:
             [token, *_] = await self._tokenize(client, "1")
-        except ServerError:
+        except (httpx.HTTPError, ValueError):
             return False
         body = {
             "messages": [_user([])],
@@ -181,11 +186,12 @@ class Endpoint:
     async def _tokenize(self, client: httpx.AsyncClient, text: str) -> list[int]:
         body = {"model": self.dialect.model, "prompt": text, "add_special_tokens": False}
         reply = await client.post(f"{self.root}/tokenize", json=body, headers=self.headers)
+        reply.raise_for_status()
         try:
             return [int(i) for i in reply.json()["tokens"]]
-        except (ValueError, KeyError, TypeError) as error:
-            msg = f"{self.root}/tokenize answers {reply.status_code}, not tokens"
-            raise ServerError(msg) from error
+        except (KeyError, TypeError) as error:
+            msg = "/tokenize answers something else than tokens"
+            raise ValueError(msg) from error
 
     async def _post(self, client: httpx.AsyncClient, body: dict[str, Any]) -> Any:
         """A trial request's reply, or nothing if it is refused."""

@@ -16,6 +16,7 @@ from pairwright.errors import MissingExtraError, UsageError
 
 # The ranks vLLM has kernels for.
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+_CPU_STEP_TOKENS = 4096
 # Images come inside requests; no server of ours fetches a URL, whatever a row says.
 _NO_DOMAIN = "none.invalid"
 
@@ -88,6 +89,10 @@ def command_line(options: ServerOptions, port: int) -> list[str]:
     if share:
         words += ["--gpu-memory-utilization", str(share)]
     if on_cpu:
+        # On the CPU vLLM (0.32) dies when a prompt with a seed is computed in two pieces (CPU
+        # generators have no offset to set back): make every prompt fit into one step.
+        tokens = max(_CPU_STEP_TOKENS, options.max_model_len)
+        words += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", str(tokens)]
         words.append("--enforce-eager")
     if options.max_pixels and _takes_pixels(options.model):
         words += ["--mm-processor-kwargs", json.dumps({"max_pixels": options.max_pixels})]
@@ -107,6 +112,10 @@ def environment(options: ServerOptions, api_key: str) -> dict[str, str]:
         "PYTHONSAFEPATH": "1",
         "PYTHONUNBUFFERED": "1",
     }
+    if env.pop("PYTHONDONTWRITEBYTECODE", None):
+        # vLLM is several processes that import the same 10,000 files; compiled each time anew
+        # that takes twice as long. Its bytecode goes to the cache, not among the packages.
+        env.setdefault("PYTHONPYCACHEPREFIX", str(cache_folder() / "pycache"))
     if Path(options.model).is_dir():
         env["HF_HUB_OFFLINE"] = "1"
     if options.lora_rank:
@@ -118,6 +127,12 @@ def environment(options: ServerOptions, api_key: str) -> dict[str, str]:
             env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
             env.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) - 1)))
     return env
+
+
+def cache_folder() -> Path:
+    """Our folder for what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "pairwright"
 
 
 def _program(on_cpu: bool, model: str) -> list[str]:

@@ -75,7 +75,9 @@ def test_server_and_local_model_say_the_same(tiny_server, tiny_qwen, tiny_lora, 
     theirs, ours = (answers(questions(2, 2, **greedy), b) for b in (served, local))
     for key, reply in theirs.items():
         assert reply.logprobs == pytest.approx(ours[key].logprobs, abs=1e-3)
-        assert reply.texts == ours[key].texts
+        # Where an answer ends within a character, only one of them shows that.
+        texts = [text.rstrip("\ufffd") for text in (*reply.texts, *ours[key].texts)]
+        assert texts[0] == texts[1]
         assert reply.n_tokens == ours[key].n_tokens
 
 
@@ -277,3 +279,11 @@ def test_marks_and_samples_may_run_side_by_side(tiny_server):
         assert together[request.key].logprobs == pytest.approx(
             lonely[request.key].logprobs, abs=1e-2
         )
+
+
+def test_more_seeded_prompts_than_fit_into_a_step_do_not_kill_the_server(tiny_server):
+    # vLLM on the CPU dies where it computes a seeded prompt in pieces.
+    settings = {"n": 6, "temperature": 1.0, "max_tokens": 2}
+    requests = [question(i, i % 5, f"{i} " * 150, seed=i, **settings) for i in range(40)]
+    replies = answers(requests, backend(tiny_server.base_url, concurrency=40))
+    assert not any(reply.error for reply in replies.values())

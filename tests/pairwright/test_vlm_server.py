@@ -8,9 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
+from tiny_dataset import make_dataset
+from tiny_models import make_tiny_lora
 from tiny_server import descendants, wait_until_gone
 
+from pairwright.command import call
 from pairwright.errors import ServerError, UsageError
+from pairwright.options import RunOptions
 from pairwright.vlm import launch, server, supervise
 from pairwright.vlm.launch import ServerOptions, adapter_rank, command_line, environment
 
@@ -61,6 +65,35 @@ def test_a_server_that_dies_while_starting_says_its_last_words(monkeypatch, tmp_
     assert time.monotonic() - started < 10
 
 
+def test_adapters_are_loaded_while_a_server_runs_and_told_apart_by_content(
+    tiny_server, tiny_qwen, tmp_path, monkeypatch
+):
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    ours = server.Server(
+        base_url=tiny_server.base_url,
+        api_key=tiny_server.api_key,
+        model_names=[tiny_qwen.name],
+        log=tiny_server.log,
+        process=process,
+    )
+    monkeypatch.setitem(server._OURS, ours.base_url, ours)
+    dataset = make_dataset(tmp_path / "data", images=2, questions=1)
+    folders = [
+        make_tiny_lora(tmp_path / str(seed) / "adapter", tiny_qwen, seed=seed) for seed in (5, 6)
+    ]
+    marks = []
+    for number, folder in enumerate(folders):
+        settings = {"base_url": (ours.base_url,), "adapter": folder, "rubric": "faithful"}
+        run = RunOptions(run=f"r{number}")
+        call("judge score", dataset, run=run, model=str(tiny_qwen), **settings)
+        scores = dataset.read("scores", run.run)
+        assert set(scores["judge"]) == {f"{tiny_qwen.name}+adapter"}
+        marks.append(scores["score"].to_list())
+    assert marks[0] != pytest.approx(marks[1], rel=1e-2)
+    assert len(ours.model_names) == 3
+    process.communicate()
+
+
 @pytest.fixture
 def on(monkeypatch):
     """Pretend that a distribution of vLLM is the installed one."""
@@ -90,6 +123,7 @@ def test_the_command_depends_on_the_distribution(on):
     assert value(words, "--host") == "127.0.0.1"
     assert value(words, "--generation-config") == "vllm"
     assert json.loads(value(words, "--mm-processor-kwargs")) == {"max_pixels": 1000}
+    assert "--no-enable-chunked-prefill" in words
     assert "--trust-remote-code" not in words
 
 
