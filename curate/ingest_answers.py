@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from curate.ingest_tables import Plan, Row, Tables, in_words, reject_reasons, rows_of
+from curate.ingest_tables import Plan, Row, Tables, attempt, in_words, reject_reasons, rows_of
 from curate.sources.fields import ANSWER, check_text, first_field, number, scalar_text
 from curate.sources.rows import RowError, printable
 from curate.sources.votes import Vote, combine, read_vote
@@ -233,7 +233,7 @@ def _convert_all(plan: Plan, convert: Callable[[Row], _T]) -> Iterator[tuple[Row
             try:
                 if row.error is not None:
                     raise row.error
-                found = convert(row)
+                found = attempt(convert, row)
             except RowError as error:
                 found = error
             yield row, found

@@ -21,6 +21,7 @@ from curate.ingest_tables import (
     Plan,
     Row,
     Tables,
+    attempt,
     in_words,
     reject_reasons,
     rows_of,
@@ -127,7 +128,7 @@ class _Run:
         try:
             if row.error is not None:
                 raise row.error
-            draft = self._convert(row.value, self._plan.naming)
+            draft = attempt(self._convert, row.value, self._plan.naming)
             draft.source_id, draft.split = row.source_id, draft.split or row.split
             pending = Pending(row.row_id, sample_id, draft)
             if self._prompts is not None:
@@ -212,7 +213,7 @@ def preview(plan: Plan, convert: Converter) -> Outcome:
         try:
             if row.error is not None:
                 raise row.error
-            draft = convert(row.value, plan.naming)
+            draft = attempt(convert, row.value, plan.naming)
         except RowError as error:
             counts[error.reason] += 1
             continue

@@ -6,12 +6,12 @@ import itertools
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from curate.ingest_options import IngestOptions
 from curate.sources.fields import Naming, source_id
@@ -21,6 +21,7 @@ from pairwright.manifest import Manifest
 from pairwright.store import Dataset
 from pairwright.writer import RunWriter
 
+_T = TypeVar("_T")
 VERB: Final = "ingest"
 _CHECKPOINT_ROWS: Final = 20_000
 _CHECKPOINT_BYTES: Final = 64 << 20
@@ -92,6 +93,22 @@ def rows_of(plan: Plan) -> Iterator[Row]:
             row_id = f"{place} ({printable(found, 100)})"
         sid = found or (str(raw.number) if single else place)
         yield Row(row_id, sid, file.split, raw.value if error is None else None, error)
+
+
+def attempt(convert: Callable[..., _T], *arguments: Any) -> _T:
+    """Call what turns a row into something else.
+
+    Raises:
+        RowError: Whatever goes wrong, so that it costs the row and not the ingest.
+    """
+    try:
+        return convert(*arguments)
+    except RowError:
+        raise
+    except Exception as error:
+        # The one boundary between rows of strangers and us.
+        detail = f"{type(error).__name__}: {error}"
+        raise RowError("unexpected_error", detail) from error
 
 
 class Tables:

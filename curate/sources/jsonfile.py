@@ -123,8 +123,9 @@ class _Window:
             elif mark == "]" and in_array:
                 in_array, self._at = False, self._at + 1
             else:
-                number += 1
-                yield self._value(number)
+                for row in _spread(self._value(number + 1)):
+                    number = row.number
+                    yield row
         if in_array:
             detail = "the file ends before its list does: rows are missing"
             yield RawRow(number + 1, error=RowError("truncated_file", detail, stage="parse"))
@@ -194,14 +195,25 @@ class _Window:
         return RowError("broken_json", detail, stage="parse")
 
     def _following(self) -> int | None:
-        """Where the next object with the usual first key begins."""
-        first = _FIRST_KEY.match(self._text, self._at)
+        """Where the next object with the usual first key begins.
+
+        As long as no row was good, the key of this one is taken for usual, or else the next.
+        """
+        first = _FIRST_KEY.search(self._text, self._at)
         key = self._key or (first.group(1) if first else None)
         if key is None:
             return None
         pattern = re.compile(r'\{\s*"' + re.escape(json.dumps(key, ensure_ascii=False)[1:-1]) + '"')
         match = pattern.search(self._text, self._at + 1)
         return match.start() if match else None
+
+
+def _spread(row: RawRow) -> list[RawRow]:
+    """A list of objects in the place of a row is rows behind a stray bracket."""
+    value = row.value
+    if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
+        return [row]
+    return [RawRow(number, item) for number, item in enumerate(value, start=row.number)]
 
 
 def _balanced_end(text: str, start: int, limit: int) -> int | None:

@@ -6,13 +6,13 @@ import json
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from curate.sources import chat, detect, files, jsonfile, preference, qa
 from curate.sources.fields import Naming
 from curate.sources.rows import RowError
-from curate.sources.spans import apply_spans, read_spans
-from curate.sources.votes import Vote, combine
 from pairwright.conversation import count_images
 from pairwright.errors import DataError, NotFoundError, UsageError
 
@@ -281,64 +281,67 @@ def test_what_cannot_be_a_source(tmp_path):
         files.find_source(str(tmp_path))
 
 
-def test_spans_by_offset_by_text_and_with_corrections_behind_them():
-    answer = "A red cat and a red dog."
-    spans = read_spans(
-        answer,
-        [
-            {"span": "red", "correct": False, "reward": -1},
-            {"correction": "blue"},
-            {"span": "red", "correct": False, "replacement": "green"},
-            {"start": 20, "end": 23, "text": "dog", "correct": True},
-        ],
-    )
-    assert [(s["start"], s["text"], s["correct"], s["replacement"]) for s in spans] == [
-        (2, "red", False, "blue"),
-        (16, "red", False, "green"),
-        (20, "dog", True, None),
-    ]
-    assert apply_spans(answer, spans) == "A blue cat and a green dog."
-    for bad in (
-        [{"correction": "blue"}],
-        [{"span": "cow"}],
-        [{"start": 0, "end": 3, "text": "cat"}],
-        [{"start": 5, "end": 99}],
-    ):
-        with pytest.raises(RowError, match="bad_span"):
-            read_spans(answer, bad)
-
-
-def vote(winner, *, swapped=False, by="j", ordered=True, row="r"):
-    first, second = ("y", "x") if swapped else ("x", "y")
-    return Vote(
-        row_id=row, sample_id="s", first=first, second=second, winner=winner, by=by,
-        ordered=ordered, shown_second=swapped,
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("votes", "verdict"),
-    [
-        ([vote("first"), vote("second", swapped=True)], "a"),
-        ([vote("second"), vote("first", swapped=True)], "b"),
-        ([vote("tie"), vote("tie", swapped=True)], "tie"),
-        ([vote("first"), vote("first", swapped=True)], "undecided"),
-        ([vote("tie"), vote("second", swapped=True)], "undecided"),
-        ([vote("first")], "undecided"),
-        ([vote("first", swapped=True)], "undecided"),
-        ([vote("first", ordered=False)], "a"),
-        ([vote("first"), vote("second", swapped=True, by="k")], "a"),
-    ],
+NAMES = [
+    "id", "conversations", "messages", "question", "prompt", "text", "answer", "label", "image",
+    "images", "chosen", "rejected", "original", "spans", "criteria", "reference", "licence", "system",
+    "role", "from", "value", "content", "type", "bytes", "path", "span", "correct", "start", "end",
+]  # fmt: skip
+WORDS = [
+    "user",
+    "human",
+    "gpt",
+    "assistant",
+    "image",
+    "text",
+    "<image>",
+    "a.png",
+    "data:,",
+    "\0",
+    "",
+]
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.sampled_from(WORDS),
+    st.binary(max_size=4),
 )
-def test_both_orders_make_one_verdict(votes, verdict):
-    for order in (votes, votes[::-1]):
-        (row,), doubles = combine(order)
-        assert (row["a"], row["b"], row["verdict"]) == ("x", "y", verdict)
-        assert doubles == []
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
 
 
-def test_a_vote_cast_twice_is_rejected_and_judges_stay_apart():
-    votes = [vote("first"), vote("second", row="again"), vote("tie", swapped=True)]
-    rows, doubles = combine([*votes, vote("tie", by="k"), vote("tie", swapped=True, by="k")])
-    assert [(row["by"], row["verdict"]) for row in rows] == [("j", "undecided"), ("k", "tie")]
-    assert [(row_id, error.reason) for row_id, error in doubles] == [("again", "duplicate_vote")]
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6))
+def test_a_row_of_any_shape_is_a_draft_or_a_reason(row):
+    converters = (chat.convert, qa.convert, preference.convert, preference.convert_correction)
+    for convert in converters:
+        try:
+            draft = convert(row, NAMING)
+        except RowError:
+            continue
+        assert count_images(draft.messages) == len(draft.images)
+        assert all(m["content"].strip() and "\0" not in m["content"] for m in draft.messages)
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(st.data())
+def test_any_cut_or_change_of_a_file_ends_and_keeps_what_it_can(tmp_path, data):
+    rows = [{"id": n, "text": 'a "quoted" [text] {'} for n in range(5)]
+    indent = data.draw(st.sampled_from([None, 1]))
+    text = json.dumps(rows, indent=indent)
+    start = data.draw(st.integers(12, len(text)))  # behind the first key, by which rows are told
+    junk = data.draw(st.text(alphabet='{}[],:"\\ x1\n', max_size=5))
+    end = data.draw(st.integers(start, min(len(text), start + 10)))
+    good, _ = read(write(tmp_path / "rows.json", text[:start] + junk + text[end:]))
+    assert sum(row in good for row in rows) >= 3
