@@ -57,11 +57,11 @@ def pad_batch(
 
     expanded = [encoder.expand(tokens) for tokens in sequences]
     length = max(len(ids) for ids, _, _ in expanded)
-    extra_names = sorted({key for _, _, extras in expanded for key in extras})
+    extra_names = {*encoder.extra_names, *(key for _, _, extras in expanded for key in extras)}
     tokenizer = encoder.tokenizer
     pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
     batch = {"input_ids": torch.full((len(expanded), length), pad)}
-    for name in ("attention_mask", "answer", *extra_names):
+    for name in ("attention_mask", "answer", *sorted(extra_names)):
         batch[name] = torch.zeros((len(expanded), length), dtype=torch.long)
     for row, (ids, answer, extras) in enumerate(expanded):
         where = slice(0, len(ids)) if side == "right" else slice(length - len(ids), length)

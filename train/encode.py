@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pairwright.conversation import Message, structured
+from pairwright.conversation import Message, count_images, structured
 from pairwright.errors import DataError
 from train.images import TOKEN_KEYS, ImageBank
 
@@ -35,10 +35,17 @@ class RowError(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of rendered text that is answered, or not."""
+    """A stretch of rendered text.
+
+    Attributes:
+        text: The text.
+        is_answer: Whether it is learnt.
+        images: Number of images it shows.
+    """
 
     text: str
     is_answer: bool
+    images: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,8 @@ class Encoder:
         )
         # Whether the processor itself must tokenize images' surroundings; see `verify`.
         self.exact = False
+        # Per-token values that the model reads besides its tokens.
+        self.extra_names: tuple[str, ...] = ()
         # Whether images' tensors can be joined one after the other; see `verify`.
         self.joinable = True
 
@@ -93,7 +102,7 @@ class Encoder:
         if not turns or turns[0] == 0:
             raise RowError("no_answer", "no assistant's turn after a question")
         segments: list[Segment] = []
-        done = ""
+        done, shown = "", 0
         for turn in turns[-1:] if last_only else turns:
             asked = self._render(messages[:turn], ask=True)
             whole = self._render(messages[: turn + 1], ask=False)
@@ -103,8 +112,10 @@ class Encoder:
             answer = whole[len(start) :].rstrip()
             if not answer or not messages[turn]["content"].strip():
                 raise RowError("no_answer", f"turn {turn} is empty")
-            segments += [Segment(start[len(done) :], False), Segment(answer, True)]
-            done = start + answer
+            images = count_images(messages[:turn]) - shown
+            own = count_images(messages[turn : turn + 1])
+            segments += [Segment(start[len(done) :], False, images), Segment(answer, True, own)]
+            done, shown = start + answer, shown + images + own
         return segments
 
     def question(self, messages: Sequence[Message]) -> list[Segment]:
@@ -113,7 +124,7 @@ class Encoder:
         Raises:
             RowError: If the template refuses it.
         """
-        return [Segment(self._render(messages, ask=True), False)]
+        return [Segment(self._render(messages, ask=True), False, count_images(messages))]
 
     def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
         from jinja2 import TemplateError
@@ -145,11 +156,11 @@ class Encoder:
         extras: dict[str, list[int]] = {}
         at = 0
         for segment in segments:
-            number = self._count_marks(segment.text)
-            images = tuple(image_ids[at : at + number])
-            at += number
-            if len(images) < number:
-                raise RowError("image_marks", f"the text holds {self.image_token} as a literal")
+            images = tuple(image_ids[at : at + segment.images])
+            at += segment.images
+            if segment.text.count(self.image_token) != len(images):
+                detail = f"{len(images)} images, but {self.image_token} {segment.text.count(self.image_token)} times in the text"
+                raise RowError("image_marks", detail)
             piece, more = self._tokenize(segment.text, images)
             if segment.is_answer and not self.special_ids.intersection(piece[-1:]):
                 # Some templates end an answer with nothing: the model would never learn to stop.
@@ -163,9 +174,6 @@ class Encoder:
         used = tuple(image_ids[:at])
         longer = 0 if self.exact else sum(len(self.bank.expansion(i).ids) - 1 for i in used)
         return Tokens(ids, answer, used, len(ids) + longer, extras if self.exact else None)
-
-    def _count_marks(self, text: str) -> int:
-        return text.count(self.image_token)
 
     def _tokenize(
         self, text: str, image_ids: tuple[str, ...]
@@ -232,24 +240,22 @@ class Encoder:
             RowError: If a row cannot be encoded at all.
             ImageError: If an image is unusable.
         """
-        probes: list[tuple[str, tuple[str, ...]]] = []
+        probes: list[tuple[Segment, tuple[str, ...]]] = []
         for segments, image_ids in rows:
             at = 0
             for segment in segments:
-                number = self._count_marks(segment.text)
-                if number:
-                    probes.append((segment.text, tuple(image_ids[at : at + number])))
-                at += number
+                if segment.images:
+                    probes.append((segment, tuple(image_ids[at : at + segment.images])))
+                at += segment.images
         many = sorted(probes, key=lambda probe: -len(probe[1]))[:1]
         probes = [*many, *probes[:_PROBE_ROWS]]
-        for text, image_ids in probes:
-            made = self._process([text], [image_ids])
-            ids, _, extras = self.expand(self.encode([Segment(text, False)], image_ids))
+        for segment, image_ids in probes:
+            made = self._process([segment.text], [image_ids])
+            ids, _, extras = self.expand(self.encode([segment], image_ids))
             own = {"input_ids": ids, **extras}
+            self.extra_names = tuple(key for key in TOKEN_KEYS[2:] if key in made)
             self.exact |= any(
-                made[key][0].tolist() != own.get(key)
-                for key in ("input_ids", *TOKEN_KEYS[2:])
-                if key in made
+                made[key][0].tolist() != own.get(key) for key in ("input_ids", *self.extra_names)
             )
         if probes:
             self.joinable = self._joins([image_ids for _, image_ids in probes])

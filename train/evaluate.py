@@ -150,7 +150,7 @@ class _Evaluation:
         from train.answers import Reader, batches
         from train.loading import load_for_reading, prepare_environment
 
-        prepare_environment()
+        prepare_environment(*(["peft"] if self._policy.adapter else []))
         processor, model = load_for_reading(self._policy, self._options.precision)
         encoder = Encoder(processor, ImageBank(self._dataset, processor))
         encoded = self._encode(encoder, items)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import warnings
@@ -20,29 +21,43 @@ LARGE_MODEL = 500_000_000
 DEFAULT_RANK = 16
 
 
-def prepare_environment() -> None:
-    """Quieten the libraries and keep them off the network; call before they are imported."""
+def prepare_environment(*packages: str) -> None:
+    """Quieten the libraries and keep them off the network; call before they are imported.
+
+    Args:
+        packages: What is needed besides transformers and torch.
+
+    Raises:
+        MissingExtraError: If one is not installed.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # TRL trains on one device a process and refuses several that are visible.
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
-    try:
-        from transformers.utils import logging as transformers_logging
-    except ImportError as error:
-        raise MissingExtraError("transformers", "train") from error
+    for package in ("transformers", "torch", *packages):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtraError(package, "train")
+    from transformers.utils import logging as transformers_logging
+
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+
+
+def _loading_errors(*more: type[Exception]) -> tuple[type[Exception], ...]:
+    """What the libraries raise on files that are missing, broken or of something else."""
+    from safetensors import SafetensorError
+
+    plain = (OSError, ValueError, LookupError, RuntimeError, AttributeError, TypeError)
+    return (*plain, SafetensorError, *more)
 
 
 @contextlib.contextmanager
 def _one_line(model: str) -> Iterator[None]:
     """Turn what a missing or broken checkpoint raises into one line."""
-    from safetensors import SafetensorError
-
     try:
         yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except _loading_errors() as error:
         msg = f"--model {model}: cannot be loaded: {_first_line(error)}"
         raise NotFoundError(msg) from error
 
@@ -198,7 +213,6 @@ def with_adapter(base: Any, adapter: Path, *, trainable: bool = False) -> Any:
         DataError: If the adapter does not fit.
     """
     from peft import PeftModel
-    from safetensors import SafetensorError
 
     try:
         with warnings.catch_warnings():
@@ -206,7 +220,7 @@ def with_adapter(base: Any, adapter: Path, *, trainable: bool = False) -> Any:
             # fresh one.
             warnings.filterwarnings("error", message="Found missing adapter keys")
             return PeftModel.from_pretrained(base, str(adapter), is_trainable=trainable)
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, UserWarning) as error:
+    except _loading_errors(UserWarning) as error:
         msg = f"{adapter}: this adapter does not fit the model: {_first_line(error)}"
         raise DataError(msg) from error
 

@@ -35,7 +35,7 @@ def run_merge(dataset: Dataset, options: MergeOptions, run: RunOptions) -> Outco
     from train.loading import load_base, load_processor, prepare_environment, with_adapter
 
     started = time.monotonic()
-    prepare_environment()
+    prepare_environment("peft")
     assert policy.adapter is not None
     processor = load_processor(policy.model)
     base = load_base(policy.model, "stored")

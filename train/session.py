@@ -102,7 +102,7 @@ def train(dataset: Dataset, plan: Plan, options: TrainingOptions, run: RunOption
         if writer.is_complete:
             return _outcome(f"runs/{name} is finished: nothing to do", name, writer)
         started = time.monotonic()
-        prepare_environment()
+        prepare_environment("trl", "peft", "datasets", "accelerate")
         encoder, rows = prepare_rows(dataset, plan, options, writer)
         folder = dataset.path / "runs" / name
         _run_trainer(plan, options, encoder, rows, folder, writer)
@@ -363,6 +363,11 @@ def _save(trainer: Any, encoder: Encoder, folder: Path, writer: RunWriter) -> No
         model.save_pretrained(temporary, selected_adapters=["default"])
         # PEFT's card says nothing but this machine's path to the base model.
         (temporary / "README.md").unlink(missing_ok=True)
+        if not vision_is_frozen(model):
+            say(
+                "note: this adapter changes more than the language model; vLLM ignores that part of "
+                "it on CPUs and without --enable-tower-connector-lora: use `train merge`"
+            )
     else:
         model.save_pretrained(temporary)
         encoder.processor.save_pretrained(temporary)

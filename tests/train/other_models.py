@@ -1,4 +1,4 @@
-"""Tiny random checkpoints of other families: LLaVA, Idefics3, Qwen2.5-VL."""
+"""Tiny random checkpoints of other families: LLaVA, Idefics3, Qwen2.5-VL, Gemma 3."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ TEXT = {
 }
 
 
-def tokenizer(special: tuple[str, ...]) -> Any:
+def tokenizer(special: tuple[str, ...], **named: str) -> Any:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -38,7 +38,7 @@ def tokenizer(special: tuple[str, ...]) -> Any:
         tokenizer_object=bpe,
         eos_token="<|end|>",
         pad_token="<|pad|>",
-        additional_special_tokens=list(special),
+        extra_special_tokens=named or list(special),
         model_max_length=2048,
     )
 
@@ -182,10 +182,51 @@ def make_qwen25(folder: Path) -> Path:
     return _save(Qwen2_5_VLForConditionalGeneration(config), processor, folder)
 
 
+def make_gemma3(folder: Path) -> Path:
+    from transformers import (
+        Gemma3Config,
+        Gemma3ForConditionalGeneration,
+        Gemma3ImageProcessor,
+        Gemma3Processor,
+    )
+
+    special = ("<start_of_image>", "<end_of_image>", "<image_soft_token>")
+    names = ("boi_token", "eoi_token", "image_token")
+    tok = tokenizer(special, **dict(zip(names, special, strict=True)))
+    processor = Gemma3Processor(
+        image_processor=Gemma3ImageProcessor(size={"height": 32, "width": 32}),
+        tokenizer=tok,
+        image_seq_length=4,
+        chat_template=TEMPLATE.replace("IMAGE", "'<start_of_image>'"),
+    )
+    config = Gemma3Config(
+        vision_config={
+            "hidden_size": 64,
+            "intermediate_size": 64,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": 32,
+            "patch_size": 8,
+            "vision_use_head": False,
+        },
+        text_config={**TEXT, **ids(tok), "head_dim": 32, "sliding_window": 64},
+        mm_tokens_per_image=4,
+        boi_token_index=tok.boi_token_id,
+        eoi_token_index=tok.eoi_token_id,
+        image_token_index=tok.image_token_id,
+    )
+    return _save(Gemma3ForConditionalGeneration(config), processor, folder)
+
+
 def _save(model: Any, processor: Any, folder: Path) -> Path:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
 
 
-MAKERS = {"llava": make_llava, "idefics3": make_idefics3, "qwen2.5-vl": make_qwen25}
+MAKERS = {
+    "llava": make_llava,
+    "idefics3": make_idefics3,
+    "qwen2.5-vl": make_qwen25,
+    "gemma3": make_gemma3,
+}
