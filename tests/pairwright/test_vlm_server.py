@@ -16,6 +16,7 @@ from pairwright.command import call
 from pairwright.errors import ServerError, UsageError
 from pairwright.options import RunOptions
 from pairwright.vlm import launch, server, supervise
+from pairwright.vlm.backend import api_key_for, key_file
 from pairwright.vlm.launch import ServerOptions, adapter_rank, command_line, environment
 
 # A tree as vLLM's: a child that does not heed SIGTERM, with a child of its own in another session.
@@ -92,6 +93,16 @@ def test_adapters_are_loaded_while_a_server_runs_and_told_apart_by_content(
     assert marks[0] != pytest.approx(marks[1], rel=1e-2)
     assert len(ours.model_names) == 3
     process.communicate()
+
+
+def test_the_key_of_judge_serve_is_found_by_the_same_user_only(tiny_server, monkeypatch):
+    monkeypatch.delenv("PAIRWRIGHT_API_KEY", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tiny_server.log.parent))
+    assert api_key_for(tiny_server.base_url) == tiny_server.api_key
+    path = key_file(tiny_server.base_url)
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.parent.stat().st_mode & 0o077 == 0
+    assert api_key_for("http://127.0.0.1:1/v1") is None
 
 
 @pytest.fixture
