@@ -26,6 +26,37 @@ COMMANDS = (
         dataset="none",
     ),
     Command(
+        name="embed",
+        target="curate.embed:embed",
+        options="curate.filter_options:EmbedOptions",
+        summary="embed the images with open_clip",
+        examples=(
+            "curate embed data/ --model ViT-B-32 --pretrained laion2b_s34b_b79k",
+            "curate embed data/ --model local-dir:models/clip",
+        ),
+    ),
+    Command(
+        name="dedup",
+        target="curate.dedup:dedup",
+        options="curate.options:DedupOptions",
+        summary="drop rows that say the same of the same image; list conflicting answers",
+        examples=(
+            "curate dedup data/",
+            "curate dedup data/ --threshold 0.8 --keep score,length --run strict",
+            "curate dedup captions/ --on text",
+        ),
+    ),
+    Command(
+        name="filter",
+        target="curate.filter:filter_samples",
+        options="curate.filter_options:FilterOptions",
+        summary="drop samples that a judge marked too low",
+        examples=(
+            "curate filter data/ --min-score 3",
+            "curate filter data/ --min-score 3 --criterion accuracy --dry-run",
+        ),
+    ),
+    Command(
         name="export",
         target="curate.export:export",
         options="curate.export_options:ExportOptions",
