@@ -29,8 +29,11 @@ def run_dpo(dataset: Dataset, options: DpoOptions, run: RunOptions) -> Outcome:
         UsageError: If there are no pairs, or it is not clear what to train.
     """
     pairs = pick_pairs(dataset, options.pairs)
-    model = options.model or policy_of_pairs(dataset, pairs)
-    policy = resolve_policy(dataset, model, options.adapter)
+    model, adapter = options.model, options.adapter
+    if model is None:
+        model, found = policy_of_pairs(dataset, pairs)
+        adapter = adapter or found
+    policy = resolve_policy(dataset, model, adapter)
     rows = pair_rows(dataset, pairs, ("chosen", "rejected"), run.limit)
     if not rows:
         msg = f"{pairs.ref}: holds no pairs; see how it was built with `pairwright status`"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from pairwright.conversation import Message, escape
 from pairwright.errors import UsageError
 from pairwright.manifest import Manifest
+from pairwright.progress import say
 from pairwright.store import Dataset
 
 _BUILT, _IMPORTED = ("build",), ("ingest",)
@@ -101,20 +103,43 @@ def _answered(prompt: list[Message], text: str) -> list[Message]:
     return [*prompt, {"role": "assistant", "content": escape(text)}]
 
 
-def policy_of_pairs(dataset: Dataset, pairs: Manifest) -> str:
-    """Name of the model whose answers the pairs are.
+def policy_of_pairs(dataset: Dataset, pairs: Manifest) -> tuple[str, Path | None]:
+    """The model that the pairs' lineage names, and the adapter on it.
+
+    That is the policy whose answers they are. Pairs of the data's own conflicting answers have
+    none; then it is the model that judged them, the only one their lineage knows, and a line on
+    stderr says so.
 
     Raises:
-        UsageError: If they name none, or several.
+        UsageError: If the lineage names none, or several.
     """
+    told = pairs.summary.get("policy")
+    if isinstance(told, dict) and told.get("model"):
+        return str(told["model"]), Path(told["adapter"]) if told.get("adapter") else None
     frame = dataset.scan(pairs).select("policy").drop_nulls().unique().collect()
     names: list[Any] = sorted(frame["policy"].to_list())
-    if not names and pairs.summary.get("policy"):
-        names = [pairs.summary["policy"]]
-    if len(names) == 1:
-        return str(names[0])
-    if not names:
-        msg = f"{pairs.ref}: the pairs do not say whose answers they are; name the model to train with --model"
+    if len(names) > 1:
+        msg = f"{pairs.ref}: answers of several models ({', '.join(names)}); name the one to train with --model"
         raise UsageError(msg)
-    msg = f"{pairs.ref}: answers of several models ({', '.join(names)}); name the one to train with --model"
+    if names:
+        return str(names[0]), None
+    judges = _judges(dataset, pairs)
+    if len(judges) == 1:
+        say(
+            f"{pairs.ref}: the answers are the data's own; training the model that judged them "
+            f"({judges[0]}), --model names another"
+        )
+        return judges[0], None
+    msg = f"{pairs.ref}: the pairs do not say whose answers they are; name the model to train with --model"
     raise UsageError(msg)
+
+
+def _judges(dataset: Dataset, pairs: Manifest) -> list[str]:
+    """Models that made the scores which the pairs were built on."""
+    found = set()
+    for entry in pairs.inputs:
+        kind, _, run = entry["table"].rpartition("/")
+        scores = dataset.manifest(kind, run) if kind == "scores" else None
+        if scores is not None and scores.config.get("model"):
+            found.add(str(scores.config["model"]))
+    return sorted(found)

@@ -49,7 +49,8 @@ def notes(policies: list[dict[str, Any]]) -> list[str]:
     out = []
     best = by_run["dpo"]
     for run, words in (
-        ("sft", "the policy it started from"),
+        ("before", "the policy as shipped"),
+        ("sft", "SFT on the curated rows"),
         ("chosen", "SFT on the chosen answers alone"),
         ("random", "the same training on random pairs"),
     ):

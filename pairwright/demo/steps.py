@@ -26,7 +26,7 @@ MAX_MODEL_LEN = 256
 # The judge's mark is P(right), so 0.5 is its own verdict; nothing is tuned to the planted faults.
 MIN_SCORE = 0.5
 # Small models from scratch want larger rates than the defaults, which are for billions of weights.
-TRAINING: dict[str, Any] = {"rank": 64, "batch_size": 32, "target": ("language", "connector")}
+TRAINING: dict[str, Any] = {"rank": 64, "batch_size": 32, "target": ("language",)}
 SFT_LR, DPO_LR = 1e-3, 5e-4
 
 
@@ -67,12 +67,10 @@ class Servers:
     def _start(self, name: str) -> Server:
         from pairwright.vlm.server import serve
 
-        lora: dict[str, Any] = {"lora_rank": int(TRAINING["rank"])} if name == "policy" else {}
         context = serve(
             str(MODELS / name),
             log_path=self._logs / f"vllm-{name}.log",
             max_model_len=MAX_MODEL_LEN,
-            **lora,
         )
         return self._stack.enter_context(context)
 
@@ -139,7 +137,7 @@ class Loop:
         with self.clock.step("embed the images (open_clip)"):
             self._call("curate embed", self.data, model=f"local-dir:{MODELS / 'clip'}")
         with self.clock.step("drop duplicates"):
-            self._call("curate dedup", self.data)
+            self._call("curate dedup", self.data, show=1)
         with self.clock.step("wait for the judge's vLLM"):
             judge = self.servers.get("judge")
         with self.clock.step("judge every row"):
@@ -163,21 +161,21 @@ class Loop:
     def improve(self) -> None:
         """SFT on the curated rows; pairs of the policy's own answers; DPO; the controls."""
         policy = str(MODELS / "policy")
-        self._evaluate("as shipped (learnt from faulty data)", "before", policy)
+        self._evaluate("as shipped, learnt from faulty data", "before", policy)
         with self.clock.step("SFT on the curated rows"):
-            self._call("train sft", self.data, model=policy, lr=SFT_LR, epochs=1.0, **TRAINING)
-        self._evaluate("after SFT on the curated rows", "sft", self._run("sft"))
+            self._train("train sft", "sft", lr=SFT_LR)
+        self._evaluate("SFT on the curated rows", "sft", self._run("sft"))
         with self.clock.step("wait for the policy's vLLM"):
             server = self.servers.get("policy")
         with self.clock.step(f"sample {self.options.answers} answers a question"):
-            self._sample(server, self._run("sft"))
+            self._sample(server, policy)
         with self.clock.step("judge the sampled answers"):
             self._score(self.servers.get("judge"), "responses")
         with self.clock.step("build preference pairs"):
             self._call("prefs build", self.data)
         with self.clock.step("DPO on the pairs"):
-            self._train("train dpo", "dpo", pairs="best-of-n")
-        self._evaluate("after DPO (with an SFT term)", "dpo", self._run("dpo"))
+            self._train("train dpo", "dpo", lr=DPO_LR, pairs="best-of-n")
+        self._evaluate("DPO on its own judged answers", "dpo", self._run("dpo"))
         if self.options.controls:
             self._controls()
 
@@ -197,26 +195,18 @@ class Loop:
         )
 
     def _train(self, command: str, run: str, **values: Any) -> None:
-        self._call(
-            command,
-            self.data,
-            run,
-            model=self._run("sft"),
-            lr=DPO_LR,
-            epochs=1.0,
-            **TRAINING,
-            **values,
-        )
+        """All training starts from the policy as shipped, so that its results can be compared."""
+        policy = str(MODELS / "policy")
+        self._call(command, self.data, run, model=policy, epochs=1.0, **TRAINING, **values)
 
     def _controls(self) -> None:
         with self.clock.step("control: SFT on the chosen answers alone"):
-            self._train("train sft", "chosen", pairs="best-of-n", on="chosen")
-        self._evaluate(
-            "control: SFT on the chosen alone", "chosen", self._run("chosen"), control=True
-        )
+            self._train("train sft", "chosen", lr=DPO_LR, pairs="best-of-n", on="chosen")
+        title = "control: SFT on the chosen alone"
+        self._evaluate(title, "chosen", self._run("chosen"), control=True)
         with self.clock.step("control: random pairs"):
             self._call("prefs build", self.data, control="random")
-            self._train("train dpo", "random", pairs="best-of-n-random")
+            self._train("train dpo", "random", lr=DPO_LR, pairs="best-of-n-random")
         self._evaluate("control: DPO on random pairs", "random", self._run("random"), control=True)
 
     def _evaluate(self, title: str, run: str, model: str, *, control: bool = False) -> None:
