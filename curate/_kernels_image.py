@@ -12,18 +12,18 @@ GRID = 4
 
 
 @jit
-def _ones(value: Any) -> int:
+def _ones(value: Any) -> Any:
     value -= (value >> np.uint64(1)) & np.uint64(0x5555555555555555)
     value = (value & np.uint64(0x3333333333333333)) + (
         (value >> np.uint64(2)) & np.uint64(0x3333333333333333)
     )
     value = (value + (value >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return int((value * np.uint64(0x0101010101010101)) >> np.uint64(56))
+    return np.int64((value * np.uint64(0x0101010101010101)) >> np.uint64(56))
 
 
 @jit
-def _segment(value: Any, number: int, bits: int) -> int:
-    return int((value >> np.uint64(number * bits)) & np.uint64((1 << bits) - 1))
+def _segment(value: Any, number: int, bits: int) -> Any:
+    return np.int64((value >> np.uint64(number * bits)) & np.uint64((1 << bits) - 1))
 
 
 @jit
@@ -88,7 +88,7 @@ def near_hashes(
 
 @jit
 def _found_before(difference: Any, segment: int, bits: int, radius: int) -> bool:
-    for s in range(segment):
+    for s in range(segment):  # noqa: SIM110 - compiled code has no generators
         if _ones(np.uint64(_segment(difference, s, bits))) <= radius:
             return True
     return False
@@ -97,7 +97,7 @@ def _found_before(difference: Any, segment: int, bits: int, radius: int) -> bool
 @jit
 def _similar_grids(a: Any, b: Any, most: Any) -> bool:
     for k in range(a.size):
-        d = int(a[k]) - int(b[k])
+        d = np.int64(a[k]) - np.int64(b[k])
         if d > most[k % 3] or -d > most[k % 3]:
             return False
     return True
@@ -176,8 +176,8 @@ def difference(a: Any, b: Any, out: Any) -> None:
 
 
 @jit
-def _d(a: Any, b: Any, y: int, x: int, channel: int) -> int:
-    return int(a[y, x, channel]) - int(b[y, x, channel])
+def _d(a: Any, b: Any, y: int, x: int, channel: int) -> Any:
+    return np.int64(a[y, x, channel]) - np.int64(b[y, x, channel])
 
 
 @jit

@@ -52,7 +52,7 @@ def text_match(a: int, b: int, kind: int, text: Any, threshold: float) -> float:
 
 
 @jit
-def _cosine(vectors: Any, a: int, b: int) -> float:
+def _cosine(vectors: Any, a: int, b: int) -> Any:
     total = np.float32(0.0)
     for k in range(vectors.shape[1]):
         total += np.float32(vectors[a, k]) * np.float32(vectors[b, k])
@@ -66,8 +66,6 @@ def image_match(a: int, b: int, image: Any) -> float:
     if a == b:
         return 1.0
     if mode == IMAGES_VECTORS:
-        if a >= vectors.shape[0] or b >= vectors.shape[0]:
-            return _NO
         value = _cosine(vectors, a, b)
         return value if value >= threshold else _NO
     low, high = (a, b) if a < b else (b, a)
@@ -115,6 +113,16 @@ def texts_match(i: int, j: int, item: Any, text: Any, threshold: float) -> float
 
 
 @jit
+def _better(
+    text: float, image: float, j: int, best_text: float, best_image: float, best: int
+) -> bool:
+    """Whether j is a better match than the best so far; of equals the preferred one."""
+    if text != best_text:
+        return text > best_text
+    return image > best_image or (image == best_image and j < best)
+
+
+@jit
 def star(
     buckets: Any, n_buckets: int, item: Any, text: Any, image: Any, threshold: float,
     kept: Any, similarity: Any, alike: Any, held: Any,
@@ -156,10 +164,8 @@ def star(
                         if n_held < held.shape[0]:
                             held[n_held, 0], held[n_held, 1] = j, i
                         n_held += 1
-                    elif near > best_text or (near == best_text and same > best_image):
+                    elif near >= 0 and _better(near, same, j, best_text, best_image, best):
                         best, best_text, best_image = j, near, same
-                    elif near == best_text and same == best_image and near >= 0:
-                        best = min(best, j)
                 j = following[band, j]
         kept[i] = best
         similarity[i], alike[i] = max(best_text, 0.0), max(best_image, 0.0)

@@ -65,36 +65,37 @@ def n_shingles(words: int, ngram: int) -> int:
 
 
 @jit
-def fill_shingles(data: Any, ends: Any, ngram: int, first: int, at: Any, out: Any) -> None:
+def fill_shingles(
+    data: Any, ends: Any, ngram: int, most_words: int, first: int, at: Any, out: Any
+) -> None:
     """Sorted distinct shingle hashes of texts from number `first` on.
 
     Args:
         data: Bytes of the texts.
         ends: Where each begins and ends.
         ngram: Words a shingle.
+        most_words: Words of the longest text.
         first: Number of the text that `at[0]` belongs to.
         at: Where each text's shingles start in `out`; the number of distinct ones replaces it.
         out: Room for all shingles, doubles counted.
     """
-    starts = np.empty(16, dtype=np.int64)
+    starts = np.empty(most_words + 2, dtype=np.int64)
     for i in range(at.size):
         begin, end = ends[first + i], ends[first + i + 1]
         words = 0
         for k in range(begin, end):
             if k == begin or data[k - 1] == _SPACE:
-                if words + 1 >= starts.size:
-                    starts = np.concatenate((starts, np.empty_like(starts)))
                 starts[words] = k
                 words += 1
         starts[words] = end + 1  # as if a space followed
         n, base = n_shingles(words, ngram), at[i]
-        if words >= ngram:
-            for k in range(n):
-                out[base + k] = xxh3(data, starts[k], starts[k + ngram] - 1 - starts[k])
-        else:
-            out[base] = xxh3(data, begin, end - begin)
-            for k in range(n - 1):
-                out[base + 1 + k] = xxh3(data, starts[k], starts[k + 1] - 1 - starts[k])
+        span = ngram if words >= ngram else 1
+        for k in range(n):
+            # One call only, so that it is inlined: of short texts the last shingle is the whole.
+            whole = words < ngram and k == n - 1
+            low = begin if whole else starts[k]
+            high = end if whole else starts[k + span] - 1
+            out[base + k] = xxh3(data, low, high - low)
         at[i] = _sort_distinct(out[base : base + n])
 
 
@@ -132,9 +133,7 @@ def compact(at: Any, counts: Any, values: Any) -> int:
 
 
 @jit
-def _signature(
-    shingles: Any, at: Any, texts: Any, a: Any, b: Any, out: Any
-) -> None:
+def _signature(shingles: Any, at: Any, texts: Any, a: Any, b: Any, out: Any) -> None:
     """MinHash of the union of the texts' shingles, each tagged with its text's place."""
     out[:] = _TOP
     for place in range(texts.size):

@@ -174,7 +174,7 @@ def _buckets(
 
 def _number(keys: np.ndarray, out: np.ndarray) -> int:
     """Number the keys that occur more than once; others get -1."""
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys)
     ordered = keys[order]
     new = np.ones(len(keys), dtype=bool)
     new[1:] = ordered[1:] != ordered[:-1]
@@ -188,7 +188,7 @@ def _number(keys: np.ndarray, out: np.ndarray) -> int:
 def conflicts(
     items: Items,
     answers: np.ndarray,
-    stars: Stars,
+    leaders: np.ndarray,
     texts: TextSide,
     images: ImageSide,
     *,
@@ -200,7 +200,7 @@ def conflicts(
     Args:
         items: Questions in their context, in order of preference.
         answers: Text number of each one's answer.
-        stars: Groups of like questions.
+        leaders: First of the like questions of each.
         texts: What the texts are, wording included.
         images: Which images count as the same.
         threshold: Least Jaccard coefficient of like texts.
@@ -213,9 +213,9 @@ def conflicts(
     """
     from curate import _kernels_star as kernels
 
-    order = np.lexsort((np.arange(len(items)), stars.kept)).astype(np.int64)
-    leaders = stars.kept[order]
-    new = np.flatnonzero(np.r_[True, leaders[1:] != leaders[:-1]]) if len(order) else np.empty(0)
+    order = np.argsort(leaders, kind="stable")
+    ordered = leaders[order]
+    new = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(order) else np.empty(0)
     starts = np.r_[new, len(order)].astype(np.int64)
     arguments = (
         starts, order, answers, items.arguments(), texts.arguments(), images.arguments(),

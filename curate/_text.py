@@ -19,7 +19,8 @@ _TYPOGRAPHIC = {
     **dict.fromkeys("\u201c\u201d\u201e\u201f", '"'),
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014", "-"),
 }
-_ENDS = r"""^[\s"'\u{AB}(\[]+|[\s.,;:!?"'\u{BB}\u{2026}\u{3002}\u{FF01}\u{FF1F}\u{FF0C})\]]+$"""
+_BEFORE = " \"'\u00ab(["
+_AFTER = " .,;:!?\"'\u00bb\u2026\u3002\uff01\uff1f\uff0c)]"
 
 # Words that may differ between two questions that ask the same.
 _LIGHT = "a an the this that these those please kindly"
@@ -67,7 +68,7 @@ def fold(texts: pl.Series) -> pl.Series:
             .str.replace_all(r"\s+", " ")
             .str.strip_chars(" ")
         )
-    bare = text.str.replace_all(_ENDS, "")
+    bare = text.str.strip_chars_start(_BEFORE).str.strip_chars_end(_AFTER)
     return (
         frame.with_columns(plain)
         .select(pl.when(bare == "").then(text).otherwise(bare).alias("text"))

@@ -39,11 +39,12 @@ COMMANDS = (
         name="dedup",
         target="curate.dedup:dedup",
         options="curate.options:DedupOptions",
-        summary="drop rows that say the same of the same image; list conflicting answers",
+        summary="drop samples that say the same about the same image; list contradictions",
         examples=(
             "curate dedup data/",
-            "curate dedup data/ --threshold 0.8 --keep score,length --run strict",
-            "curate dedup captions/ --on text",
+            "curate dedup data/ --threshold 0.8 --keep score,length --show 10",
+            "curate dedup data/ --on image --image-match clip --clip-threshold 0.95",
+            "curate dedup data/ --on text --run texts --dry-run",
         ),
     ),
     Command(

@@ -62,7 +62,7 @@ def choose_bands(threshold: float, num_perm: int = 128, recall: float = 0.999) -
 
 def permutations(num_perm: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarray]:
     """Parameters of datasketch's `affine32` permutations `a * h + b mod 2**32`."""
-    generator = np.random.RandomState(seed)  # noqa: NPY002 - must be datasketch's generator
+    generator = np.random.RandomState(seed)  # datasketch's own generator
     a = generator.randint(0, 1 << 31, num_perm, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
     b = generator.randint(0, 1 << 32, num_perm, dtype=np.uint32)
     return a, b
@@ -84,9 +84,10 @@ def shingle(texts: pl.Series, ngram: int = NGRAM) -> Shingles:
     np.cumsum(room, out=at[1:])
     values = np.empty(at[-1], dtype=np.uint64)
     counts = at[:-1].copy()
+    most = int(words.max(initial=0))
 
     def work(first: int, last: int) -> None:
-        kernels.fill_shingles(data, ends, ngram, first, counts[first:last], values)
+        kernels.fill_shingles(data, ends, ngram, most, first, counts[first:last], values)
 
     in_threads(work, len(texts))
     n = kernels.compact(at, counts, values)
@@ -176,11 +177,8 @@ def minhash_groups(
         first=unique["row"].gather(pl.Series(found.kept)),
         similarity=pl.Series(found.similarity),
     )
-    return (
-        frame.join(decided.drop("row"), on="text", how="left", maintain_order="left")
-        .select(
-            (pl.col("row") == pl.col("first")).alias("kept"),
-            pl.col("first").cast(pl.Int64).alias("kept_index"),
-            "similarity",
-        )
+    return frame.join(decided.drop("row"), on="text", how="left", maintain_order="left").select(
+        (pl.col("row") == pl.col("first")).alias("kept"),
+        pl.col("first").cast(pl.Int64).alias("kept_index"),
+        "similarity",
     )

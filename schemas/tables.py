@@ -115,6 +115,7 @@ class Conflicts(Table):
     answer = dy.String(description="the answer of sample_id")
     other_answer = dy.String(description="the answer of other_id")
     similarity = dy.Float64(description="exact Jaccard of the two questions")
+    turn = dy.Int32(nullable=True, description="turn of the answers in their conversations, from 0")
 
 
 class Responses(Table):

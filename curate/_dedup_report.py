@@ -1,0 +1,167 @@
+"""What dedup did, in words that need no knowledge of its tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from curate.options import DedupOptions
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from curate._decide import Found
+
+_WIDTH = 150
+_MEANING = {
+    "sample": {
+        "exact": "same images, same words (but for case, spacing and end punctuation)",
+        "near_text": "same images, questions and answers almost word for word",
+        "near_image": "same words on a copy of the image",
+        "near_text_and_image": "almost the same words on a copy of the image",
+        "repeated_answer": "a long answer that stands on other images already (--answer-cap)",
+    },
+    "image": {
+        "exact": "the same image files",
+        "near_image": "copies of the image",
+        "near_text": "the same image files",
+    },
+    "text": {
+        "exact": "same words (but for case, spacing and end punctuation)",
+        "near_text": "almost the same words",
+    },
+}
+
+
+def text(
+    summary: dict[str, Any], options: DedupOptions, run: str, shown: list[tuple[str, list[str]]]
+) -> str:
+    """The whole report.
+
+    Args:
+        summary: Figures of the run.
+        options: Its options.
+        run: Its name.
+        shown: From `examples`.
+    """
+    rows, removed = summary["rows"], summary["removed"]
+    share = f" ({100 * removed / rows:.1f} %)" if rows else ""
+    lines = [
+        f"{rows:,} rows in, {summary['kept']:,} kept, {removed:,} removed{share}, "
+        f"in {summary['seconds']:.1f} s"
+    ]
+    for reason, count in summary["removed_by_reason"].items():
+        lines.append(f"  {count:>9,} {reason}: {_MEANING[options.on].get(reason, reason)}")
+    lines += _conflict_lines(summary, run)
+    if summary["held_back_pairs"]:
+        lines.append(
+            f"  {summary['held_back_pairs']:>9,} near pairs kept: they share most words, but the "
+            "words that differ carry the meaning"
+        )
+    if summary["repeated_answers"] and options.answer_cap is None and options.on == "sample":
+        lines.append(
+            f"  {summary['repeated_answers']:,} long answers stand on several images "
+            f"({summary['repeated_answer_rows']:,} rows, all kept; --answer-cap N cuts them)"
+        )
+    lines += _image_lines(summary, options)
+    for title, examples in shown:
+        if examples:
+            lines += ["", f"{title}:", *examples]
+    return "\n".join(lines)
+
+
+def _conflict_lines(summary: dict[str, Any], run: str) -> list[str]:
+    lines = []
+    if summary["conflicts"]:
+        cut = summary["conflict_rows_cut_short"]
+        more = f"; {cut:,} rows have more (--conflicts-per-row)" if cut else ""
+        lines.append(
+            f"  {summary['conflicts']:>9,} conflicts: {summary['conflicting_questions']:,} "
+            "questions that are answered differently for the same image, all kept, see "
+            f"conflicts/{run}{more}"
+        )
+    if summary["open_questions"]:
+        lines.append(
+            f"  {summary['open_questions']:,} questions without an image have too many answers to "
+            f"be contradictions ({summary['open_question_rows']:,} rows, all kept)"
+        )
+    return lines
+
+
+def _image_lines(summary: dict[str, Any], options: DedupOptions) -> list[str]:
+    lines = []
+    if "compared_pairs" in summary:
+        lines.append(
+            f"  images: {summary['images']:,}, {summary['near_hash_images']:,} with a near hash, "
+            f"{summary['same_picture_pairs']:,} pairs confirmed by their pixels as one picture"
+        )
+        if summary["unreadable_images"]:
+            lines.append(f"  {summary['unreadable_images']:,} images could not be read: kept apart")
+    if "clip_like_pairs" in summary:
+        deleted = (
+            "" if options.on == "image" else "; likeness alone removes nothing (--on image does)"
+        )
+        lines.append(
+            f"  images: {summary['images']:,}, {summary['clip_like_images']:,} with another at "
+            f"cosine {options.clip_threshold:g} or more ({summary['clip_like_pairs']:,} pairs)"
+            f"{deleted}"
+        )
+        if summary["images_without_embedding"]:
+            lines.append(
+                f"  {summary['images_without_embedding']:,} images have no embedding and match "
+                "only themselves: run `curate embed` again"
+            )
+    return lines
+
+
+def examples(
+    samples: pl.DataFrame, found: Found, options: DedupOptions
+) -> list[tuple[str, list[str]]]:
+    """Texts of some rows of every kind, by title."""
+    import polars as pl
+
+    if not options.show:
+        return []
+    shown: list[tuple[str, list[str]]] = []
+    for reason in found.decisions["reason"].unique(maintain_order=True).to_list():
+        if reason == "kept":
+            continue
+        some = found.decisions.filter(pl.col("reason") == reason).head(options.show)
+        pairs = list(
+            zip(some["sample_id"], some["kept_id"], some["similarity"].to_list(), strict=True)
+        )
+        spoken = _spoken(samples, [i for pair in pairs for i in pair[:2]])
+        lines = []
+        for removed, kept, value in pairs:
+            mark = "" if value is None else f"  similarity {value:.3f}"
+            lines += [f"  - {spoken[removed]}", f"    kept: {spoken[kept]}{mark}"]
+        shown.append((f"removed as {reason}", lines))
+    lines = []
+    for row in found.conflicts.head(options.show).iter_rows(named=True):
+        lines += [
+            f"  ? {_cut(row['question'])}",
+            f"    {_cut(row['answer'])}   |   {_cut(row['other_answer'])}",
+        ]
+    shown.append(("conflicts", lines))
+    held = found.held[: options.show]
+    spoken = _spoken(samples, [i for pair in held for i in pair])
+    lines = [line for a, b in held for line in (f"  - {spoken[a]}", f"    {spoken[b]}")]
+    shown.append(("near, but kept", lines))
+    return shown
+
+
+def _spoken(samples: pl.DataFrame, ids: list[str]) -> dict[str, str]:
+    """Conversations on one line, by id."""
+    import polars as pl
+
+    rows = samples.filter(pl.col("sample_id").is_in(list(set(ids))))
+    return {
+        row["sample_id"]: _cut(
+            " -> ".join(m["content"] or "" for m in row["messages"] or [] if m is not None)
+        )
+        for row in rows.iter_rows(named=True)
+    }
+
+
+def _cut(words: str) -> str:
+    line = " ".join(words.replace("<image>", " ").split())
+    return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."
