@@ -231,8 +231,12 @@ class Pairs(Table):
     margin = dy.Float64(nullable=True, description="difference of the marks")
     method = dy.String(description="`best-of-n`, `spans`, `comparisons`, ...")
     control = dy.String(nullable=True, description="`random` or `longest`: built as a control")
-    chosen_id = dy.String(nullable=True, description="response_id, sample_id or feedback_id of chosen")
-    rejected_id = dy.String(nullable=True, description="response_id, sample_id or feedback_id of rejected")
+    chosen_id = dy.String(
+        nullable=True, description="response_id, sample_id or feedback_id of chosen"
+    )
+    rejected_id = dy.String(
+        nullable=True, description="response_id, sample_id or feedback_id of rejected"
+    )
     rejected_image_ids = dy.List(dy.String(), nullable=True, description="images for visual DPO")
     policy = dy.String(nullable=True, description="model whose answers these are, if one")
 

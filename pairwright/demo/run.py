@@ -8,6 +8,7 @@ are started once, at the beginning, and warm up while the first steps run.
 from __future__ import annotations
 
 import json
+import os
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def demo(options: DemoOptions, run: RunOptions) -> Outcome:
     _claim_folder(root, options, run)
     if run.dry_run:
         return Outcome(message=f"would run the demo in {root}: {as_config(options)}")
+    # Set before torch is imported: threads that wait for each other on small tensors, beside two
+    # servers on two cores, cost more than they bring.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     from pairwright.demo.report import print_table, write_report
     from pairwright.demo.results import collect, galleries
     from pairwright.demo.steps import Clock, Loop, Servers

@@ -178,6 +178,11 @@ class Loop:
         self._evaluate("DPO on its own judged answers", "dpo", self._run("dpo"))
         if self.options.controls:
             self._controls()
+        with self.clock.step("export for the Hub"):
+            for what in ("samples", "pairs"):
+                out = self.root / "export" / what
+                if not out.exists():
+                    self._call("curate export", self.data, out=out, what=what)
 
     def _run(self, name: str) -> str:
         return str(self.data.path / "runs" / name)

@@ -73,13 +73,14 @@ def test_parts_are_listed_and_hashed(dataset):
 
 
 def test_failure_keeps_what_is_durable_and_the_same_command_resumes(dataset):
-    with (
-        pytest.raises(RuntimeError),
-        dataset.write("responses", "a", verb="sample", config={"n": 1}, part_rows=2) as writer,
-    ):
-        writer.add([response(0), response(1)])
-        writer.add([response(2)])
-        raise RuntimeError
+    def fail_midway():
+        with dataset.write("responses", "a", verb="sample", config={"n": 1}, part_rows=2) as writer:
+            writer.add([response(0), response(1)])
+            writer.add([response(2)])
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_midway()
     assert dataset.pick("responses") is None, "an unfinished run is not for readers"
     with dataset.write("responses", "a", verb="sample", config={"n": 1}) as writer:
         assert writer.resumed
