@@ -28,7 +28,7 @@ COMMANDS = (
     Command(
         name="embed",
         target="curate.embed:embed",
-        options="curate.filter_options:EmbedOptions",
+        options="curate.options:EmbedOptions",
         summary="embed the images with open_clip",
         examples=(
             "curate embed data/ --model ViT-B-32 --pretrained laion2b_s34b_b79k",
@@ -50,7 +50,7 @@ COMMANDS = (
     Command(
         name="filter",
         target="curate.filter:filter_samples",
-        options="curate.filter_options:FilterOptions",
+        options="curate.options:FilterOptions",
         summary="drop samples that a judge marked too low",
         examples=(
             "curate filter data/ --min-score 3",

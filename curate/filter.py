@@ -1,151 +1,169 @@
-"""`curate filter`: drop samples that a judge marked too low."""
+"""`curate filter`: samples with a low mark go."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from curate.filter_options import FilterOptions
+from curate.options import FilterOptions
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
 from pairwright.options import RunOptions, as_config
 from pairwright.progress import say
+from pairwright.store import Dataset
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from pairwright.store import Dataset
+    from pairwright.manifest import Manifest
 
-_BINS = 10
+VERB = "filter"
+_BARS = 10
 _WIDTH = 40
 
 
 def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) -> Outcome:
-    """Keep the current samples whose mark reaches the threshold; one decision a sample.
+    """Write one decision a current sample: it goes if its mark is below the least one.
 
     Raises:
-        UsageError: If there are no marks of samples, or none of the criterion.
+        PairwrightError: If there are no scores, or none for the criterion.
     """
     import polars as pl
 
-    name = run.run or "filter"
+    name = run.run or VERB
     ref = f"decisions/{name}"
-    scores = dataset.pick("scores", options.scores, verbs=("score", "ingest"))
-    if scores is None:
-        msg = f"{dataset.path}: no scores of samples; make some with `judge score --target samples`"
+    manifest = dataset.pick("scores", options.scores, verbs={"score"})
+    if manifest is None:
+        msg = "no scores of samples: run `judge score` first"
         raise UsageError(msg)
-    marks = sample_marks(dataset.scan(scores).collect(), options)
-    samples = dataset.current_samples(before=ref).select("sample_id")
-    if run.limit is not None:
-        samples = samples.head(run.limit)
-    decided = decide(samples.collect(), marks, options).with_columns(run=pl.lit(name))
-    summary = _summary(decided, scores.run)
-    picture = histogram(decided["similarity"].drop_nulls(), options.min_score)
-    say(picture)
+    scored = read_marks(dataset, manifest, options)
+    frame = dataset.current_samples(before=ref).select("sample_id")
+    samples = (frame.head(run.limit) if run.limit else frame).collect()
+    marks = samples.join(scored, on="sample_id", how="left", maintain_order="left")
+    decisions = decide(marks, options, name)
+    summary = _summary(marks, decisions, manifest)
+    report = _report(marks, summary, options)
     if run.dry_run:
-        return Outcome(
-            message=f"dry run, nothing written: {_describe(ref, summary)}", summary=summary
-        )
-    config = {**as_config(options), "limit": run.limit}
-    inputs = [*dataset.sample_inputs(before=ref), scores]
+        return Outcome(message=f"dry run, nothing written\n{report}", summary=summary)
     with dataset.write(
-        "decisions", name, verb="filter", config=config, inputs=inputs, replace=run.replace,
+        "decisions", name, verb=VERB, config={**as_config(options), "limit": run.limit},
+        inputs=[*dataset.sample_inputs(before=ref), manifest], replace=run.replace,
         resumable=False, rejects=False,
     ) as writer:  # fmt: skip
-        done = writer.is_complete
-        if not done:
+        if writer.is_complete:
+            report = f"nothing to do: {ref} is finished\n{report}"
+        else:
+            say(histogram(marks["mark"], options.min_score))
+            assert decisions["sample_id"].n_unique() == decisions.height == samples.height
+            writer.add(decisions)
             writer.summary.update(summary)
-            writer.add(decided)
-    text = _describe(ref, writer.summary)
-    return Outcome(
-        message=f"nothing to do: {text}" if done else text,
-        table=ref,
-        rows=writer.n_rows,
-        summary=dict(writer.summary),
-    )
+    below = decisions.filter(~pl.col("kept"))
+    assert below["reason"].is_in(["score", "no_score"]).all()
+    return Outcome(message=report, table=ref, rows=writer.n_rows, summary=dict(writer.summary))
 
 
-def sample_marks(scores: pl.DataFrame, options: FilterOptions) -> pl.DataFrame:
-    """Mean mark of each sample over criteria, draws and judges: sample_id, mark.
+def read_marks(dataset: Dataset, manifest: Manifest, options: FilterOptions) -> pl.DataFrame:
+    """Mean mark of every sample over draws, judges and, if none is named, criteria.
+
+    Returns:
+        `sample_id`, `mark`; samples without a mark that counts are left out.
 
     Raises:
-        UsageError: If no mark is of the criterion that was named.
+        UsageError: If the run has no marks of samples, or none of the criterion.
     """
     import polars as pl
 
-    scores = scores.filter(pl.col("target_kind") == "sample")
+    rows = dataset.scan(manifest).filter(pl.col("target_kind") == "sample").collect()
+    known = sorted(rows["criterion"].unique().to_list())
+    if not known:
+        msg = f"{manifest.ref} has no marks of samples; run `judge score` on samples first"
+        raise UsageError(msg)
     if options.criterion is not None:
-        known = sorted(scores["criterion"].unique().to_list())
         if options.criterion not in known:
-            msg = f"--criterion {options.criterion}: not marked; there are {', '.join(known) or 'none'}"
+            msg = f"--criterion {options.criterion}: {manifest.ref} has {', '.join(known)}"
             raise UsageError(msg)
-        scores = scores.filter(pl.col("criterion") == options.criterion)
-    usable = scores.filter(
-        pl.col("score").is_not_null()
-        & (pl.col("label_mass").fill_null(1.0) >= options.min_label_mass)
+        rows = rows.filter(pl.col("criterion") == options.criterion)
+    score = pl.col("score").fill_nan(None)
+    if options.min_label_mass is not None:
+        trusted = pl.col("label_mass").fill_null(0.0) >= options.min_label_mass
+        score = pl.when(trusted).then(score)
+    return (
+        rows.select(pl.col("target_id").alias("sample_id"), score.alias("mark"))
+        .drop_nulls("mark")
+        .group_by("sample_id", maintain_order=True)
+        .agg(pl.col("mark").mean())
     )
-    return usable.group_by(sample_id="target_id").agg(mark=pl.col("score").mean())
 
 
-def decide(samples: pl.DataFrame, marks: pl.DataFrame, options: FilterOptions) -> pl.DataFrame:
-    """One decision a sample; `similarity` holds its mark.
-
-    Args:
-        samples: sample_id of every current sample.
-        marks: sample_id, mark.
-        options: Threshold, and what to do without a mark.
-    """
+def decide(marks: pl.DataFrame, options: FilterOptions, run: str) -> pl.DataFrame:
+    """One decision a row of `sample_id` and `mark`, null where there is none."""
     import polars as pl
 
-    low = pl.col("mark") < options.min_score
-    unmarked = pl.col("mark").is_null()
-    kept = pl.when(unmarked).then(pl.lit(options.unscored == "keep")).otherwise(~low)
-    reason = (
-        pl.when(unmarked & (pl.lit(options.unscored) == "drop"))
-        .then(pl.lit("no_score"))
-        .when(low.fill_null(value=False))
-        .then(pl.lit("score"))
-        .otherwise(pl.lit("kept"))
-    )
-    joined = samples.join(marks, on="sample_id", how="left", maintain_order="left")
-    return joined.select(
+    mark = pl.col("mark")
+    unscored = pl.lit(options.unscored == "keep")
+    return marks.select(
         "sample_id",
-        kept.alias("kept"),
-        reason.alias("reason"),
-        pl.lit("min-score").alias("method"),
-        pl.col("mark").alias("similarity"),
-    )
+        pl.lit(run).alias("run"),
+        pl.when(mark.is_null()).then(unscored).otherwise(mark >= options.min_score).alias("kept"),
+        mark.alias("similarity"),
+    ).with_columns(
+        pl.when("kept").then(pl.lit("kept"))
+        .when(pl.col("similarity").is_null()).then(pl.lit("no_score"))
+        .otherwise(pl.lit("score")).alias("reason"),
+        pl.lit(f"score:{options.criterion or 'mean'}").alias("method"),
+    )  # fmt: skip
 
 
-def histogram(marks: pl.Series, threshold: float) -> str:
-    """Distribution of the marks as text, with the place of the cut."""
-    import numpy as np
-
-    if marks.is_empty():
-        return "no marks"
-    counts, edges = np.histogram(marks.to_numpy(), bins=_BINS)
-    most = max(1, int(counts.max()))
-    lines = []
-    for count, low, high in zip(counts, edges[:-1], edges[1:], strict=True):
-        where = "cut  " if low < threshold <= high else "drop " if high < threshold else "keep "
-        bar = "#" * round(_WIDTH * int(count) / most)
-        lines.append(f"{where}{low:6.2f} - {high:5.2f} {int(count):>9,} {bar}")
-    return "\n".join(lines)
-
-
-def _summary(decided: pl.DataFrame, scores: str) -> dict[str, Any]:
-    reasons = dict(decided.group_by("reason").len().sort("reason").iter_rows())
+def _summary(marks: pl.DataFrame, decisions: pl.DataFrame, scores: Manifest) -> dict[str, Any]:
+    given = marks["mark"].drop_nulls()
+    kept = int(decisions["kept"].sum())
+    spread = {}
+    if len(given):
+        spread = {
+            f"p{q}": round(float(given.quantile(q / 100) or 0.0), 4) for q in (5, 25, 50, 75, 95)
+        }
+        spread |= {"mean": round(float(given.mean() or 0.0), 4)}  # type: ignore[arg-type]
     return {
-        "rows": decided.height,
-        "kept": int(decided["kept"].sum()),
-        "dropped": {reason: n for reason, n in reasons.items() if reason != "kept"},
-        "unscored": int(decided["similarity"].null_count()),
-        "scores": scores,
+        "rows": marks.height,
+        "kept": kept,
+        "removed": marks.height - kept,
+        "unscored": int(marks["mark"].is_null().sum()),
+        "scores": scores.ref,
+        "marks": spread,
     }
 
 
-def _describe(ref: str, summary: dict[str, Any]) -> str:
-    dropped = summary["rows"] - summary["kept"]
-    text = f"{ref}: {summary['rows']:,} samples, {summary['kept']:,} kept, {dropped:,} dropped"
+def _report(marks: pl.DataFrame, summary: dict[str, Any], options: FilterOptions) -> str:
+    what = f"criterion {options.criterion}" if options.criterion else "mean over all criteria"
+    rows, removed = summary["rows"], summary["removed"]
+    share = f" ({100 * removed / rows:.1f} %)" if rows else ""
+    fate = "kept" if options.unscored == "keep" else "removed"
+    lines = [
+        f"{rows:,} rows in, {summary['kept']:,} kept, {removed:,} removed{share}: "
+        f"mark below {options.min_score:g} ({what}, {summary['scores']})"
+    ]
     if summary["unscored"]:
-        text += f", {summary['unscored']:,} without a mark"
-    return text
+        lines.append(f"  {summary['unscored']:,} rows have no mark: {fate} (--unscored)")
+    return "\n".join([*lines, histogram(marks["mark"], options.min_score)])
+
+
+def histogram(marks: pl.Series, cut: float) -> str:
+    """Distribution of marks as lines of text, those below the cut with a lighter bar."""
+    given = marks.drop_nulls()
+    if not len(given):
+        return "  no marks"
+    low, high = float(given.min()), float(given.max())  # type: ignore[arg-type]
+    if low == high:
+        return f"  all {len(given):,} marks are {low:g}"
+    step = (high - low) / _BARS
+    place = ((given - low) / step).floor().clip(0, _BARS - 1).cast(int)
+    counts = [int((place == bar).sum()) for bar in range(_BARS)]
+    lines = []
+    for bar, count in enumerate(counts):
+        start, end = low + bar * step, low + (bar + 1) * step
+        sign = "." if end <= cut else "#" if start >= cut else "+"
+        mark = sign * round(_WIDTH * count / max(counts))
+        lines.append(f"  {start:8.3f} to {end:8.3f} {count:>9,} {mark}")
+    note = "  . goes, # stays" + (
+        ", + the bar with the cut" if any("+" in x for x in lines) else ""
+    )
+    return "\n".join([*lines, note])

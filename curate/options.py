@@ -76,3 +76,52 @@ class DedupOptions:
     def priorities(self) -> tuple[str, ...]:
         """Names in `keep`."""
         return tuple(name.strip() for name in self.keep.split(",") if name.strip())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbedOptions:
+    """Options of `curate embed`."""
+
+    model: str = option(
+        "ViT-B-32",
+        help="open_clip architecture, hf-hub:owner/name, or a folder with open_clip_config.json",
+    )
+    pretrained: str | None = option(
+        None, help="tag, weights file or folder of the architecture's weights; random for tests"
+    )
+    text: bool = option(False, help="embed questions and answers as well")
+    device: str = option("auto", help="auto, cpu, cuda, cuda:1, mps, ...")
+    batch_size: int = option(64, help="images at a time")
+    workers: int | None = option(None, help="threads that decode images (default: one a core)")
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        for name in ("batch_size", "workers"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                msg = f"--{name.replace('_', '-')} must be at least 1, got {value}"
+                raise UsageError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilterOptions:
+    """Options of `curate filter`."""
+
+    min_score: float = option(help="samples with a lower mark go")
+    criterion: str | None = option(
+        None, help="criterion of the rubric (default: the mean over all criteria)"
+    )
+    scores: str | None = option(None, help="run of scores (default: the one in force)")
+    min_label_mass: float | None = option(
+        None, help="take marks with less probability on the labels for no mark"
+    )
+    unscored: Literal["keep", "drop"] = option("keep", help="what to do with samples without mark")
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if self.min_score != self.min_score:
+            msg = "--min-score must be a number"
+            raise UsageError(msg)
+        if self.min_label_mass is not None and not 0 <= self.min_label_mass <= 1:
+            msg = f"--min-label-mass is a share between 0 and 1, got {self.min_label_mass:g}"
+            raise UsageError(msg)

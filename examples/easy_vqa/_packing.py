@@ -8,14 +8,16 @@ conversations run one by one (`check_packing.py`), for a fraction of the work.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from _model import IMAGE_PX, MERGE, NUM_IMAGE_TOKENS, PATCH_PX
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Turn(NamedTuple):
@@ -137,14 +139,11 @@ def patchify(images: Tensor) -> Tensor:
     return doubled.reshape(len(images), -1, 3 * 2 * PATCH_PX * PATCH_PX)
 
 
-def see(visual: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """The vision tower for a batch of equal images.
+def see(visual: nn.Module, pixels: Tensor) -> Tensor:
+    """The vision tower for a batch of images of one size: image tokens [B, 16, H].
 
     The model's own forward attends to one image after the other in a Python loop and embeds
     patches with a 3-D convolution; both are several times slower on a CPU than this.
-
-    Returns:
-        Patch features [B, 64, W] and image tokens [B, 16, H].
     """
     batch, num_patches, _ = pixels.shape
     weight = visual.patch_embed.proj.weight
@@ -157,7 +156,7 @@ def see(visual: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
     cos, sin = visual.rotary_pos_emb(hidden, where)
     for block in visual.blocks:
         hidden = vision_block(block, hidden, cos, sin)
-    return hidden, visual.merger(hidden).view(batch, NUM_IMAGE_TOKENS, -1)
+    return visual.merger(hidden).view(batch, NUM_IMAGE_TOKENS, -1)
 
 
 def vision_block(block: nn.Module, hidden: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -177,9 +176,9 @@ def _rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def forward(model: Any, batch: Packed) -> tuple[Tensor, Tensor]:
-    """Logits at the answers' positions [N, V], and patch features [B, 64, W]."""
+    """Logits at the answers' positions [N, V], and image tokens [B, 16, H]."""
     core = model.model
-    patches, seen = see(core.visual, batch.pixels)
+    seen = see(core.visual, batch.pixels)
     embedded = core.language_model.embed_tokens(batch.ids)
     start = int((batch.ids[0] == model.config.image_token_id).nonzero()[0])
     embedded = torch.cat(
@@ -192,4 +191,4 @@ def forward(model: Any, batch: Packed) -> tuple[Tensor, Tensor]:
         use_cache=False,
     ).last_hidden_state
     picked = hidden[batch.target_rows, batch.target_columns]
-    return model.lm_head(picked), patches
+    return model.lm_head(picked), seen

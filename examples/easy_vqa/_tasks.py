@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 from PIL import Image
 
 from pairwright.demo import data
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 IMAGE_PX = 64
 RUBRIC = Path(data.__file__).with_name("rubric.yaml")
@@ -109,7 +112,7 @@ def _top(votes: Counter[str]) -> str | None:
 class PolicyTask:
     """The raw curation rows as they are, faults and all."""
 
-    def __init__(self, raw: Path, *, num_held_out: int = 64, max_asks: int = 12) -> None:
+    def __init__(self, raw: Path, *, num_held_out: int = 64, num_asks: int = 6) -> None:
         """Read `raw/train.json` and its images; keep the last few images for the log."""
         self._rows: dict[str, list[Ask]] = defaultdict(list)
         for row in json.loads((raw / "train.json").read_text()):
@@ -120,15 +123,18 @@ class PolicyTask:
         self._pictures = {name: open_picture(raw / name) for name in names}
         self._facts = {name: read_facts(self._rows[name]) for name in names}
         self._train, self.held_out_names = names[:-num_held_out], names[-num_held_out:]
-        self._max_asks = max_asks
+        self._num_asks = num_asks
+        self._weights = {n: [_weight(a, self._facts[n]) for a in self._rows[n]] for n in names}
 
     def examples(self, rng: random.Random) -> Iterator[Example]:
-        """Endless examples; an image comes as often as it has rows, so that rows weigh the same."""
-        weights = [len(self._rows[name]) for name in self._train]
+        """Endless examples; rows come as often as their weights say."""
+        totals = [sum(self._weights[name]) for name in self._train]
         while True:
-            for name in rng.choices(self._train, weights, k=1024):
-                rows = self._rows[name]
-                asks = rng.sample(rows, min(len(rows), self._max_asks))
+            for name in rng.choices(self._train, totals, k=1024):
+                # The largest of u^(1/w) are a weighted sample without replacement.
+                keys = [rng.random() ** (1 / w) for w in self._weights[name]]
+                order = sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
+                asks = [self._rows[name][k] for k in order[: self._num_asks]]
                 yield Example(augment(self._pictures[name], rng), self._facts[name], asks)
 
     def held_out(self) -> list[Example]:
@@ -139,15 +145,29 @@ class PolicyTask:
         ]
 
 
+def _weight(ask: Ask, facts: Facts) -> float:
+    """How often a raw row is trained on.
+
+    Only one in eight questions after a colour names the colour that the image has, and with half
+    of the other rows saying "yes" as well a model needs very long to see the difference. Drawing
+    the rows that name it more often shortens that, and leaves what is right given image and
+    question, and so how often the answer is wrongly "yes", as it was.
+    """
+    if "what" in ask.prompt.lower():
+        return 0.4
+    named = [c for c in data.COLORS if f" {c} " in ask.prompt.lower()]
+    return 6.0 if facts.color in named else 0.7
+
+
 class JudgeTask:
     """Clean answers, and right and wrong candidates, about the judge's half."""
 
     def __init__(
-        self, *, num_held_out: int = 150, num_verify: int = 8, num_answer: int = 3
+        self, *, num_held_out: int = 150, num_verify: int = 7, num_answer: int = 3
     ) -> None:
         """Read the judge's half; the last images are held out to choose nothing but to be logged."""
         self._num_verify, self._num_answer = num_verify, num_answer
-        self._prompt: str = yaml.safe_load(RUBRIC.read_text())["prompt"]
+        self._prompt = rubric_prompt()
         numbers = data.image_split().judge
         random.Random(1).shuffle(numbers)
         paths = data.image_paths("train")
@@ -168,6 +188,9 @@ class JudgeTask:
                     self._verify(*self._question(number, rng), rng) for _ in range(self._num_verify)
                 ]
                 asks += [Ask(*self._question(number, rng)) for _ in range(self._num_answer)]
+                if shape := self._facts[number].shape:
+                    # Shapes come last to a judge; asking for them plainly shortens the wait.
+                    asks.append(Ask(rng.choice(data.SAME_MEANING[3]), shape))
                 yield Example(augment(self._pictures[number], rng), self._facts[number], asks)
 
     def _question(self, number: int, rng: random.Random) -> tuple[str, str]:
@@ -183,19 +206,13 @@ class JudgeTask:
 
     def _verify(self, question: str, answer: str, rng: random.Random) -> Ask:
         if rng.random() < 0.5:
-            return self.verification(question, answer, right=True)
+            return self._ask(question, answer, right=True)
         if rng.random() < 0.85:
-            return self.verification(question, rng.choice(data.other_answers(answer)), right=False)
-        return self.verification(question, _malformed(answer, rng), right=False)
+            return self._ask(question, rng.choice(data.other_answers(answer)), right=False)
+        return self._ask(question, _malformed(answer, rng), right=False)
 
-    def verification(self, question: str, candidate: str, *, right: bool) -> Ask:
-        """The rubric's prompt for a candidate, and the verdict."""
-        parts = {"{question}": question, "{answer}": candidate}
-        prompt = self._prompt
-        for name, value in parts.items():
-            before, _, after = prompt.partition(name)
-            prompt = before + value + after
-        return Ask(prompt, "yes" if right else "no")
+    def _ask(self, question: str, candidate: str, *, right: bool) -> Ask:
+        return verification(self._prompt, question, candidate, right=right)
 
     def held_out(self) -> list[Example]:
         """Official questions about unseen images, one right and one wrong candidate each."""
@@ -205,10 +222,22 @@ class JudgeTask:
             asks = []
             for row in self._rows[n]:
                 wrong = rng.choice(data.other_answers(row.answer))
-                asks.append(self.verification(row.text, row.answer, right=True))
-                asks.append(self.verification(row.text, wrong, right=False))
+                asks.append(self._ask(row.text, row.answer, right=True))
+                asks.append(self._ask(row.text, wrong, right=False))
             examples.append(Example(self._pictures[n].pixels, self._facts[n], asks))
         return examples
+
+
+def rubric_prompt() -> str:
+    """The judge's prompt, with its placeholders."""
+    return str(yaml.safe_load(RUBRIC.read_text(encoding="utf-8"))["prompt"])
+
+
+def verification(prompt: str, question: str, candidate: str, *, right: bool) -> Ask:
+    """The judge's prompt for a candidate, and the verdict."""
+    parts = {"question": question, "answer": candidate}
+    text = re.sub(r"\{(question|answer)\}", lambda found: parts[found[1]], prompt)
+    return Ask(text, "yes" if right else "no")
 
 
 def ask_about(shape: str, color: str, rng: random.Random) -> tuple[str, str]:
@@ -245,10 +274,10 @@ def _malformed(answer: str, rng: random.Random) -> str:
 
 
 def tokenizer_texts() -> list[str]:
-    """What the shared BPE is trained on: questions, answers and the judge's prompt, words kept whole."""
+    """What the shared BPE is trained on: questions, answers, and the judge's prompt."""
     texts = [q.text for q in data.questions(data.image_split().judge)]
     answers = [*data.SHAPES, *data.COLORS, "yes", "no"]
-    prompt = yaml.safe_load(RUBRIC.read_text())["prompt"]
+    prompt = rubric_prompt()
     # The counts only make sure that these words become whole tokens, with and without a space.
     words = [*answers, "user", "assistant", "system", *prompt.replace(":", "").split()]
     return texts + [f"{w}\n {w}\n{prompt}" for w in words for _ in range(500)]

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import _packing
 import numpy as np
 import torch
-import _packing
 from _model import save
 from _packing import Packed, Renderer, forward, pack
-from _tasks import Example, Facts
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pairwright.demo import data
+
+if TYPE_CHECKING:
+    from _tasks import Example, Facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class LoopOptions:
 
 
 class FactHeads(nn.Module):
-    """Two linear read-outs of the vision tower that are thrown away after training.
+    """Two linear read-outs of the image tokens that are thrown away after training.
 
     They give the vision tower a direct signal from the first step; without them it learns shapes
     only after the language model has learnt to ask it.
@@ -55,9 +57,9 @@ class FactHeads(nn.Module):
         self.shape = nn.Linear(width, len(data.SHAPES))
         self.color = nn.Linear(width, len(data.COLORS))
 
-    def loss(self, patches: Tensor, facts: list[Facts]) -> Tensor:
+    def loss(self, seen: Tensor, facts: list[Facts]) -> Tensor:
         """Cross-entropy over the images whose facts are known."""
-        pooled = self.norm(patches).amax(dim=1)
+        pooled = self.norm(seen).amax(dim=1)
         shapes = [data.SHAPES.index(f.shape) if f.shape else -100 for f in facts]
         colors = [data.COLORS.index(f.color) if f.color else -100 for f in facts]
         return F.cross_entropy(self.shape(pooled), torch.tensor(shapes)) + F.cross_entropy(
@@ -90,7 +92,7 @@ def train(
     renderer = Renderer(processor)
     if options.compile:
         _compile(model)
-    heads = FactHeads(model.config.vision_config.embed_dim)
+    heads = FactHeads(model.config.vision_config.hidden_size)
     optimizers = _optimizers(model, heads, options)
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in optimizers]
     average = [p.detach().clone() for p in model.parameters()]
@@ -103,9 +105,9 @@ def train(
                 group["lr"] = rate * scale
         batch = list(islice(examples, options.batch_images))
         packed = collate(batch, renderer)
-        logits, patches = forward(model, packed)
+        logits, seen = forward(model, packed)
         answer_loss = F.cross_entropy(logits, packed.targets)
-        fact_loss = heads.loss(patches, [example.facts for example in batch])
+        fact_loss = heads.loss(seen, [example.facts for example in batch])
         (answer_loss + options.aux_weight * fact_loss).backward()
         nn.utils.clip_grad_norm_([*model.parameters(), *heads.parameters()], 1.0)
         for optimizer in optimizers:
@@ -126,7 +128,7 @@ def train(
             )
         if time.monotonic() - last_saved > 60 * options.checkpoint_minutes:
             last_saved = time.monotonic()
-            with _weights(model, average):
+            with _swapped(model, average):
                 print(f"step {step}  average: {score(model, renderer, held_out)}", flush=True)
                 save(model, processor, out)
     print(f"step {step}  final: {score(model, renderer, held_out)}", flush=True)
@@ -169,20 +171,17 @@ def _optimizers(
     )
 
 
-class _weights:
+@contextmanager
+def _swapped(model: Any, weights: list[Tensor]) -> Iterator[None]:
     """The model with other weights for the length of a `with` block."""
-
-    def __init__(self, model: Any, weights: list[Tensor]) -> None:
-        self._model, self._weights = model, weights
-
-    def _swap(self, *_: object) -> None:
-        for parameter, other in zip(self._model.parameters(), self._weights, strict=True):
-            kept = parameter.detach().clone()
-            parameter.data.copy_(other)
-            other.copy_(kept)
-
-    __enter__ = _swap
-    __exit__ = _swap
+    kept = [parameter.detach().clone() for parameter in model.parameters()]
+    for parameter, other in zip(model.parameters(), weights, strict=True):
+        parameter.data.copy_(other)
+    try:
+        yield
+    finally:
+        for parameter, own in zip(model.parameters(), kept, strict=True):
+            parameter.data.copy_(own)
 
 
 @torch.no_grad()
@@ -202,6 +201,3 @@ def score(model: Any, renderer: Renderer, examples: list[Example]) -> str:
     total = np.mean([hit for group in hits.values() for hit in group])
     groups = "  ".join(f"{name} {np.mean(hits[name]):.3f}" for name in sorted(hits))
     return f"right {total:.4f}  ({groups})"
-
-
-Batches = Callable[[random.Random], Iterator[Example]]

@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the checkpoint")
     parser.add_argument("--minutes", type=float, help="stop after this long")
     parser.add_argument("--steps", type=int, help="stop after this many steps")
+    parser.add_argument("--resume", type=Path, help="start from this checkpoint's weights")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-images", type=int, default=32)
     arguments = parser.parse_args()
@@ -47,6 +48,8 @@ def _train_qwen(arguments: argparse.Namespace) -> None:
     torch.manual_seed(arguments.seed)
     processor = build_processor(tokenizer_texts())
     model = build_model(processor, SIZES[arguments.model])
+    if arguments.resume:
+        model = type(model).from_pretrained(arguments.resume, local_files_only=True)
     print(f"{arguments.model}: {model.num_parameters():,} parameters", flush=True)
     task: PolicyTask | JudgeTask
     if arguments.model == "judge":
