@@ -75,7 +75,9 @@ def load_clip(model: str, pretrained: str | None, device: str) -> ClipModel:
     logging.disable(logging.ERROR)  # failures are told below, in one line
     try:
         if pretrained == RANDOM:
-            network, _, preprocess = open_clip.create_model_and_transforms(source, device=device)
+            network, _, preprocess = open_clip.create_model_and_transforms(
+                source, device=device, load_weights=False
+            )
         else:
             network, preprocess = open_clip.create_model_from_pretrained(
                 source, pretrained=weights, device=device

@@ -135,7 +135,7 @@ class Loop:
     def curate(self) -> None:
         """Embed, drop doubles, let the judge mark what is left, drop what it thinks is wrong."""
         with self.clock.step("embed the images (open_clip)"):
-            self._call("curate embed", self.data, model=f"local-dir:{MODELS / 'clip'}")
+            self._call("curate embed", self.data, model=str(MODELS / "clip"))
         with self.clock.step("drop duplicates"):
             self._call("curate dedup", self.data, show=1)
         with self.clock.step("wait for the judge's vLLM"):

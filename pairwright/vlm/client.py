@@ -204,26 +204,37 @@ class _Session:
             job = self._ready.popleft()
             if job.endpoint.is_dead:
                 job.endpoint = self._backend._route(job.request)
-            if self._must_wait(job):
+            unknown = self._unknown_images(job)
+            bringer = next((key for key in unknown if key in self._waiting), None)
+            if bringer is not None:
+                self._waiting[bringer].append(job)
+                self._num_waiting += 1
                 continue
+            if unknown and self._has_enough_images():
+                self._ready.appendleft(job)
+                return
+            for key in unknown:
+                self._waiting[key] = []
             task = asyncio.create_task(self._carry(job))
             self._tasks.add(task)
             task.add_done_callback(self._on_done)
 
-    def _must_wait(self, job: _Job) -> bool:
-        """Whether another request is bringing one of the images; if not, this one may."""
+    def _unknown_images(self, job: _Job) -> list[tuple[str, str]]:
+        """Images of a request that its server has not been sent yet."""
         if not job.endpoint.dialect.knows_uuids:
-            return False
+            return []
         url = job.endpoint.base_url
-        unknown = [i for i in set(job.request.image_ids) if job.endpoint.uuid_of(i) is None]
-        for image_id in unknown:
-            if (url, image_id) in self._waiting:
-                self._waiting[url, image_id].append(job)
-                self._num_waiting += 1
-                return True
-        for image_id in unknown:
-            self._waiting[url, image_id] = []
-        return False
+        ids = dict.fromkeys(job.request.image_ids)
+        return [(url, i) for i in ids if job.endpoint.uuid_of(i) is None]
+
+    def _has_enough_images(self) -> bool:
+        """Whether images that others wait for are being brought already.
+
+        A server keeps few encoded images (vLLM: as many tokens as fit into one step). With too
+        many in play at once each is encoded again for every request that shows it.
+        """
+        wanted = sum(1 for followers in self._waiting.values() if followers)
+        return wanted >= max(2, self._backend._throttle.limit // 8)
 
     def _release(self, url: str, image_ids: set[str]) -> None:
         """Let those go on that waited for these images."""

@@ -16,7 +16,7 @@ from pairwright.errors import MissingExtraError, UsageError
 
 # The ranks vLLM has kernels for.
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
-_CPU_STEP_TOKENS = 4096
+_CPU_STEP_TOKENS = 8192
 # Images come inside requests; no server of ours fetches a URL, whatever a row says.
 _NO_DOMAIN = "none.invalid"
 

@@ -13,7 +13,9 @@ COMMANDS = [(p, c) for p in PROGRAMS for c in command.load(f"{p}.cli:COMMANDS")]
 
 
 def run(program, *words):
-    return command.main(program, "", command.load(f"{program}.cli:COMMANDS"), [str(w) for w in words])
+    return command.main(
+        program, "", command.load(f"{program}.cli:COMMANDS"), [str(w) for w in words]
+    )
 
 
 @pytest.fixture
