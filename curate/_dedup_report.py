@@ -23,7 +23,6 @@ _MEANING = {
     "image": {
         "exact": "the same image files",
         "near_image": "copies of the image",
-        "near_text": "the same image files",
     },
     "text": {
         "exact": "same words (but for case, spacing and end punctuation)",
@@ -50,7 +49,11 @@ def text(
         f"in {summary['seconds']:.1f} s"
     ]
     for reason, count in summary["removed_by_reason"].items():
-        lines.append(f"  {count:>9,} {reason}: {_MEANING[options.on].get(reason, reason)}")
+        meaning = _MEANING[options.on].get(reason, reason)
+        if options.image_match == "clip":
+            meaning = meaning.replace("a copy of the image", "an image with a like embedding")
+            meaning = meaning.replace("copies of the image", "images with a like embedding")
+        lines.append(f"  {count:>9,} {reason}: {meaning}")
     lines += _conflict_lines(summary, run)
     if summary["held_back_pairs"]:
         lines.append(
