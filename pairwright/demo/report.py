@@ -125,7 +125,7 @@ def write_report(
         body += ["<h2>Read this too</h2>", *(f"<p>{html.escape(n)}</p>" for n in results["notes"])]
     for title, text, cards in galleries:
         body.append(f"<h2>{html.escape(title)}</h2><p class=soft>{html.escape(text)}</p>")
-        body.append(f"<div class=grid>{''.join(map(_card, cards))}</div>")
+        body.append(f"<div class=grid>{''.join(map(_card, cards)) or 'None.'}</div>")
     body.append("<h2>Where the time went</h2>")
     seconds = [(name, f"{value:.0f} s") for name, value in results["seconds"].items()]
     body.append(_table(("step", "time"), seconds, numbers=(1,)))
