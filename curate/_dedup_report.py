@@ -108,6 +108,11 @@ def _image_lines(summary: dict[str, Any], options: DedupOptions) -> list[str]:
             f"cosine {options.clip_threshold:g} or more ({summary['clip_like_pairs']:,} pairs)"
             f"{deleted}"
         )
+        if summary["clip_like_pairs"] > 20 * summary["images"]:
+            lines.append(
+                "  so many alike say that the threshold is too low for this model: look at the "
+                "examples, raise --clip-threshold"
+            )
         if summary["images_without_embedding"]:
             lines.append(
                 f"  {summary['images_without_embedding']:,} images have no embedding and match "

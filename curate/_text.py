@@ -112,7 +112,7 @@ def wording(folded: pl.Series) -> pl.DataFrame:
         .select(said.str.replace_all(r"\s+", " ").str.strip_chars(" ").alias("said"))
         .with_columns(
             pl.col("said")
-            .str.extract_all(rf"\b(?:{'|'.join(_FACTS.split())})\b|\S*\p{{N}}\S*")
+            .str.extract_all(rf"\b(?:{'|'.join(_FACTS.split())})\b|[+\u2212]?\b\p{{N}}\S*")
             .list.join(" ")
             .alias("facts")
         )

@@ -1,0 +1,167 @@
+"""`curate dedup` on a dataset: what it writes, says, refuses and reads."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from PIL import Image
+from tiny_dataset import picture, sample, write_dataset
+
+from curate.cli import COMMANDS
+from curate.dedup import dedup
+from curate.options import DedupOptions
+from pairwright import command
+from pairwright.errors import ConfigChangedError, UsageError
+from pairwright.options import RunOptions
+from pairwright.store import Dataset
+from schemas.tables import Conflicts, Decisions
+
+
+def copy_of(content: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(content)).resize((96, 96), Image.Resampling.BICUBIC).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    one, two = picture(1), picture(2)
+    copy = copy_of(one)
+    rows = [
+        sample("0", [one], "<image>\nwhat shape is it?", "a circle"),
+        sample("1", [one], "<image>\nWhat shape is it?", "A circle."),
+        sample("2", [copy], "<image>\nwhat shape is it?", "a circle"),
+        sample("3", [two], "<image>\nwhat shape is it?", "a circle"),
+        sample("4", [one], "<image>\nwhat shape is it?", "a square"),
+    ]
+    return write_dataset(tmp_path / "data", [one, two, copy], rows)
+
+
+def run(dataset: Dataset, **options: Any) -> Any:
+    return dedup(dataset, DedupOptions(**options), RunOptions())
+
+
+def kept(dataset: Dataset) -> list[str]:
+    return dataset.current_samples().select("source_id").collect()["source_id"].to_list()
+
+
+def test_decisions_and_conflicts_are_written_and_valid(data):
+    outcome = run(data)
+    decisions = data.read("decisions", "dedup")
+    Decisions.validate(decisions, cast=False)
+    Conflicts.validate(data.read("conflicts", "dedup"), cast=False)
+    assert decisions.height == 5
+    assert kept(data) == ["1", "3", "4"]  # the longest stands for its doubles
+    assert outcome.summary["removed_by_reason"] == {"exact": 1, "near_image": 1}
+    assert outcome.summary["conflicts"] == 1
+    assert "5 rows in, 3 kept, 2 removed (40.0 %)" in outcome.message
+    assert "1 conflicts: 1 questions" in outcome.message
+    assert "a circle" in outcome.message.lower()
+
+
+def test_again_there_is_nothing_to_do(data):
+    run(data)
+    before = (data.path / "decisions/dedup/_table.json").read_bytes()
+    assert run(data, show=0).message.startswith("nothing to do: decisions/dedup is finished")
+    assert (data.path / "decisions/dedup/_table.json").read_bytes() == before
+    with pytest.raises(ConfigChangedError, match=r"threshold was 0\.7, now 0\.9"):
+        run(data, threshold=0.9)
+
+
+def test_a_second_dedup_of_what_is_kept_removes_nothing(data):
+    run(data)
+    again = dedup(data, DedupOptions(), RunOptions(run="second"))
+    assert again.summary["rows"] == 3
+    assert again.summary["removed"] == 0
+
+
+def test_a_run_is_remade_from_what_it_saw_first(data):
+    run(data)
+    again = dedup(data, DedupOptions(threshold=0.9), RunOptions(replace=True))
+    assert again.summary["rows"] == 5
+
+
+def test_lineage_names_what_was_read(data):
+    run(data)
+    manifest = data.manifest("decisions", "dedup")
+    assert {i["table"] for i in manifest.inputs} == {"samples/tiny", "images/tiny"}
+    assert "show" not in manifest.config
+    assert manifest.summary["rows"] == 5
+
+
+def test_dry_run_writes_nothing_and_limit_takes_the_first(data):
+    outcome = dedup(data, DedupOptions(), RunOptions(dry_run=True, limit=2))
+    assert "2 rows in, 1 kept" in outcome.message
+    assert not (data.path / "decisions").exists()
+    assert not (data.path / "conflicts").exists()
+
+
+def test_a_run_that_was_killed_is_made_again(data):
+    run(data)
+    path = data.path / "decisions/dedup/_table.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps({**manifest, "status": "running", "finished_at": None}))
+    assert run(data).summary["rows"] == 5
+    assert data.read("decisions", "dedup").height == 5
+
+
+def test_score_keeps_the_best(data):
+    ids = data.union("samples").collect()
+    marks = {"0": 5.0, "1": 1.0, "2": 2.0, "4": 3.0}
+    with data.write("scores", "score", verb="score", config={}) as writer:
+        writer.add(
+            {
+                "target_id": row["sample_id"], "rubric": "r", "criterion": c, "judge": "j",
+                "draw": 0, "target_kind": "sample", "score": marks[row["source_id"]] + d,
+                "rubric_hash": "x", "prompt_hash": "y",
+            }
+            for row in ids.iter_rows(named=True) if row["source_id"] in marks
+            for c, d in (("a", -0.5), ("b", 0.5))
+        )  # fmt: skip
+    run(data, keep="score")
+    assert kept(data) == ["0", "3", "4"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"keep": "score"}, "--keep score needs scores: run `judge score` first"),
+        ({"image_match": "clip"}, "--image-match clip needs embeddings: run `curate embed` first"),
+    ],
+)
+def test_missing_runs_are_named(data, options, words):
+    with pytest.raises(UsageError, match=words):
+        run(data, **options)
+
+
+def test_a_dataset_without_samples_says_how_to_get_some(tmp_path):
+    with pytest.raises(UsageError, match="no samples yet; read some with `curate ingest"):
+        run(Dataset.create(tmp_path / "empty"))
+
+
+def test_images_that_are_gone_match_nothing(tmp_path):
+    one, copy = picture(1), copy_of(picture(1))
+    rows = [sample(str(k), [c], "<image>\nwhat?", "a circle") for k, c in enumerate([one, copy])]
+    dataset = write_dataset(tmp_path / "data", [one, copy], rows)
+    part = next((dataset.path / "images/tiny").glob("*.parquet"))
+    frame = pl.read_parquet(part).with_columns(
+        bytes=pl.when(pl.int_range(2) == 0).then("bytes"), path=pl.lit("/nowhere/x.png")
+    )
+    frame.write_parquet(part)
+    outcome = run(dataset)
+    assert outcome.summary["removed"] == 0
+    assert outcome.summary["unreadable_images"] == 1
+    assert "1 images could not be read" in outcome.message
+
+
+def test_on_the_command_line(data, capsys):
+    words = ["dedup", str(data.path), "--json", "--on", "text", "--keep", "order", "--quiet"]
+    assert command.main("curate", "", COMMANDS, words) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["table"] == "decisions/dedup"
+    assert shown["removed_by_reason"] == {"exact": 3}
+    assert command.main("curate", "", COMMANDS, ["dedup", str(data.path), "--threshold", "7"]) == 2
+    assert "--threshold must be above 0 and at most 1" in capsys.readouterr().err

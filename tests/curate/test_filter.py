@@ -1,0 +1,113 @@
+"""`curate filter`: low marks go, missing ones are told."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from tiny_dataset import make_dataset
+
+from curate.filter import filter_samples, histogram
+from curate.options import FilterOptions
+from pairwright.errors import UsageError
+from pairwright.options import RunOptions
+from pairwright.store import Dataset
+from schemas.tables import Decisions
+
+
+def mark(sample_id: str, score: float | None, **values: Any) -> dict[str, Any]:
+    return {
+        "target_id": sample_id, "rubric": "r", "criterion": "accuracy", "judge": "j", "draw": 0,
+        "target_kind": "sample", "score": score, "label_mass": 1.0, "rubric_hash": "x",
+        "prompt_hash": "y", **values,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    """Six samples: marks 1, 2, 3, 4, one without a score, one never judged."""
+    dataset = make_dataset(tmp_path / "data", images=6, questions=1)
+    ids = dataset.union("samples").collect()["sample_id"].to_list()
+    rows = [mark(i, float(k + 1)) for k, i in enumerate(ids[:4])]
+    rows += [mark(ids[0], 3.0, criterion="style"), mark(ids[3], 4.0, draw=1, label_mass=0.1)]
+    rows += [mark(ids[4], None, error="no verdict"), mark("other", 0.0, target_kind="response")]
+    with dataset.write("scores", "score", verb="score", config={}) as writer:
+        writer.add(rows)
+    return dataset
+
+
+def run(dataset: Dataset, score: float, **options: Any) -> Any:
+    return filter_samples(dataset, FilterOptions(min_score=score, **options), RunOptions())
+
+
+def kept(dataset: Dataset) -> list[bool]:
+    return dataset.read("decisions", "filter")["kept"].to_list()
+
+
+def test_low_marks_go_and_the_unscored_are_told(data):
+    outcome = run(data, 2.5)
+    assert kept(data) == [False, False, True, True, True, True]
+    decisions = data.read("decisions", "filter")
+    Decisions.validate(decisions, cast=False)
+    assert decisions["reason"].to_list()[:3] == ["score", "score", "kept"]
+    assert decisions["similarity"].to_list() == [2.0, 2.0, 3.0, 4.0, None, None]
+    assert "6 rows in, 4 kept, 2 removed (33.3 %)" in outcome.message
+    assert "2 rows have no mark: kept" in outcome.message
+    assert data.current_samples().collect().height == 4
+
+
+def test_a_criterion_alone(data):
+    run(data, 1.5, criterion="accuracy")
+    assert kept(data) == [False, True, True, True, True, True]
+    with pytest.raises(UsageError, match="--criterion nice: scores/score has accuracy, style"):
+        filter_samples(data, FilterOptions(min_score=1, criterion="nice"), RunOptions(run="b"))
+
+
+def test_unscored_rows_can_go(data):
+    run(data, 0.0, unscored="drop")
+    assert kept(data) == [True] * 4 + [False] * 2
+    assert data.read("decisions", "filter")["reason"].to_list()[4:] == ["no_score"] * 2
+
+
+def test_marks_without_mass_do_not_count(data):
+    ids = data.union("samples").collect()["sample_id"].to_list()
+    with data.write("scores", "other", verb="score", config={}) as writer:
+        writer.add([mark(ids[0], 0.0, label_mass=0.2), mark(ids[1], 0.0, label_mass=0.9)])
+    outcome = run(data, 1.0, scores="other", min_label_mass=0.5)
+    assert kept(data) == [True, False, True, True, True, True]
+    assert outcome.summary["unscored"] == 5
+
+
+def test_again_there_is_nothing_to_do_and_dry_run_writes_nothing(data):
+    options = FilterOptions(min_score=2.5)
+    outcome = filter_samples(data, options, RunOptions(dry_run=True))
+    assert "dry run, nothing written" in outcome.message
+    assert not (data.path / "decisions").exists()
+    run(data, 2.5)
+    assert "nothing to do" in run(data, 2.5).message
+
+
+def test_filter_decides_what_dedup_left(data):
+    ids = data.union("samples").collect()["sample_id"].to_list()
+    with data.write("decisions", "dedup", verb="dedup", config={}, rejects=False) as writer:
+        writer.add(
+            {"sample_id": i, "run": "dedup", "kept": i != ids[3], "reason": "r", "method": "m"}
+            for i in ids
+        )
+    assert run(data, 2.5).summary["rows"] == 5
+
+
+def test_without_scores_it_says_what_to_run(tmp_path):
+    with pytest.raises(UsageError, match="no scores of samples: run `judge score` first"):
+        run(make_dataset(tmp_path / "data"), 1.0)
+
+
+def test_histogram_shows_the_cut():
+    shown = histogram(pl.Series([1.0, 1.1, 2.0, 5.0]), 2.5)
+    lines = shown.splitlines()
+    assert len(lines) == 11
+    assert lines[0].split()[3] == "2"
+    assert lines[0].endswith("." * 40)
+    assert lines[9].endswith("#" * 20)
+    assert histogram(pl.Series([3.0, 3.0]), 2) == "  all 2 marks are 3"
+    assert histogram(pl.Series([None], dtype=pl.Float64), 2) == "  no marks"
