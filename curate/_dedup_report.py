@@ -144,7 +144,11 @@ def examples(
             lines += [f"  - {spoken[removed]}", f"    kept: {spoken[kept]}{mark}"]
         shown.append((f"removed as {reason}", lines))
     lines = []
-    for row in found.conflicts.head(options.show).iter_rows(named=True):
+    for row in (
+        found.conflicts.unique("group_id", keep="first", maintain_order=True)
+        .head(options.show)
+        .iter_rows(named=True)
+    ):
         lines += [
             f"  ? {_cut(row['question'])}",
             f"    {_cut(row['answer'])}   |   {_cut(row['other_answer'])}",
