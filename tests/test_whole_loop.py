@@ -48,7 +48,13 @@ def folder(tmp_path):
         asked.add(image)
         for told in ("yes", "no"):
             turns = [{"from": "human", "value": f"<image>\n{text}"}, {"from": "gpt", "value": told}]
-            rows.append({"id": str(image), "image": str(paths[image]), "conversations": turns})
+            rows.append(
+                {
+                    "id": f"{image}-{told == answer}",
+                    "image": str(paths[image]),
+                    "conversations": turns,
+                }
+            )
         if len(asked) == 24:
             break
     (tmp_path / "raw.json").write_text(json.dumps(rows))
@@ -72,7 +78,11 @@ def folder(tmp_path):
 def test_four_commands_as_they_stand_then_the_hub(folder, request):
     root = request.config.rootpath
     config = folder / "config.yaml"
-    config.write_text(f"models: {{Qwen2-VL-7B: {root / MODELS / 'judge'}}}\n")
+    # The small judge knows one way of being asked, which is the user's default here.
+    config.write_text(
+        f"models: {{Qwen2-VL-7B: {root / MODELS / 'judge'}}}\n"
+        f"defaults: {{judge score: {{rubric: {root / MODELS}/../rubric.yaml}}}}\n"
+    )
     env = {"PAIRWRIGHT_CONFIG": str(config)}
 
     succeed("curate", "dedup", cwd=folder, env=env)
@@ -84,8 +94,10 @@ def test_four_commands_as_they_stand_then_the_hub(folder, request):
     assert data.read("conflicts", "dedup").height == 24
     assert data.read("scores", "score")["score"].null_count() == 0
     pairs = data.read("pairs", "best-of-n")
-    assert 1 <= pairs.height <= 24
     assert (pairs["chosen_score"] > pairs["rejected_score"]).all()
+    names = dict(data.union("samples").select("sample_id", "source_id").collect().iter_rows())
+    right = sum(names[i].endswith("True") for i in pairs["chosen_id"])
+    assert right >= 20, f"{right} of 24 questions have the right answer chosen"
     assert (data.path / "runs" / "dpo" / "adapter" / "adapter_model.safetensors").is_file()
     assert "training the model that judged them" in trained.stderr
 
