@@ -177,3 +177,16 @@ def test_rewordings_differ_from_the_question() -> None:
         wordings = {data.reword(question, rng) for _ in range(40)}
         assert question not in wordings
         assert len(wordings) > 3
+
+
+@pytest.mark.parametrize("name", ["policy", "judge"])
+def test_answers_and_labels_are_one_token(name: str) -> None:
+    """The judge is read from the first token's probabilities; "yes" must not start as "ye"."""
+    tokenizers = pytest.importorskip("tokenizers")
+    models = Path(data.__file__).with_name("models")
+    tokenizer = tokenizers.Tokenizer.from_file(str(models / name / "tokenizer.json"))
+    prompt = "<|im_start|>assistant\n"
+    num_prompt = len(tokenizer.encode(prompt).ids)
+    for word in (*data.SHAPES, *data.COLORS, "yes", "no", *"12345ABCDabcd"):
+        ids = tokenizer.encode(f"{prompt}{word}<|im_end|>").ids
+        assert len(ids) == num_prompt + 2, word
