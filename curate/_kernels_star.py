@@ -124,13 +124,14 @@ def _better(
 
 @jit
 def star(
-    buckets: Any, n_buckets: int, item: Any, text: Any, image: Any, threshold: float,
+    at: Any, buckets: Any, n_buckets: int, item: Any, text: Any, image: Any, threshold: float,
     kept: Any, similarity: Any, alike: Any, held: Any,
 ) -> int:  # fmt: skip
     """Decide items in order: one goes if it matches one that stays, the most similar such.
 
     Args:
-        buckets: Bucket of every band and item, -1 where it is the only one in it.
+        at: Where each item's buckets start in `buckets`.
+        buckets: Numbers of the buckets in which items that match meet.
         n_buckets: Number of buckets.
         item: texts_at, texts, kinds, images_at, images, groups.
         text: Shingle sets (at, values), words, said, facts.
@@ -144,38 +145,42 @@ def star(
     Returns:
         Number of such pairs.
     """
-    bands, n = buckets.shape
+    n = at.size - 1
     groups = item[5]
-    first = np.full(n_buckets, -1, dtype=np.int32)
-    following = np.empty((bands, n), dtype=np.int32)
+    # Kept items of a bucket form a list: its newest entry, and from entry to entry.
+    newest = np.full(n_buckets, -1, dtype=np.int64)
+    older = np.empty(buckets.size, dtype=np.int64)
+    entry_item = np.empty(buckets.size, dtype=np.int32)
     seen = np.full(n, -1, dtype=np.int32)
     n_held = 0
     for i in range(n):
-        best, best_text, best_image = i, _NO, _NO
-        for band in range(bands):
-            bucket = buckets[band, i]
-            j = first[bucket] if bucket >= 0 else -1
-            while j >= 0 and (best_text < 1.0 or best_image < 1.0):
-                if seen[j] != i and groups[i] == groups[j]:
-                    seen[j] = i
-                    same = images_match(i, j, item, image)
-                    near = texts_match(i, j, item, text, threshold) if same >= 0 else _NO
-                    if near == _HELD:
-                        if n_held < held.shape[0]:
-                            held[n_held, 0], held[n_held, 1] = j, i
-                        n_held += 1
-                    elif near >= 0 and _better(near, same, j, best_text, best_image, best):
-                        best, best_text, best_image = j, near, same
-                j = following[band, j]
+        best, best_text, best_image, before = i, _NO, _NO, n_held
+        for place in range(at[i], at[i + 1]):
+            entry = newest[buckets[place]]
+            while entry >= 0 and (best_text < 1.0 or best_image < 1.0):
+                j = entry_item[entry]
+                entry = older[entry]
+                if seen[j] == i or groups[i] != groups[j]:
+                    continue
+                seen[j] = i
+                same = images_match(i, j, item, image)
+                near = texts_match(i, j, item, text, threshold) if same >= 0 else _NO
+                if near == _HELD:
+                    if n_held < held.shape[0]:
+                        held[n_held, 0], held[n_held, 1] = j, i
+                    n_held += 1
+                elif near >= 0 and _better(near, same, j, best_text, best_image, best):
+                    best, best_text, best_image = j, near, same
         kept[i] = best
         similarity[i], alike[i] = max(best_text, 0.0), max(best_image, 0.0)
-        if best == i:
-            similarity[i] = alike[i] = 1.0
-            for band in range(bands):
-                bucket = buckets[band, i]
-                if bucket >= 0:
-                    following[band, i] = first[bucket]
-                    first[bucket] = i
+        if best != i:
+            n_held = before  # it goes for another reason: nothing is held back
+            continue
+        similarity[i] = alike[i] = 1.0
+        for place in range(at[i], at[i + 1]):
+            entry_item[place] = i
+            older[place] = newest[buckets[place]]
+            newest[buckets[place]] = place
     return n_held
 
 

@@ -40,6 +40,13 @@ def tagged(value: Any, place: int) -> Any:
 
 
 @jit
+def tag_all(values: Any, places: Any) -> None:
+    """Tag hashes of shingles with their turns, in place."""
+    for i in range(values.size):
+        values[i] = tagged(values[i], places[i])
+
+
+@jit
 def hash_texts(data: Any, ends: Any, out: Any) -> None:
     """XXH3 of every text."""
     for i in range(out.size):

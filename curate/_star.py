@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.minhash import Shingles, alone, choose_bands, in_threads, n_threads, permutations
+from curate._buckets import find_buckets
+from curate.minhash import Shingles, alone
 
 if TYPE_CHECKING:
     import polars as pl
@@ -131,58 +131,15 @@ def star(
     from curate import _kernels_star as kernels
 
     n = len(items)
-    buckets, n_buckets = _buckets(items, texts.shingles, threshold, num_perm)
+    buckets = find_buckets(items, texts.shingles, threshold, num_perm)
     kept = np.arange(n, dtype=np.int32)
     similarity, alike = np.ones(n), np.ones(n)
     held = np.zeros((_SHOWN_HELD, 2), dtype=np.int32)
     n_held = kernels.star(
-        buckets, n_buckets, items.arguments(), texts.arguments(),
+        *buckets, items.arguments(), texts.arguments(),
         (images or ImageSide()).arguments(), threshold, kept, similarity, alike, held,
     )  # fmt: skip
     return Stars(kept, similarity, alike, held[: min(n_held, _SHOWN_HELD)], n_held)
-
-
-def _buckets(
-    items: Items, shingles: Shingles, threshold: float, num_perm: int
-) -> tuple[np.ndarray, int]:
-    """Number of the bucket of every band and item, -1 where it is alone in it."""
-    from curate import _kernels_text as kernels
-
-    if not len(items.texts):  # images only: one bucket a group
-        keys = items.groups[None, :]
-    else:
-        bands, rows = choose_bands(threshold, num_perm)
-        a, b = permutations(bands * rows)
-        keys = np.empty((bands, len(items)), dtype=np.uint32)
-
-        def work(first: int, last: int) -> None:
-            kernels.fill_band_keys(
-                shingles.values, shingles.at, items.texts_at, items.texts, items.groups,
-                a, b, rows, first, last, keys,
-            )  # fmt: skip
-
-        in_threads(work, len(items))
-    out = np.empty(keys.shape, dtype=np.int32)
-    with ThreadPoolExecutor(n_threads()) as pool:
-        counts = list(pool.map(lambda band: _number(keys[band], out[band]), range(len(keys))))
-    start = 0
-    for band, count in enumerate(counts):
-        out[band][out[band] >= 0] += start
-        start += count
-    return out, start
-
-
-def _number(keys: np.ndarray, out: np.ndarray) -> int:
-    """Number the keys that occur more than once; others get -1."""
-    order = np.argsort(keys)
-    ordered = keys[order]
-    new = np.ones(len(keys), dtype=bool)
-    new[1:] = ordered[1:] != ordered[:-1]
-    run = np.cumsum(new) - 1
-    shared = np.bincount(run, minlength=1) > 1
-    number = np.where(shared, np.cumsum(shared) - 1, -1).astype(np.int32)
-    out[order] = number[run] if len(keys) else out
-    return int(shared.sum()) if len(keys) else 0
 
 
 def conflicts(

@@ -106,7 +106,10 @@ def _samples(dataset: Dataset, options: TableOptions, limit: int | None) -> HubT
 
 
 def _pairs(dataset: Dataset, pairs: Manifest, limit: int | None) -> HubTable:
-    frame = dataset.scan(pairs)
+    # A model in a local folder goes by the folder's name: its place is only its author's machine's.
+    frame = dataset.scan(pairs).with_columns(
+        pl.col("policy").str.replace(r"^(?:[/~]|[A-Za-z]:).*[/\\]", "")
+    )
     if limit is not None:
         frame = frame.head(limit)
     origin = dataset.union("samples").select("sample_id", "source", "licence", "split", "task")

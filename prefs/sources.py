@@ -73,7 +73,10 @@ def _conflict_scores(dataset: Dataset, options: BuildOptions) -> Manifest:
     found = found or dataset.pick("scores", verbs=("ingest",))
     if found is not None:
         return found
-    if dataset.runs("conflicts") or cand.conflict_groups(dataset.current_samples()).height:
+    if (
+        any(m.rows for m in dataset.runs("conflicts"))
+        or cand.conflict_groups(dataset.current_samples()).height
+    ):
         msg = "the samples hold conflicting answers, but no scores to tell which is better: mark them with `judge score`, or draw new answers with `prefs sample`"
         raise UsageError(msg)
     raise UsageError(NO_CANDIDATES)

@@ -350,3 +350,15 @@ def test_one_question_on_many_images_is_no_quadratic_work():
     started = time.process_time()
     assert find_duplicates(samples, options=options).decisions["kept"].all()
     assert time.process_time() - started < 5
+
+
+def test_crowds_of_conversations_lose_nothing(monkeypatch):
+    words = [f"w{k}" for k in range(12)]
+    answers = [" ".join(words[: 6 + k % 5] + ["x"] * (k % 3)) for k in range(120)]
+    samples = table(*[(None, f"say {k % 4} of it", a, "and", a[:9]) for k, a in enumerate(answers)])
+    options = DedupOptions(threshold=0.5, word_check=False)
+    calm = find_duplicates(samples, options=options)
+    monkeypatch.setattr("curate._buckets.CROWDED", 0)
+    crowded = find_duplicates(samples, options=options)
+    assert crowded.decisions.equals(calm.decisions)
+    assert not calm.decisions["kept"].all()

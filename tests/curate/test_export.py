@@ -332,3 +332,16 @@ def test_an_export_can_be_ingested_again(
     first = dataset.union("samples").collect().head(11)
     for name in ("image_ids", "messages"):
         assert back[name].to_list() == first[name].to_list()
+
+
+def test_a_local_models_place_is_not_published(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    ids = dataset.union("images").collect()["image_id"].to_list()
+    rows = [
+        {**pair(n, [ids[0]]), "policy": name} for n, name in enumerate(("/home/me/m/vl", "a/vl"))
+    ]
+    write(dataset, "pairs", "local", rows)
+    export(capsys, dataset.path, tmp_path / "out", "--pairs", "local")
+    table = pq.read_table(tmp_path / "out" / "data")
+    assert sorted(table["policy"].to_pylist()) == ["a/vl", "vl"]

@@ -183,3 +183,39 @@ def test_same_result_for_any_number_of_threads(monkeypatch):
     parallel = minhash_groups(texts)
     monkeypatch.setattr("curate.minhash.n_threads", lambda: 1)
     assert minhash_groups(texts).equals(parallel)
+
+
+def test_long_templates_round_other_contents_are_no_quadratic_work():
+    """Alike to 0.45 all of them, so that nearly all share a band; the planted ones are found."""
+    generator = np.random.default_rng(1)
+    template = " ".join(f"said{k}" for k in range(20))
+    texts = [
+        f"{template} {' '.join(f'w{k}' for k in row)}"
+        for row in generator.integers(0, 20_000, (20_000, 10))
+    ]
+    texts += [f"{text} too" for text in texts[:500]]
+    started = time.process_time()
+    found = minhash_groups(pl.Series(texts))
+    assert time.process_time() - started < 10
+    assert found["kept"].to_list() == [True] * 20_000 + [False] * 500
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7, 0.9])
+def test_crowded_buckets_lose_nothing(threshold, monkeypatch):
+    generator = np.random.default_rng(2)
+    texts = pl.Series(
+        [
+            " ".join([*(f"t{k}" for k in range(8)), *(f"w{k}" for k in row)])
+            for row in generator.integers(0, 4, (400, 6))
+        ]
+    )
+    sets = [reference_shingles(text) for text in texts]
+    kept: list[int] = []
+    for k, mine in enumerate(sets):
+        if all(jaccard(mine, sets[other]) < threshold for other in kept):
+            kept.append(k)
+    monkeypatch.setattr("curate._buckets.choose_bands", lambda *_: (128, 1))
+    for crowd in (10**9, 0):
+        monkeypatch.setattr("curate._buckets.CROWDED", crowd)
+        found = minhash_groups(texts, threshold=threshold)
+        assert np.flatnonzero(found["kept"].to_numpy()).tolist() == kept
