@@ -132,3 +132,8 @@ def test_pipeline_becomes_command_lines(tmp_path):
         ["prefs", "build", "d"],
         ["train", "dpo", "d", "--beta", "0.2"],
     ]
+
+
+def test_the_example_pipeline_is_valid(request):
+    steps = pipeline.plan(request.config.rootpath / "examples" / "pipeline.yaml")
+    assert [words[:2] for words in steps][-2:] == [["prefs", "build"], ["train", "dpo"]]
