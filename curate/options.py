@@ -38,7 +38,7 @@ class DedupOptions:
     )
     word_check: bool = option(
         True,
-        help="like texts must also agree in the words that carry the meaning: questions and short "
+        help="with --on sample, like texts must also agree in the words that carry the meaning: questions and short "
         "answers in all but articles, long answers in denials, numbers, colours, sides",
     )
     answer_cap: int | None = option(
