@@ -51,6 +51,11 @@ def _cache_folder() -> Path | None:
 _FOLDER = _cache_folder()
 
 
+def is_cold() -> bool:
+    """Whether nothing was compiled on this machine yet."""
+    return _FOLDER is None or not any(_FOLDER.iterdir())
+
+
 def jit(function: F) -> F:
     """Compile a function on first use; it releases the GIL and its machine code is cached."""
     chosen = os.environ.get("NUMBA_CACHE_DIR")

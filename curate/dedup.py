@@ -17,6 +17,7 @@ from curate.options import DedupOptions
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
 from pairwright.options import RunOptions, as_config
+from pairwright.progress import say
 from pairwright.store import Dataset
 
 if TYPE_CHECKING:
@@ -131,7 +132,10 @@ def _find(
 ) -> tuple[pl.DataFrame, Found]:
     """Read what is needed, decide, and check that every sample is decided once."""
     from curate._decide import find_duplicates
+    from curate._jit import is_cold
 
+    if is_cold():
+        say("first run on this machine: compiling, some 15 s")
     frame = dataset.current_samples(before=f"decisions/{name}")
     frame = frame.select("sample_id", "image_ids", "messages")
     samples = (frame.head(run.limit) if run.limit else frame).collect()
