@@ -90,8 +90,6 @@ def test_controls_say_nothing_about_quality(bench: Path, dataset: Dataset) -> No
 
 
 def test_dedup_keeps_every_question(dataset: Dataset) -> None:
-    if "dedup" not in {c.name for c in CURATE}:
-        pytest.skip("no curate dedup")
     assert run("curate", "dedup", dataset.path) == 0
     # 210 different questions, some on one image: a tool that goes by image would drop rows.
     assert dataset.current_samples().collect().height == 210
