@@ -59,8 +59,16 @@ class SamePictures:
     unreadable: tuple[int, ...]
 
 
-def hamming_pairs(hashes: np.ndarray, distance: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of distinct 64-bit hashes at most `distance` bits apart, without comparing all."""
+def hamming_pairs(
+    hashes: np.ndarray, distance: int, last: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of distinct 64-bit hashes at most `distance` bits apart, without comparing all.
+
+    Args:
+        hashes: The hashes.
+        distance: Most bits in which two differ.
+        last: Only pairs with one of the first `last` hashes; all if not given.
+    """
     from curate import _kernels_image as kernels
 
     segments = 4 if distance < 8 else 5 if distance < 10 else 8
@@ -76,10 +84,11 @@ def hamming_pairs(hashes: np.ndarray, distance: int) -> tuple[np.ndarray, np.nda
     has = np.zeros(len(hashes), dtype=bool)
     none = np.empty(0, dtype=np.int32)
     arguments = (hashes, bits, starts, order, np.array(patterns), radius, distance)
-    n = kernels.near_hashes(*arguments, 0, len(hashes), has, none, none)
+    last = len(hashes) if last is None else last
+    n = kernels.near_hashes(*arguments, 0, last, has, none, none)
     a, b = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.int32)
     if n:
-        kernels.near_hashes(*arguments, 0, len(hashes), has, a, b)
+        kernels.near_hashes(*arguments, 0, last, has, a, b)
     return a, b
 
 
@@ -89,6 +98,7 @@ def same_pictures(
     *,
     distance: int = DISTANCE,
     order: Callable[[int], Any] = lambda number: number,
+    across: int | None = None,
 ) -> SamePictures:
     """Pairs of images that show the same picture.
 
@@ -97,17 +107,23 @@ def same_pictures(
         read: Gives the bytes of an image by number; is called for candidates only.
         distance: Most bits in which the hashes of candidates differ.
         order: Sort key of the cheapest order to read in.
+        across: Only pairs of an image below this number with one that is not; all if not given.
     """
     from curate import _kernels_image as kernels
 
     distinct, inverse = np.unique(hashes, return_inverse=True)
+    if across is None:
+        near_a, near_b = hamming_pairs(distinct, distance)
+    else:
+        near_a, near_b, inverse = _pairs_across(distinct, inverse, distance, across)
+    n_buckets = int(inverse.max(initial=-1)) + 1
     members = np.argsort(inverse, kind="stable").astype(np.int32)
-    starts = np.zeros(len(distinct) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(inverse, minlength=len(distinct)), out=starts[1:])
-    near_a, near_b = hamming_pairs(distinct, distance)
-    shared = np.flatnonzero(np.diff(starts) > 1).astype(np.int32)
-    near_a, near_b = np.r_[near_a, shared], np.r_[near_b, shared]
-    wanted = np.zeros(len(distinct), dtype=bool)
+    starts = np.zeros(n_buckets + 1, dtype=np.int64)
+    np.cumsum(np.bincount(inverse, minlength=n_buckets), out=starts[1:])
+    if across is None:
+        shared = np.flatnonzero(np.diff(starts) > 1).astype(np.int32)
+        near_a, near_b = np.r_[near_a, shared], np.r_[near_b, shared]
+    wanted = np.zeros(n_buckets, dtype=bool)
     wanted[near_a] = wanted[near_b] = True
     candidates = sorted(np.flatnonzero(wanted[inverse]).tolist(), key=order)
     grids, aspects = _grids(len(hashes), candidates, read)
@@ -122,6 +138,29 @@ def same_pictures(
     good = good[np.lexsort((b[good], a[good]))]
     unreadable = tuple(i for i in candidates if math.isnan(aspects[i]))
     return SamePictures(a[good], b[good], similarity[good], len(candidates), n, unreadable)
+
+
+def _pairs_across(
+    distinct: np.ndarray, inverse: np.ndarray, distance: int, first: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Near pairs of hashes of two sets of images, and the bucket of every image.
+
+    A bucket holds the images of one set with one hash. The smaller set's hashes are looked up, so
+    that the pairs inside the larger set are never made.
+    """
+    n = len(distinct)
+    mine = np.zeros((2, n), dtype=bool)
+    mine[0, inverse[:first]] = mine[1, inverse[first:]] = True
+    small = mine[int(mine[0].sum() > mine[1].sum())]
+    # The smaller set's hashes come first.
+    place = np.r_[np.flatnonzero(small), np.flatnonzero(~small)]
+    a, b = hamming_pairs(distinct[place], distance, last=int(small.sum()))
+    both = np.flatnonzero(mine[0] & mine[1])
+    a, b = np.r_[place[a], both], np.r_[place[b], both]
+    forth, back = mine[0, a] & mine[1, b], mine[0, b] & mine[1, a] & (a != b)
+    low, high = np.r_[a[forth], b[back]], np.r_[b[forth], a[back]] + n
+    bucket = inverse + n * (np.arange(len(inverse)) >= first)
+    return low.astype(np.int32), high.astype(np.int32), bucket
 
 
 def same_picture(one: Image.Image, other: Image.Image) -> float:
