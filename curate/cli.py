@@ -58,6 +58,17 @@ COMMANDS = (
         ),
     ),
     Command(
+        name="report",
+        target="curate.report.command:report",
+        options="curate.report.options:ReportOptions",
+        summary="show what is in a dataset, what was dropped and why, as one offline page",
+        examples=(
+            "curate report data/",
+            "curate report data/ -o out/ --examples 24 --title 'My data, March'",
+            "curate report data/ --examples 0 --no-images",
+        ),
+    ),
+    Command(
         name="export",
         target="curate.export:export",
         options="curate.export_options:ExportOptions",

@@ -1,0 +1,187 @@
+"""`curate report`: what is in a dataset, what was dropped and why, as one page and one JSON file."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from curate.report.options import ReportOptions
+from pairwright.command import Outcome
+from pairwright.errors import MissingExtraError, UsageError
+from pairwright.manifest import now, write_bytes, write_json
+from pairwright.options import RunOptions
+from pairwright.store import Dataset
+
+if TYPE_CHECKING:
+    from curate.report.facts import Facts
+
+FORMAT: Final = "pairwright-report"
+VERSION: Final = 1
+_GENERATOR: Final = b'<meta name=generator content="pairwright'
+
+
+def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome:
+    """Write `report.html` and `report.json`; they are remade whole every time.
+
+    Raises:
+        PairwrightError: If the extra `report` is missing, or the folder holds another's page.
+    """
+    from curate.report.page import render
+
+    started = time.monotonic()
+    folder = _folder(dataset, options, run)
+    _check(folder / "report.html", replace=run.replace)
+    bundle = "" if run.dry_run else javascript()
+    facts, figures = collect(dataset, options, run)
+    summary = _summary(figures)
+    if run.dry_run:
+        return Outcome(
+            message=f"dry run, nothing written\n{_text(figures)}", summary=summary, rows=facts.read
+        )
+    thumbs = _thumbs(dataset, options, figures, len(bundle))
+    page = render(figures, thumbs, bundle)
+    write_json(folder / "report.json", figures)
+    write_bytes(folder / "report.html", page.encode())
+    seconds = time.monotonic() - started
+    files = {"html": str(folder / "report.html"), "json": str(folder / "report.json")}
+    message = (
+        f"{_text(figures)}\n{files['html']}: {len(page.encode()) / 1e6:.1f} MB, "
+        f"{len(thumbs[0]):,} thumbnails, in {seconds:.1f} s; open it in any browser\n{files['json']}"
+    )
+    return Outcome(message=message, rows=facts.read, summary={**summary, "files": files})
+
+
+def javascript() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script.
+
+    Raises:
+        MissingExtraError: If the extra `report` is not installed.
+    """
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise MissingExtraError("vl-convert-python", "report") from error
+    text = str(vl_convert.javascript_bundle())
+    return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def collect(
+    dataset: Dataset, options: ReportOptions, run: RunOptions
+) -> tuple[Facts, dict[str, Any]]:
+    """Everything that the page shows, as JSON values."""
+    from curate.report import examples, funnel, spread
+    from curate.report.facts import read_facts
+
+    facts = read_facts(dataset, run.limit)
+    samples, used = spread.distributions(dataset, facts)
+    images, n_images = spread.image_distributions(dataset)
+    figures: dict[str, Any] = {
+        "format": FORMAT,
+        "version": VERSION,
+        "title": options.title or dataset.name,
+        "dataset": dataset.name,
+        "made_at": now(),
+        "pairwright": importlib.metadata.version("pairwright"),
+        "limit": run.limit,
+        "headline": {},
+        "funnel": funnel.funnel(dataset, facts),
+        "notes": funnel.notes(dataset, facts),
+        "distributions": samples,
+        "images": images,
+        "marks": spread.mark_distributions(dataset, facts),
+        "duplicates": examples.duplicates(dataset, facts, options),
+        "victims": examples.victims(dataset, facts, options),
+        "conflicts": examples.conflicts(dataset, options),
+        "rejects": examples.rejects(dataset),
+        "runs": funnel.lineage(dataset),
+    }
+    figures["samples"] = examples.fetch(dataset, facts, examples.shown_ids(figures))
+    figures["headline"] = _headline(facts, figures, {"images": n_images, **used})
+    return facts, figures
+
+
+def _headline(facts: Facts, figures: dict[str, Any], images: dict[str, int]) -> dict[str, Any]:
+    flow, found = figures["funnel"], figures["duplicates"]
+    return {
+        "samples_read": facts.read,
+        "samples_kept": flow["kept"],
+        "samples_dropped": facts.read - flow["kept"],
+        "rows_rejected": sum(source["rejected"] for source in flow["sources"]),
+        "sources": len(flow["sources"]),
+        **images,
+        "duplicate_groups": found["groups"] if found else None,
+        "conflicts": figures["conflicts"]["rows"] if figures["conflicts"] else None,
+        "conflicting_questions": figures["conflicts"]["questions"]
+        if figures["conflicts"]
+        else None,
+        "steps": len(flow["steps"]),
+    }
+
+
+def _summary(figures: dict[str, Any]) -> dict[str, Any]:
+    dropped = {
+        step["verb"]: {one["reason"]: one["rows"] for one in step["reasons"]}
+        for step in figures["funnel"]["steps"]
+    }
+    return {**figures["headline"], "dropped": dropped, "notes": figures["notes"]}
+
+
+def _text(figures: dict[str, Any]) -> str:
+    head, lines = figures["headline"], []
+    lines.append(
+        f"{head['samples_read']:,} samples read, {head['samples_kept']:,} kept, "
+        f"{head['samples_dropped']:,} dropped; {head['rows_rejected']:,} rows rejected at ingest"
+    )
+    for step in figures["funnel"]["steps"]:
+        lines.append(f"  {step['dropped']:>9,} dropped by {step['run']}, {step['left']:,} left")
+    return "\n".join([*lines, *(f"  note: {note}" for note in figures["notes"])])
+
+
+def _folder(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Path:
+    if options.output is not None:
+        if options.output.exists() and not options.output.is_dir():
+            msg = f"-o {options.output}: is a file; give a folder, the report goes into it"
+            raise UsageError(msg)
+        return options.output
+    base = dataset.path / "reports"
+    if run.run is None:
+        return base
+    if (
+        not run.run.replace("-", "").replace("_", "").replace(".", "").isalnum()
+        or run.run[0] == "."
+    ):
+        msg = f"--run {run.run!r}: use letters, digits, dot, dash and underscore"
+        raise UsageError(msg)
+    return base / run.run
+
+
+def _check(path: Path, *, replace: bool) -> None:
+    """Never write over a page that is not ours."""
+    if replace or not path.is_file():
+        return
+    with path.open("rb") as file:
+        if _GENERATOR not in file.read(4096):
+            msg = f"{path}: exists and is no report of ours; choose another folder with -o, or --replace"
+            raise UsageError(msg)
+
+
+def _thumbs(
+    dataset: Dataset, options: ReportOptions, figures: dict[str, Any], used: int
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    from curate.report.page import IMAGES_A_SAMPLE
+    from curate.report.thumbs import thumbnails
+
+    if not options.images:
+        return {}, {}
+    # Texts stand in the page about twice: as they are and with the words of their mark-up.
+    texts = len(json.dumps(figures, ensure_ascii=False).encode()) * 2 + 100_000
+    budget = int((options.max_mb * 1e6 - used - texts) * 3 / 4)
+    wanted = [
+        image_id
+        for sample in figures["samples"].values()
+        for image_id in sample["image_ids"][:IMAGES_A_SAMPLE]
+    ]
+    return thumbnails(dataset, wanted, side=options.thumbnail, budget=max(0, budget))

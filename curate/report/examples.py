@@ -1,0 +1,331 @@
+"""Rows to look at: doubles beside what stands for them, what filters took, contradictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Final
+
+from curate.report.facts import KEPT, Facts, Step
+from curate.report.words import reason_words, stage_words, step_title
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from curate.report.options import ReportOptions
+    from pairwright.store import Dataset
+
+_MEMBERS: Final = 3  # removed rows of a group that are shown
+_TURNS: Final = 6
+_TEXT: Final = 700
+_REJECTS: Final = 4
+_PAIRS: Final = 10
+
+Row = dict[str, Any]
+
+
+def pick(frame: pl.DataFrame, n: int, *, seed: int, nearest: list[pl.Expr]) -> pl.DataFrame:
+    """The borderline rows, then some drawn at random; `borderline` tells them apart.
+
+    Args:
+        frame: Rows with an id column `key`.
+        n: How many, at most; two thirds are borderline.
+        seed: Chooses the random ones.
+        nearest: Sort keys that put the borderline rows first.
+    """
+    import polars as pl
+
+    # Ids are hashes: another slice of them is another random order, the same on every machine.
+    draw = pl.col("key").str.slice(seed % 24, 8) + pl.col("key")
+    n_near = n if frame.height <= n else -(-2 * n // 3)
+    ordered = frame.sort([*nearest, draw], nulls_last=True)
+    near = ordered.head(n_near).with_columns(pl.lit(value=True).alias("borderline"))
+    rest = ordered.slice(n_near).sort(draw).head(n - n_near)
+    return pl.concat([near, rest.with_columns(pl.lit(value=False).alias("borderline"))])
+
+
+def duplicates(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[str, Any] | None:
+    """Groups of doubles, the least alike first; `None` where no dedup is in force."""
+    import polars as pl
+
+    step = next((s for s in facts.steps if s.manifest.verb == "dedup"), None)
+    if step is None:
+        return None
+    removed = (
+        dataset.scan(step.manifest)
+        .filter(~pl.col("kept") & pl.col("kept_id").is_not_null())
+        .select("sample_id", "kept_id", "reason", "method", "similarity")
+        .collect()
+    )
+    groups = removed.group_by("kept_id").agg(
+        pl.len().alias("removed"),
+        pl.col("similarity").min(),
+        pl.col("reason").sort_by("similarity", "sample_id").first(),
+    )
+    sizes = groups.group_by((pl.col("removed") + 1).alias("rows")).len("groups").sort("rows")
+    summary = step.manifest.summary
+    return {
+        "run": step.manifest.ref,
+        "groups": groups.height,
+        "rows": removed.height,
+        "threshold": step.manifest.config.get("threshold"),
+        "sizes": sizes.to_dicts(),
+        "similarity": _similarity(removed["similarity"]),
+        "held_back": summary.get("held_back_pairs"),
+        "examples": _groups(removed, groups, options),
+        "held_back_examples": [
+            {"a": a, "b": b} for a, b in summary.get("held_back_examples", [])[: options.examples]
+        ],
+    }
+
+
+def _groups(removed: pl.DataFrame, groups: pl.DataFrame, options: ReportOptions) -> list[Row]:
+    """Some groups of every reason, since one kind may crowd out the others."""
+    import polars as pl
+
+    if groups.is_empty() or not options.examples:
+        return []
+    kinds = groups["reason"].unique().sort().to_list()
+    share = max(2, -(-options.examples // len(kinds)))
+    keyed = groups.with_columns(pl.col("kept_id").alias("key"))
+    chosen = pl.concat(
+        [
+            pick(keyed.filter(pl.col("reason") == kind), share, seed=options.seed,
+                 nearest=[pl.col("similarity")])
+            for kind in kinds
+        ]
+    ).sort(~pl.col("borderline"), "similarity", "key", nulls_last=True)  # fmt: skip
+    members = removed.join(chosen.select("kept_id"), on="kept_id", how="semi")
+    out = []
+    for group in chosen.head(max(options.examples, len(kinds))).iter_rows(named=True):
+        mine = members.filter(pl.col("kept_id") == group["kept_id"]).sort("similarity", "sample_id")
+        out.append(
+            {
+                "kept": group["kept_id"],
+                "removed": [
+                    {"sample_id": r["sample_id"], "reason": r["reason"], "method": r["method"],
+                     "similarity": r["similarity"], "words": reason_words(r["reason"])}
+                    for r in mine.head(_MEMBERS).iter_rows(named=True)
+                ],
+                "removed_in_all": group["removed"],
+                "similarity": group["similarity"],
+                "borderline": group["borderline"],
+            }
+        )  # fmt: skip
+    return out
+
+
+def _similarity(values: pl.Series) -> dict[str, Any]:
+    """Likeness of removed rows to their kept row, below 1 in hundredths."""
+    import polars as pl
+
+    given = values.drop_nulls()
+    below = given.filter(given < 1)
+    place = (below * 100).floor().cast(pl.Int64)
+    counts = place.value_counts().sort(by=place.name) if len(below) else None
+    bins = [] if counts is None else list(counts.iter_rows())
+    return {
+        "equal": len(given) - len(below),
+        "below": len(below),
+        "bins": [{"from": b / 100, "to": (b + 1) / 100, "rows": n} for b, n in bins],
+    }
+
+
+def victims(dataset: Dataset, facts: Facts, options: ReportOptions) -> list[Row]:
+    """What every other decisions run dropped, by reason, the borderline rows first."""
+    out = []
+    for step in facts.steps:
+        out += _victims_of(dataset, step, options)
+    return out
+
+
+def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Row]:
+    import polars as pl
+
+    frame = dataset.scan(step.manifest)
+    dropped = ~pl.col("kept")
+    if step.manifest.verb == "dedup":
+        dropped &= pl.col("kept_id").is_null()
+    rows = frame.filter(dropped).select(
+        "sample_id", "reason", "method", "similarity", "kept_id", pl.col("sample_id").alias("key")
+    ).collect()  # fmt: skip
+    if rows.is_empty():
+        return []
+    stayed = dict(
+        frame.filter("kept")
+        .group_by("method")
+        .agg(pl.col("similarity").median())
+        .collect()
+        .iter_rows()
+    )
+    order = rows["reason"].value_counts().sort("count", "reason", descending=[True, False])
+    # Few of many reasons, more of few: a page shows some fifty cards a step.
+    share = min(options.examples, max(4, 48 // order.height))
+    out = []
+    for reason, n in order.iter_rows():
+        mine = rows.filter(pl.col("reason") == reason)
+        value = mine["similarity"].drop_nulls()
+        method = mine["method"].mode().sort()[0]
+        out.append(
+            {
+                "run": step.manifest.ref,
+                "verb": step.manifest.verb,
+                "step": step_title(step.manifest.verb),
+                "reason": reason,
+                "words": reason_words(reason),
+                "method": method,
+                "rows": n,
+                "value": _range(value),
+                "examples": _picked(mine, share, stayed.get(method), options.seed),
+            }
+        )
+    return out
+
+
+def _picked(mine: pl.DataFrame, n: int, stays: float | None, seed: int) -> list[Row]:
+    """Borderline is what lies nearest to those that stay, else to the value most removed from the rest."""
+    import polars as pl
+
+    median = mine["similarity"].median()
+    low_goes = stays is None or median is None or float(median) <= stays  # type: ignore[arg-type]
+    nearest = pl.col("similarity") * (-1 if low_goes else 1)
+    chosen = pick(mine, n, seed=seed, nearest=[nearest])
+    return [
+        {"sample_id": r["sample_id"], "value": r["similarity"], "method": r["method"],
+         "other": r["kept_id"], "borderline": r["borderline"] and r["similarity"] is not None}
+        for r in chosen.iter_rows(named=True)
+    ]  # fmt: skip
+
+
+def _range(value: pl.Series) -> dict[str, float] | None:
+    if value.is_empty():
+        return None
+    figures = {"min": value.min(), "median": value.median(), "max": value.max()}
+    return {name: round(float(v), 4) for name, v in figures.items()}  # type: ignore[arg-type]
+
+
+def conflicts(dataset: Dataset, options: ReportOptions) -> dict[str, Any] | None:
+    """Contradictions: how many, between which answers, and some of them."""
+    import polars as pl
+
+    from pairwright.texts import normalised
+
+    found = dataset.in_force("conflicts").get("dedup")
+    if found is None:
+        return None
+    rows = dataset.scan(found)
+    answers = (
+        rows.filter(
+            (pl.col("answer").str.len_chars() < 40) & (pl.col("other_answer").str.len_chars() < 40)
+        )
+        .select(
+            pl.concat_list(normalised("answer"), normalised("other_answer"))
+            .list.sort()
+            .alias("pair")
+        )
+        .group_by("pair")
+        .len("rows")
+        .sort("rows", "pair", descending=[True, False])
+        .head(_PAIRS)
+        .collect()
+    )
+    ids = rows.select("conflict_id", "group_id").collect()
+    one_each = ids.unique("group_id", keep="first", maintain_order=True)
+    keyed = one_each.with_columns(pl.col("conflict_id").alias("key"))
+    chosen = pick(keyed, options.examples, seed=options.seed, nearest=[])
+    shown = rows.filter(pl.col("conflict_id").is_in(chosen["conflict_id"].to_list())).collect()
+    fields = ("sample_id", "other_id", "question", "answer", "other_answer", "similarity")
+    return {
+        "run": found.ref,
+        "rows": ids.height,
+        "questions": one_each.height,
+        "answer_pairs": [{"a": p[0], "b": p[1], "rows": n} for p, n in answers.iter_rows()],
+        "examples": [
+            {k: _cut(r[k]) if isinstance(r[k], str) else r[k] for k in fields}
+            for r in shown.sort("conflict_id").iter_rows(named=True)
+        ],
+    }
+
+
+def rejects(dataset: Dataset) -> list[Row]:
+    """Rows that could not be processed, by command, stage and reason."""
+    import polars as pl
+
+    out = []
+    for manifest in dataset.runs("rejects"):
+        if not manifest.rows:
+            continue
+        rows = dataset.scan(manifest).collect()
+        for (stage, reason), mine in rows.group_by("stage", "reason", maintain_order=True):
+            first = mine.select("row_id", "detail").head(_REJECTS)
+            out.append(
+                {
+                    "table": manifest.ref,
+                    "verb": manifest.verb,
+                    "stage": stage,
+                    "stage_words": stage_words(str(stage)),
+                    "reason": reason,
+                    "words": reason_words(str(reason)),
+                    "rows": mine.height,
+                    "examples": first.with_columns(pl.col("detail").str.slice(0, 300)).to_dicts(),
+                }
+            )
+    return sorted(out, key=lambda one: (-one["rows"], one["table"], one["stage"], one["reason"]))
+
+
+def fetch(dataset: Dataset, facts: Facts, ids: Iterable[str]) -> dict[str, Row]:
+    """Samples by id as the page shows them: texts cut, and what became of each."""
+    import polars as pl
+
+    wanted = sorted(set(ids))
+    if not wanted:
+        return {}
+    steps = facts.frame.filter(pl.col("sample_id").is_in(wanted)).select("sample_id", "step")
+    step_of = dict(steps.iter_rows())
+    columns = ("sample_id", "source", "source_id", "image_ids", "messages")
+    out: dict[str, Row] = {}
+    for manifest in facts.samples:
+        rows = dataset.scan(manifest).filter(pl.col("sample_id").is_in(wanted)).select(columns)
+        for row in rows.collect().iter_rows(named=True):
+            number = step_of.get(row["sample_id"], KEPT)
+            fate = None if number == KEPT else facts.steps[number].manifest.verb
+            out.setdefault(row["sample_id"], _view(row, fate))
+    return out
+
+
+def _view(row: Row, dropped_by: str | None) -> Row:
+    from pairwright.conversation import plain_text
+
+    turns = [
+        {"role": m["role"], "text": _cut(plain_text(m["content"] or ""))}
+        for m in row["messages"][:_TURNS]
+    ]
+    return {
+        "sample_id": row["sample_id"],
+        "source": row["source"],
+        "source_id": _cut(row["source_id"], 120),
+        "image_ids": row["image_ids"],
+        "turns": turns,
+        "turns_in_all": len(row["messages"]),
+        "dropped_by": dropped_by,
+    }
+
+
+def _cut(text: str, most: int = _TEXT) -> str:
+    return text if len(text) <= most else text[: most - 1] + "\u2026"
+
+
+def shown_ids(report: dict[str, Any]) -> list[str]:
+    """Ids of all samples that a report shows, in the order of the page."""
+    out: list[str] = []
+    found = report["duplicates"]
+    if found is not None:
+        for group in found["examples"]:
+            out += [group["kept"], *(one["sample_id"] for one in group["removed"])]
+        out += [i for pair in found["held_back_examples"] for i in (pair["a"], pair["b"])]
+    for reason in report["victims"]:
+        for one in reason["examples"]:
+            out += [one["sample_id"], *([one["other"]] if one["other"] else [])]
+    if report["conflicts"] is not None:
+        for one in report["conflicts"]["examples"]:
+            out += [one["sample_id"], one["other_id"]]
+    return list(dict.fromkeys(out))

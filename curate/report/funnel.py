@@ -1,0 +1,149 @@
+"""From rows read to rows kept: by source, by step, by reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from curate.report.facts import KEPT, Facts
+from curate.report.words import reason_words, step_title
+
+if TYPE_CHECKING:
+    from pairwright.manifest import Manifest
+    from pairwright.store import Dataset
+
+
+def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
+    """Rows by source, then what every step dropped and why, then what is kept."""
+    import polars as pl
+
+    rejected = _rejected(dataset)
+    counts = (
+        facts.frame.group_by(pl.col("source").cast(pl.String))
+        .agg(pl.len().alias("rows"), (pl.col("step") == KEPT).sum().alias("kept"))
+        .sort("rows", "source", descending=[True, False])
+    )
+    sources = [
+        {"source": source, "rows": rows, "kept": kept, "rejected": rejected.pop(source, 0)}
+        for source, rows, kept in counts.iter_rows()
+    ]
+    # An ingest whose rows were all rejected has no samples at all.
+    sources += [
+        {"source": run, "rows": 0, "kept": 0, "rejected": n} for run, n in rejected.items() if n
+    ]
+    left, steps = facts.read, []
+    for step in facts.steps:
+        decided = left - step.undecided
+        left -= step.dropped
+        steps.append(
+            {
+                "run": step.manifest.run,
+                "verb": step.manifest.verb,
+                "title": step_title(step.manifest.verb),
+                "decided": decided,
+                "dropped": step.dropped,
+                "left": left,
+                "undecided": step.undecided,
+                "reasons": [
+                    {"reason": reason, "words": reason_words(reason), "rows": rows}
+                    for reason, rows in step.reasons
+                ],
+            }
+        )
+    return {"sources": sources, "steps": steps, "read": facts.read, "kept": left}
+
+
+def _rejected(dataset: Dataset) -> dict[str, int]:
+    """Rows that ingests of samples rejected, by name of the ingest."""
+    samples = {one.run for one in dataset.runs("samples")}
+    out: dict[str, int] = {}
+    for manifest in dataset.runs("rejects"):
+        if manifest.verb == "ingest" and manifest.run in samples and manifest.rows:
+            ids = dataset.scan(manifest).select("row_id").unique().collect()
+            out[manifest.run] = ids.height
+    return out
+
+
+def notes(dataset: Dataset, facts: Facts) -> list[str]:
+    """What a reader of the figures has to know: steps that are out of date or contradict."""
+    in_force = {step.manifest.ref: step.manifest for step in facts.steps}
+    out = []
+    for step in facts.steps:
+        if step.undecided:
+            out.append(
+                f"{step.undecided:,} samples were read in after {step.manifest.ref} was made and are "
+                f"kept without having been looked at by it: run `curate {step.manifest.verb}` again "
+                "with --replace."
+            )
+        for entry in step.manifest.inputs:
+            parent = _parent(dataset, entry["table"])
+            if entry["table"].startswith("decisions/") and entry["table"] not in in_force:
+                out.append(
+                    f"{step.manifest.ref} was made after {entry['table']}, which is no longer in force."
+                )
+            elif parent is not None and parent.fingerprint != entry["fingerprint"]:
+                out.append(
+                    f"{entry['table']} has changed since {step.manifest.ref} was made from it."
+                )
+    orphans = _orphaned_groups(dataset, facts)
+    if orphans:
+        out.append(
+            f"In {orphans:,} groups of duplicates the row that stood for the others was dropped by a "
+            "later step, so no row of the group is left."
+        )
+    unfinished = [one.ref for one in dataset.runs("decisions") if not one.is_complete]
+    out += [f"{ref} is unfinished and does not count." for ref in unfinished]
+    return out
+
+
+def _parent(dataset: Dataset, ref: str) -> Manifest | None:
+    kind, _, run = ref.rpartition("/")
+    if kind not in ("decisions", "samples", "scores"):
+        return None
+    return dataset.manifest(kind, run)
+
+
+def _orphaned_groups(dataset: Dataset, facts: Facts) -> int:
+    import polars as pl
+
+    gone = facts.frame.filter(pl.col("step") != KEPT).select("sample_id", "step").lazy()
+    total = 0
+    for number, step in enumerate(facts.steps):
+        if step.manifest.verb != "dedup":
+            continue
+        stood = dataset.scan(step.manifest).filter(~pl.col("kept")).select("kept_id").unique()
+        later = gone.filter(pl.col("step") > number)
+        lost = stood.join(later, left_on="kept_id", right_on="sample_id", how="semi")
+        total += int(lost.select(pl.len()).collect().item())
+    return total
+
+
+def lineage(dataset: Dataset) -> list[dict[str, Any]]:
+    """Every table of the dataset: what made it, when, from what, and whether it is in force."""
+    from curate.card import public_command
+    from schemas.tables import TABLES
+
+    out = []
+    for kind in TABLES:
+        in_force = {m.run for m in dataset.in_force(kind).values()}
+        for manifest in dataset.runs(kind):
+            if kind == "rejects" and not manifest.rows:
+                continue
+            out.append(
+                {
+                    "table": manifest.ref,
+                    "verb": manifest.verb,
+                    "rows": manifest.rows,
+                    "status": manifest.status,
+                    "in_force": None
+                    if kind in ("images", "samples", "rejects")
+                    else manifest.run in in_force,
+                    "command": public_command(manifest.command),
+                    "started_at": manifest.started_at,
+                    "finished_at": manifest.finished_at,
+                    "inputs": [
+                        entry["table"] for entry in manifest.inputs if "/" in entry["table"]
+                    ],
+                    "packages": manifest.packages,
+                }
+            )
+    return sorted(out, key=lambda one: (one["started_at"], one["table"]))

@@ -1,0 +1,241 @@
+"""Galleries of the page: rows that went beside rows that stayed, and rows that contradict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from curate.report import charts
+from curate.report.parts import (
+    bars,
+    differences,
+    marked,
+    number,
+    row_name,
+    share,
+    table,
+    tag,
+    turns,
+)
+from pairwright.htmltext import visible
+from pairwright.worddiff import diff_spans
+
+if TYPE_CHECKING:
+    from curate.report.sections import Drawing
+
+Figures = dict[str, Any]
+
+
+def duplicates(figures: Figures, drawing: Drawing) -> str:
+    """Groups of doubles, borderline first."""
+    from curate.report.sections import missing
+
+    found = figures["duplicates"]
+    if found is None:
+        return missing("duplicates", figures)
+    if not found["rows"]:
+        return "<p class=none>No duplicates were found.</p>" + _held_back(found, figures, drawing)
+    cut = found["threshold"]
+    alike = found["similarity"]
+    intro = (
+        f"<p class=about>{found['rows']:,} rows went because a row that stays says the same; "
+        f"{found['groups']:,} rows stand for them. Each was compared with the row that stands for it, "
+        "never only through others. Likeness is the share of word triples that two texts have in common"
+        f"{f'; at {cut:g} or more they count as the same' if cut is not None else ''}.</p>"
+    )
+    charts_ = []
+    if alike["below"]:
+        spec = charts.similarity(alike["bins"], cut if isinstance(cut, int | float) else None)
+        charts_.append(
+            "<figure class=card><figcaption>Likeness of removed rows to the row that stays<small>"
+            f"{alike['below']:,} removed rows differ in some words; {alike['equal']:,} more are alike word "
+            f"for word and not drawn</small></figcaption>{drawing.chart(spec)}</figure>"
+        )
+    values = [
+        {"value": f"{s['rows']} rows, one stays", "kept": 0, "dropped": s["groups"]}
+        for s in found["sizes"][:8]
+    ]
+    charts_.append(
+        "<figure class=card><figcaption>Size of the groups<small>groups of rows that say the same"
+        f"</small></figcaption>{bars(values, total=found['groups'], fates=False)}</figure>"
+    )
+    cards = "".join(_group(group, figures, drawing, cut) for group in found["examples"])
+    order = "The least alike come first: if those look right to you, the rest will."
+    return (
+        f"{intro}<div class=grid>{''.join(charts_)}</div><h3>Groups</h3><p class=about>{order} "
+        "Words that differ are <mark>marked</mark>.</p>"
+        f"<div class=groups>{cards}</div>{_held_back(found, figures, drawing)}"
+    )
+
+
+def _group(group: Figures, figures: Figures, drawing: Drawing, cut: float | None) -> str:
+    """The row that stays beside the rows that went."""
+    samples = figures["samples"]
+    kept = samples.get(group["kept"])
+    if kept is None:
+        return ""
+    first = group["removed"][0]
+    one = samples.get(first["sample_id"])
+    marks = differences(kept, one) if one else ({}, {})
+    later = kept["dropped_by"]
+    fate = f"stayed here, dropped later by {later}" if later else "stays"
+    left = (
+        f'<div class="side k"><p class=fate>{visible(fate)}</p>{drawing.pictures.of(kept)}'
+        f"{turns(kept, marks[0])}{row_name(kept)}</div>"
+    )
+    right = []
+    for place, member in enumerate(group["removed"]):
+        row = samples.get(member["sample_id"])
+        if row is None:
+            continue
+        theirs = marks[1] if place == 0 else differences(kept, row)[1]
+        right.append(
+            f'<div class="side d"><p class=fate>removed <span class=soft>{visible(member["words"])}'
+            f"</span>{_likeness(member['similarity'], cut)}</p>"
+            f"{drawing.pictures.of(row, skip=kept['image_ids'])}{turns(row, theirs)}{row_name(row)}</div>"
+        )
+    more = group["removed_in_all"] - len(right)
+    tail = f"<p class=more>and {more:,} more rows of this group removed</p>" if more > 0 else ""
+    return f"<article class=group>{left}<div class=went>{''.join(right)}{tail}</div></article>"
+
+
+def _likeness(value: float | None, cut: float | None) -> str:
+    if value is None:
+        return ""
+    tick = f'<i style="left:{100 * cut:.1f}%"></i>' if isinstance(cut, int | float) else ""
+    words = "word for word" if value >= 1 else f"{value:.2f} alike"
+    return (
+        f'<span class=like title="likeness {value:.4f}"><span class=meter aria-hidden=true>'
+        f'<b style="width:{100 * max(0.0, min(1.0, value)):.1f}%"></b>{tick}</span>{words}</span>'
+    )
+
+
+def _held_back(found: Figures, figures: Figures, drawing: Drawing) -> str:
+    """Pairs above the threshold that stayed because they say different things."""
+    n = found["held_back"]
+    if not n:
+        return ""
+    out = [
+        f"<h3>Near, but kept</h3><p class=about>{n:,} pairs of rows share most words and are both kept, "
+        "because the words in which they differ carry the meaning: a number, a colour, a side, a "
+        "\u201cnot\u201d.</p>"
+    ]
+    cards = []
+    for pair in found["held_back_examples"]:
+        a, b = (figures["samples"].get(pair[side]) for side in ("a", "b"))
+        if a is None or b is None:
+            continue
+        left, right = differences(a, b)
+        sides = "".join(
+            f'<div class="side k"><p class=fate>stays</p>'
+            f"{drawing.pictures.of(row, skip=() if row is a else a['image_ids'])}"
+            f"{turns(row, mark)}{row_name(row)}</div>"
+            for row, mark in ((a, left), (b, right))
+        )
+        cards.append(f"<article class=group>{sides}</article>")
+    return "".join(out) + (f"<div class=groups>{''.join(cards)}</div>" if cards else "")
+
+
+def victims(figures: Figures, drawing: Drawing) -> str:
+    """Rows that filters dropped, by step and reason."""
+    from curate.report.sections import missing
+
+    if not figures["victims"]:
+        if any(s["verb"] != "dedup" for s in figures["funnel"]["steps"]):
+            return "<p class=none>The filters that ran dropped nothing.</p>"
+        return missing("victims", figures)
+    out, step = [], None
+    for reason in figures["victims"]:
+        if reason["run"] != step:
+            step = reason["run"]
+            out.append(f"<h3>{visible(reason['step'])} <small>{visible(step)}</small></h3>")
+        value = reason["value"]
+        span = ""
+        if value is not None:
+            span = (
+                f"; values from {number(value['min'])} to {number(value['max'])}, half at most "
+                f"{number(value['median'])}"
+            )
+        cards = "".join(_victim(one, figures, drawing) for one in reason["examples"])
+        out.append(
+            f"<details open class=reason><summary><b>{reason['rows']:,}</b> {visible(reason['words'])}"
+            f" <span class=soft>by {visible(reason['method'])}{span}</span></summary>"
+            f"<div class=cards>{cards}</div></details>"
+        )
+    return (
+        "<p class=about>What the filters took, by reason. Rows nearest to the line come first, then "
+        f"some drawn at random.</p>{''.join(out)}"
+    )
+
+
+def _victim(one: Figures, figures: Figures, drawing: Drawing) -> str:
+    row = figures["samples"].get(one["sample_id"])
+    if row is None:
+        return ""
+    value = tag(number(one["value"]), "num") if one["value"] is not None else ""
+    near = tag("borderline") if one["borderline"] else ""
+    other = ""
+    if one["other"]:
+        like = figures["samples"].get(one["other"])
+        other = (
+            f"<div class=other><p class=fate>because of</p>{turns(like)}</div>"
+            if like
+            else f"<p class=id>because of {visible(one['other'])}</p>"
+        )
+    return (
+        f'<article class="card row">{drawing.pictures.of(row)}<div>{turns(row)}{other}'
+        f"<p class=tags>{value}{near}</p>{row_name(row)}</div></article>"
+    )
+
+
+def conflicts(figures: Figures, drawing: Drawing) -> str:
+    """One question, one image, two answers."""
+    from curate.report.sections import missing
+
+    found = figures["conflicts"]
+    if found is None:
+        return missing("conflicts", figures)
+    if not found["rows"]:
+        return "<p class=none>No question is answered in two ways about the same image.</p>"
+    pairs = [
+        [f"<bdi>{visible(p['a'])}</bdi>", f"<bdi>{visible(p['b'])}</bdi>", f"{p['rows']:,}",
+         share(p["rows"], found["rows"])]
+        for p in found["answer_pairs"]
+    ]  # fmt: skip
+    frequent = ""
+    if pairs:
+        head = ("one answer", "the other", "contradictions", "share")
+        frequent = f"<details open><summary>Which answers contradict most often</summary>{table(head, pairs, right=(2, 3))}</details>"
+    cards = "".join(_conflict(one, figures, drawing) for one in found["examples"])
+    return (
+        f"<p class=about>{found['questions']:,} questions are answered differently for the same image, "
+        f"in {found['rows']:,} pairs of rows. At most one answer of each can be right. None was dropped "
+        "for it: these pairs are candidates for preference data. A few, drawn at random:</p>"
+        f"{frequent}<div class=cards>{cards}</div>"
+    )
+
+
+def _conflict(one: Figures, figures: Figures, drawing: Drawing) -> str:
+    row = figures["samples"].get(one["sample_id"])
+    other = figures["samples"].get(one["other_id"])
+    left, right = diff_spans(one["answer"], one["other_answer"])
+    pictures = drawing.pictures.of(row) if row else ""
+    if row and other and other["image_ids"] != row["image_ids"]:
+        pictures += drawing.pictures.of(other)
+    sides = "".join(
+        f'<div class="turn A"><abbr title=answer>A{place}</abbr><bdi dir=auto>{marked(text, spans)}</bdi>'
+        f"{_later(sample)}</div>"
+        for place, text, spans, sample in (
+            (1, one["answer"], left, row), (2, one["other_answer"], right, other),
+        )
+    )  # fmt: skip
+    names = "".join(row_name(sample) for sample in (row, other) if sample)
+    return (
+        f'<article class="card row">{pictures}<div><div class="turn Q"><abbr title=question>Q</abbr>'
+        f"<bdi dir=auto>{visible(one['question'])}</bdi></div>{sides}{names}</div></article>"
+    )
+
+
+def _later(sample: Figures | None) -> str:
+    if sample is None or not sample["dropped_by"]:
+        return ""
+    return tag(f"dropped later by {sample['dropped_by']}", "lost")

@@ -1,0 +1,51 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const specs = JSON.parse(document.getElementById("charts").textContent);
+
+  document.getElementById("theme").addEventListener("click", () => {
+    const dark = root.dataset.theme
+      ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+  });
+
+  const zoom = document.getElementById("zoom");
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button.pic");
+    if (button) {
+      const small = button.querySelector("img"), large = zoom.querySelector("img");
+      large.src = small.src;
+      large.alt = small.alt;
+      large.classList.toggle("pixels", small.naturalWidth <= 96);
+      zoom.showModal();
+    } else if (event.target === zoom) {
+      zoom.close();
+    }
+  });
+
+  for (const image of document.querySelectorAll("button.pic img")) {
+    const mark = () => image.classList.toggle("pixels", image.naturalWidth > 0 && image.naturalWidth <= 96);
+    image.complete ? mark() : image.addEventListener("load", mark);
+  }
+
+  addEventListener("beforeprint", () => {
+    for (const one of document.querySelectorAll("details:not([open])")) {
+      one.open = true;
+      one.dataset.opened = "";
+    }
+  });
+  addEventListener("afterprint", () => {
+    for (const one of document.querySelectorAll("details[data-opened]")) {
+      one.open = false;
+      delete one.dataset.opened;
+    }
+  });
+
+  // The interpreter of expressions (ast) needs no eval, which the page's policy forbids.
+  const options = { actions: false, renderer: "svg", ast: true };
+  const places = [...document.querySelectorAll("[data-chart]")];
+  Promise.all(places.map((place) => vegaEmbed(place, specs[place.dataset.chart], options)))
+    .then(() => { root.dataset.drawn = String(places.length); })
+    .catch((error) => { root.dataset.failed = String(error); console.error(error); });
+})();

@@ -1,0 +1,343 @@
+"""Distributions of the samples, their images and their marks, kept and dropped apart."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final
+
+from curate.report.facts import KEPT, Facts, sample_parts
+from pairwright.progress import Progress
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pairwright.store import Dataset
+
+_MOST_BINS: Final = 32
+_TOP: Final = 15
+_NAMED: Final = 12
+_LABEL: Final = 120
+_COLUMNS: Final = ["image_ids", "messages", "source", "task", "licence", "split"]
+_ASPECTS: Final = (
+    ("taller than 2:1", 0.0, 0.5),
+    ("tall", 0.5, 0.8),
+    ("about square", 0.8, 1.25),
+    ("wide", 1.25, 2.0),
+    ("wider than 2:1", 2.0, math.inf),
+)
+
+
+class Counts:
+    """Values seen so far, kept and dropped apart; adds up as parts are read."""
+
+    def __init__(self) -> None:
+        """Nothing is counted yet."""
+        self._frames: dict[str, list[pl.DataFrame]] = defaultdict(list)
+        self._pending: dict[str, int] = defaultdict(int)
+
+    def add(self, name: str, frame: pl.DataFrame, value: pl.Expr) -> None:
+        """Count a column of `frame`, which has `kept`."""
+        counted = frame.group_by(value.alias("value"), "kept").len("rows")
+        self._frames[name].append(counted)
+        self._pending[name] += counted.height
+        if self._pending[name] > 4_000_000:
+            self._frames[name] = [self._total(name)]
+            self._pending[name] = 0
+
+    def _total(self, name: str) -> pl.DataFrame:
+        import polars as pl
+
+        together = pl.concat(self._frames[name])
+        return together.group_by("value", "kept").agg(pl.col("rows").sum())
+
+    def table(self, name: str) -> pl.DataFrame:
+        """`value`, `kept`, `dropped`; the most frequent first."""
+        import polars as pl
+
+        if not self._frames[name]:
+            return pl.DataFrame(schema={"value": pl.String, "kept": pl.Int64, "dropped": pl.Int64})
+        rows = pl.col("rows")
+        return (
+            self._total(name)
+            .group_by("value")
+            .agg(
+                rows.filter(pl.col("kept")).sum().cast(pl.Int64).alias("kept"),
+                rows.filter(~pl.col("kept")).sum().cast(pl.Int64).alias("dropped"),
+            )
+            .sort(pl.col("kept") + pl.col("dropped"), "value", descending=[True, False])
+        )
+
+
+def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Distributions of the samples, and figures that took the same pass.
+
+    Returns:
+        A list of dictionaries with `key`, `title` and either `bins` (`from`, `to`, `kept`,
+        `dropped`) or `values` (`value`, `kept`, `dropped`); and `images_used`, `images_kept`.
+    """
+    import polars as pl
+
+    counts = Counts()
+    images: dict[bool, list[pl.Series]] = {True: [], False: []}
+    with Progress("report: reading samples", facts.read) as progress:
+        before = 0
+        for frame, done in sample_parts(dataset, facts, _COLUMNS):
+            _count_part(counts, frame)
+            for kept in images:
+                ids = frame.filter(pl.col("kept") == kept)["image_ids"].explode()
+                images[kept].append(ids.drop_nulls().hash().unique())
+            progress.advance(done - before)
+            before = done
+    out = [
+        histogram("question_words", "Words a question", counts.table("user_words")),
+        histogram("answer_words", "Words an answer", counts.table("assistant_words")),
+        histogram("answers", "Answers a conversation", counts.table("answers")),
+        histogram("images_a_sample", "Images a sample", counts.table("n_images")),
+        _top_texts(dataset, facts, counts, "assistant", "Most frequent answers"),
+        _top_texts(dataset, facts, counts, "user", "Most frequent questions"),
+        *(
+            named(name, title, counts.table(name))
+            for name, title in (
+                ("source", "Sources"), ("task", "Tasks"), ("licence", "Licences"),
+                ("split", "Splits of the source"),
+            )
+        ),
+    ]  # fmt: skip
+    return out, _used(images)
+
+
+def _used(images: dict[bool, list[pl.Series]]) -> dict[str, int]:
+    import polars as pl
+
+    def distinct(parts: list[pl.Series]) -> int:
+        return pl.concat(parts).n_unique() if parts else 0
+
+    return {
+        "images_used": distinct(images[True] + images[False]),
+        "images_kept": distinct(images[True]),
+    }
+
+
+def _count_part(counts: Counts, frame: pl.DataFrame) -> None:
+    import polars as pl
+
+    from pairwright.texts import n_words, normalised
+
+    for name in ("source", "task", "licence", "split"):
+        counts.add(name, frame, pl.col(name))
+    counts.add("n_images", frame, pl.col("image_ids").list.len().cast(pl.Int64))
+    is_answer = pl.element().struct.field("role") == "assistant"
+    counts.add("answers", frame, pl.col("messages").list.eval(is_answer).list.sum().cast(pl.Int64))
+    turns = frame.select("kept", "messages").explode("messages").unnest("messages")
+    turns = turns.with_columns(_without_marks("content"))
+    for role in ("user", "assistant"):
+        mine = turns.filter(pl.col("role") == role)
+        counts.add(f"{role}_words", mine, n_words("content"))
+        counts.add(f"{role}_texts", mine, normalised("content").hash(0))
+
+
+def _without_marks(column: str) -> pl.Expr:
+    import polars as pl
+
+    return pl.col(column).str.replace_all("<image>", " ", literal=True).str.strip_chars()
+
+
+def _top_texts(
+    dataset: Dataset, facts: Facts, counts: Counts, role: str, title: str
+) -> dict[str, Any]:
+    """The texts that most rows share. Hashes are counted, then the text of a few is looked up."""
+    import polars as pl
+
+    from pairwright.texts import normalised
+
+    table = counts.table(f"{role}_texts")
+    top = table.filter(pl.col("kept") + pl.col("dropped") > 1).head(_TOP)
+    missing = set(top["value"].to_list())
+    found: dict[int, str] = {}
+    parts = sample_parts(dataset, facts, ["messages"]) if missing else iter(())
+    for frame, _ in parts:
+        texts = frame["messages"].explode().struct.unnest().filter(pl.col("role") == role)
+        texts = texts.select(_without_marks("content")).with_columns(
+            normalised("content").hash(0).alias("key")
+        )
+        for text, key in texts.filter(pl.col("key").is_in(list(missing))).unique("key").iter_rows():
+            found[key] = text
+            missing.discard(key)
+        if not missing:
+            break
+    values = [
+        {"value": _clip(found.get(key, "")), "kept": kept, "dropped": dropped}
+        for key, kept, dropped in top.iter_rows()
+    ]
+    total = int((table["kept"] + table["dropped"]).sum())
+    return {
+        "key": "top_answers" if role == "assistant" else "top_questions",
+        "title": title,
+        "values": values,
+        "distinct": table.height,
+        "total": total,
+        "others": total - sum(v["kept"] + v["dropped"] for v in values),
+    }
+
+
+def _clip(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LABEL else line[: _LABEL - 1] + "\u2026"
+
+
+def named(key: str, title: str, table: pl.DataFrame) -> dict[str, Any]:
+    """Counts of names; beyond a dozen the rest is one line."""
+    rows = [
+        {"value": None if value is None else _clip(str(value)), "kept": kept, "dropped": dropped}
+        for value, kept, dropped in table.head(_NAMED).iter_rows()
+    ]
+    rest = table.slice(_NAMED)
+    total = int((table["kept"] + table["dropped"]).sum())
+    return {
+        "key": key,
+        "title": title,
+        "values": rows,
+        "distinct": table.height,
+        "total": total,
+        "others": int((rest["kept"] + rest["dropped"]).sum()),
+    }
+
+
+def histogram(key: str, title: str, table: pl.DataFrame) -> dict[str, Any]:
+    """Counts of whole numbers in bins; the last bin takes the longest hundredth."""
+    import polars as pl
+
+    out: dict[str, Any] = {"key": key, "title": title, "bins": [], "total": 0}
+    table = table.drop_nulls("value").sort("value")
+    rows = table["kept"] + table["dropped"]
+    total = int(rows.sum())
+    if not total:
+        return out
+    running = rows.cum_sum()
+
+    def quantile(share: float) -> int:
+        return int(table["value"][int(running.search_sorted(math.ceil(share * total)))])
+
+    low, high = int(table["value"][0]), int(table["value"][-1])
+    cut = max(quantile(0.99), low + 1)
+    cut = high if high <= cut * 1.25 else cut
+    width = nice_step((cut - low + 1) / _MOST_BINS)
+    start = low // width * width
+    last = start + (cut - start) // width * width
+    place = ((pl.col("value") - start) // width * width + start).clip(start, last)
+    binned = table.group_by(place.alias("from")).agg(pl.col("kept", "dropped").sum()).sort("from")
+    out["bins"] = [
+        {"from": a, "to": a + width if a < last or high < last + width else high + 1,
+         "kept": k, "dropped": d}
+        for a, k, d in binned.iter_rows()
+    ]  # fmt: skip
+    weighted = int((table["value"] * rows).sum())
+    out |= {
+        "total": total,
+        "width": width,
+        "min": low,
+        "median": quantile(0.5),
+        "p95": quantile(0.95),
+        "max": high,
+        "mean": round(weighted / total, 2),
+    }
+    return out
+
+
+def nice_step(least: float) -> int:
+    """The smallest of 1, 2, 5, 10, 20, ... that is not below `least`."""
+    size = 1
+    while True:
+        for step in (size, 2 * size, 5 * size):
+            if step >= least:
+                return step
+        size *= 10
+
+
+def image_distributions(dataset: Dataset) -> tuple[list[dict[str, Any]], int]:
+    """Sizes, shapes and formats of all distinct images, and how many there are."""
+    import polars as pl
+
+    facts = dataset.union("images").select("width", "height", "format").collect()
+    if facts.is_empty():
+        return [], 0
+    none = pl.lit(0, pl.Int64).alias("dropped")
+
+    def count(value: pl.Expr) -> pl.DataFrame:
+        table = facts.group_by(value.alias("value")).agg(pl.len().cast(pl.Int64).alias("kept"))
+        return table.with_columns(none).sort("kept", "value", descending=[True, False])
+
+    size = pl.format("{} \u00d7 {}", "width", "height")
+    aspect = pl.col("width") / pl.col("height")
+    shapes = []
+    for name, low, high in _ASPECTS:
+        n = facts.select(((aspect >= low) & (aspect < high)).sum()).item()
+        shapes.append({"value": name, "kept": int(n), "dropped": 0})
+    total = facts.height
+    long_side = histogram(
+        "long_side", "Longer side of an image, pixels", count(pl.max_horizontal("width", "height"))
+    )
+    return [
+        long_side,
+        {"key": "shape", "title": "Shapes of the images", "values": shapes, "total": total,
+         "distinct": sum(bool(s["kept"]) for s in shapes), "others": 0, "ordered": True},
+        named("size", "Most frequent sizes", count(size)),
+        named("format", "Formats of the files", count(pl.col("format"))),
+    ], total  # fmt: skip
+
+
+def mark_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:
+    """Marks of samples by criterion, from the scores in force."""
+    import polars as pl
+
+    fate = facts.frame.select(
+        pl.col("sample_id").alias("target_id"), (pl.col("step") == KEPT).alias("kept")
+    )
+    out = []
+    for manifest in dataset.in_force("scores").values():
+        marks = (
+            dataset.scan(manifest)
+            .filter(pl.col("target_kind") == "sample")
+            .select("target_id", "rubric", "criterion", "judge", pl.col("score").fill_nan(None))
+            .collect()
+            .join(fate, on="target_id", how="inner")
+        )
+        for (rubric, criterion, judge), mine in sorted(
+            marks.group_by("rubric", "criterion", "judge"), key=lambda item: item[0]
+        ):
+            out.append(
+                {"run": manifest.ref, "rubric": _clip(str(rubric)), "criterion": _clip(str(criterion)),
+                 "judge": _clip(str(judge).rsplit("/", 1)[-1]), **_marks(mine)}
+            )  # fmt: skip
+    return out
+
+
+def _marks(mine: pl.DataFrame) -> dict[str, Any]:
+    import polars as pl
+
+    given = mine.drop_nulls("score").filter(pl.col("score").is_finite())
+    out: dict[str, Any] = {"marked": given.height, "without_mark": mine.height - given.height}
+    out |= {"bins": [], "mean": None, "mean_kept": None, "mean_dropped": None}
+    if given.is_empty():
+        return out
+    low, high = math.floor(given["score"].min()), math.ceil(given["score"].max())  # type: ignore[arg-type]
+    width = (max(high, low + 1) - low) / 20
+    place = ((pl.col("score") - low) / width).floor().clip(0, 19).cast(pl.Int64)
+    kept = pl.col("kept")
+    binned = given.group_by(place.alias("bin")).agg(
+        kept.sum().alias("n_kept"), (~kept).sum().alias("n_dropped")
+    )
+    out["bins"] = [
+        {"from": round(low + b * width, 4), "to": round(low + (b + 1) * width, 4), "kept": k,
+         "dropped": d}
+        for b, k, d in binned.sort("bin").iter_rows()
+    ]  # fmt: skip
+    for name, frame in (
+        ("mean", given),
+        ("mean_kept", given.filter(kept)),
+        ("mean_dropped", given.filter(~kept)),
+    ):
+        mean = frame["score"].mean()
+        out[name] = None if mean is None else round(float(mean), 4)  # type: ignore[arg-type]
+    return out
