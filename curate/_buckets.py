@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from curate._items import take_lists
+from curate._spill import Spill
 from curate.minhash import Shingles, choose_bands, in_threads, n_threads, permutations
 
 if TYPE_CHECKING:
     from curate._star import Items
 
 CROWDED = 64
+# Counters of shingles in crowded buckets; more shingles share them, which loses nothing.
+_MOST_COUNTERS = 1 << 26
 
 
 class Buckets(NamedTuple):
@@ -36,7 +38,9 @@ class Buckets(NamedTuple):
     n_buckets: int
 
 
-def find_buckets(items: Items, shingles: Shingles, threshold: float, num_perm: int) -> Buckets:
+def find_buckets(
+    items: Items, shingles: Shingles, threshold: float, num_perm: int, spill: Spill
+) -> Buckets:
     """Buckets in which items that reach the threshold meet.
 
     Args:
@@ -44,35 +48,41 @@ def find_buckets(items: Items, shingles: Shingles, threshold: float, num_perm: i
         shingles: Of `items.texts`.
         threshold: Least Jaccard coefficient.
         num_perm: Permutations.
+        spill: Where large arrays go.
     """
-    bands = _band_buckets(items, shingles, threshold, num_perm)
-    numbered = bands >= 0
-    size = np.bincount(bands[numbered], minlength=1)
-    crowded = np.flatnonzero(size > CROWDED)
-    rows, rare = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    if len(crowded) and len(items.texts):
-        in_crowd = numbered & (size > CROWDED)[bands]
-        rows, rare = _rare_buckets(items, shingles, threshold, in_crowd.any(axis=0))
-        numbered &= ~in_crowd
-    item = np.r_[np.nonzero(numbered.T)[0], rows]
-    number = np.r_[bands.T[numbered.T], rare + len(size)]
-    order = np.argsort(item, kind="stable")
-    at = np.zeros(len(items) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(item, minlength=len(items)), out=at[1:])
-    count = int(number.max(initial=-1)) + 1
-    return Buckets(at, number[order].astype(np.int64), count)
+    from curate import _kernels_bucket as kernels
+
+    bands, n_buckets = _band_buckets(items, shingles, threshold, num_perm, spill)
+    n = len(items)
+    size = np.zeros(n_buckets, dtype=np.int32)
+    kernels.count_sizes(bands, size)
+    counts, crowd = np.zeros(n, dtype=np.int32), np.zeros(n, dtype=np.bool_)
+    most = CROWDED if len(items.texts) else max(n, 1)
+    kernels.count_entries(bands, size, most, counts, crowd)
+    rare_at, rare, n_rare = _rare_buckets(items, shingles, threshold, np.flatnonzero(crowd))
+    at = np.zeros(n + 1, dtype=np.int64)
+    counts[crowd] += np.diff(rare_at).astype(np.int32)
+    np.cumsum(counts, out=at[1:])
+    numbers = spill.empty((int(at[-1]),), np.int32)
+    cursor = at[:-1].copy()
+    kernels.fill_entries(bands, size, most, cursor, numbers)
+    kernels.place_lists(np.flatnonzero(crowd), rare_at, rare, n_buckets, cursor, numbers)
+    return Buckets(at, numbers, n_buckets + n_rare)
 
 
-def _band_buckets(items: Items, shingles: Shingles, threshold: float, num_perm: int) -> np.ndarray:
-    """Bucket of every band and item, -1 where it is alone in it."""
+def _band_buckets(
+    items: Items, shingles: Shingles, threshold: float, num_perm: int, spill: Spill
+) -> tuple[np.ndarray, int]:
+    """Bucket of every band and item, -1 where it is alone in it, and the number of buckets."""
     from curate import _kernels_text as kernels
 
     if not len(items.texts):  # images only: one bucket a group
-        keys = items.groups[None, :]
+        keys = (items.groups[None, :] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
+        keys = keys.astype(np.uint32)
     else:
         bands, rows = choose_bands(threshold, num_perm)
         a, b = permutations(bands * rows)
-        keys = np.empty((bands, len(items)), dtype=np.uint32)
+        keys = spill.empty((bands, len(items)), np.uint32)
 
         def work(first: int, last: int) -> None:
             kernels.fill_band_keys(
@@ -81,56 +91,67 @@ def _band_buckets(items: Items, shingles: Shingles, threshold: float, num_perm: 
             )  # fmt: skip
 
         in_threads(work, len(items))
-    out = np.empty(keys.shape, dtype=np.int32)
+    out = keys.view(np.int32)
     with ThreadPoolExecutor(n_threads()) as pool:
         counts = list(pool.map(lambda band: _number(keys[band], out[band]), range(len(keys))))
     start = 0
     for band, count in enumerate(counts):
-        out[band][out[band] >= 0] += start
+        if start:
+            out[band][out[band] >= 0] += start
         start += count
-    return out
+    return out, start
 
 
 def _number(keys: np.ndarray, out: np.ndarray) -> int:
-    """Number the keys that occur more than once; others get -1."""
+    """Number the keys that occur more than once; others get -1. `out` may be `keys` itself."""
     if not len(keys):
         return 0
     order = np.argsort(keys)
     ordered = keys[order]
-    run = np.cumsum(np.r_[False, ordered[1:] != ordered[:-1]])
-    shared = np.bincount(run) > 1
-    number = np.where(shared, np.cumsum(shared) - 1, -1).astype(np.int32)
-    out[order] = number[run]
-    return int(shared.sum())
+    starts = np.r_[True, ordered[1:] != ordered[:-1]]
+    # An entry shares its key if it does not start a run, or the next entry does not.
+    shared = ~starts
+    shared[:-1] |= ~starts[1:]
+    number = np.cumsum(starts & shared, dtype=np.int32)
+    count = int(number[-1])
+    number -= 1
+    number[~shared] = -1
+    out[order] = number
+    return count
 
 
 def _rare_buckets(
-    items: Items, shingles: Shingles, threshold: float, chosen: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    items: Items, shingles: Shingles, threshold: float, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int]:
     """Items of crowded buckets in buckets by their rare shingles.
 
     Returns:
-        Item and bucket of every entry.
+        Where each of the rows' buckets start, bucket numbers, and how many there are.
     """
-    from curate import _kernels_text as kernels
+    from curate import _kernels_bucket as kernels
 
-    rows = np.flatnonzero(chosen)
-    at, places = take_lists(items.texts_at, rows)
-    turn = np.arange(len(places)) - np.repeat(at[:-1], np.diff(at))
-    starts, elements = take_lists(shingles.at, items.texts[places])
-    values = shingles.values[elements]
-    kernels.tag_all(values, np.repeat(turn, np.diff(starts)))
-    set_at = starts[at]
-    owner = np.repeat(np.arange(len(rows)), np.diff(set_at))
-    _, element, frequency = np.unique(values, return_inverse=True, return_counts=True)
-    order = np.lexsort((element, frequency[element], owner))  # rarest first within each set
-    place = np.arange(len(owner)) - set_at[owner]
-    length = np.diff(set_at)
-    prefix = length - np.ceil(threshold * length - 1e-9).astype(np.int64) + 1
-    first = place < prefix[owner]
-    owner, element = owner[first], element[order][first]
-    keys = (element.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ items.groups[rows[owner]]
-    number = np.empty(len(keys), dtype=np.int32)
-    _number(keys, number)
+    prefix_at = np.zeros(len(rows) + 1, dtype=np.int64)
+    if not len(rows):
+        return prefix_at, np.empty(0, dtype=np.int32), 0
+    sets = (shingles.values, shingles.at, items.texts_at, items.texts)
+    length = np.zeros(len(rows), dtype=np.int64)
+    kernels.set_sizes(*sets[1:], rows, length)
+    slots = 1 << min(int(length.sum()) * 2 - 1, _MOST_COUNTERS - 1).bit_length()
+    counter = np.zeros(max(slots, 1024), dtype=np.uint32)
+    kernels.count_shingles(*sets, rows, counter)
+    np.cumsum(length - np.ceil(threshold * length - 1e-9).astype(np.int64) + 1, out=prefix_at[1:])
+    keys = np.empty(prefix_at[-1], dtype=np.uint32)
+
+    def work(first: int, last: int) -> None:
+        kernels.rarest(
+            *sets, items.groups, rows[first:last], counter, prefix_at[first : last + 1],
+            int(length.max()), keys,
+        )  # fmt: skip
+
+    in_threads(work, len(rows))
+    number = keys.view(np.int32)
+    count = _number(keys, number)
     shared = number >= 0
-    return rows[owner[shared]], number[shared].astype(np.int64)
+    kept = np.zeros(len(keys) + 1, dtype=np.int64)
+    np.cumsum(shared, out=kept[1:])
+    return kept[prefix_at], number[shared], count

@@ -1,16 +1,18 @@
-"""Which samples stay, and which pairs of answers contradict each other: frames in, frames out."""
+"""Which samples stay, and which pairs of answers contradict each other."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from curate._alike import Alike, Pictures, by_hash, by_vectors, facts_of, identical
-from curate._items import ASSISTANT, Corpus, hash_lists, read_corpus, take_lists
-from curate._star import ImageSide, Items, Stars, TextSide, side_of, star
-from curate.minhash import NGRAM
+from curate._items import ASSISTANT, Corpus, Samples, read_corpus
+from curate._lists import Numbering, hash_lists, take_lists
+from curate._spill import Spill
+from curate._star import ImageSide, Items, Stars, star
 from curate.options import DedupOptions
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 # An answer of so many words that several images share is worth a line in the report.
 LONG_ANSWER = 12
+# Decisions and conflicts are handed on in frames of so many rows.
+_CHUNK = 250_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +29,42 @@ class Found:
     """What dedup found.
 
     Attributes:
-        decisions: One row a sample, in input order.
-        conflicts: Same question, same images, different answers.
+        samples: The samples, to read some again.
+        decided: Decisions, one a sample (but for anchors), in input order.
+        reasons: The same as row numbers: `row`, `kept_row`, `kept`, `reason`, `similarity`.
+        conflicted: Same question, same images, different answers.
         summary: Figures.
-        held: Pairs of samples that reach the threshold but say different things.
+        held: Pairs of rows that reach the threshold but say different things.
     """
 
-    decisions: pl.DataFrame
-    conflicts: pl.DataFrame
+    samples: Samples
+    decided: Callable[[], Iterator[pl.DataFrame]]
+    reasons: Callable[[], Iterator[pl.DataFrame]]
+    conflicted: Callable[[], Iterator[pl.DataFrame]]
     summary: dict[str, Any]
-    held: list[tuple[str, str]] = field(default_factory=list)
+    held: np.ndarray = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+
+    @property
+    def decisions(self) -> pl.DataFrame:
+        """All decisions."""
+        import polars as pl
+
+        return pl.concat(self.decided())
+
+    @property
+    def conflicts(self) -> pl.DataFrame:
+        """All conflicts."""
+        import polars as pl
+
+        return pl.concat(self.conflicted())
 
 
 @dataclass(slots=True)
 class Work:
     """What the stages of one dedup share."""
 
-    samples: pl.DataFrame
+    samples: Samples
     corpus: Corpus
-    texts: TextSide
     alike: Alike
     options: DedupOptions
     first_row: np.ndarray  # of every item, in order of preference
@@ -51,15 +72,30 @@ class Work:
     items: Items
     kept: np.ndarray  # item that stands for each
     stars: Stars
+    spill: Spill
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What is known of samples for choosing which of several doubles stays.
+
+    Attributes:
+        scores: `target_id` and `score` of samples.
+        last: `sample_id` of samples that stay only if nothing else can stand for them.
+    """
+
+    scores: pl.DataFrame | None = None
+    last: pl.DataFrame | None = None
 
 
 def find_duplicates(
-    samples: pl.DataFrame,
+    samples: pl.DataFrame | Samples,
     *,
     options: DedupOptions,
     pictures: Pictures | None = None,
-    scores: pl.DataFrame | None = None,
+    preference: Preference | None = None,
     run: str = "dedup",
+    spill: Spill | None = None,
 ) -> Found:
     """Decide samples in order of preference: one goes if it matches one that stays.
 
@@ -67,43 +103,60 @@ def find_duplicates(
         samples: `sample_id`, `image_ids`, `messages`.
         options: What counts as a double and which of several stays.
         pictures: What is known of the images; without it only their ids tell them apart.
-        scores: `target_id` and `score` of samples, for `keep` by score.
+        preference: What else bears on which of several stays.
         run: Name of the run, written into every row.
+        spill: Where large arrays go; memory if not given.
 
     Returns:
-        Exactly one decision a sample; every removed one names a kept sample that it matches
-        directly, with the exact similarity.
+        Exactly one decision a sample; every removed one names a kept sample (or an anchor) that it
+        matches directly, with the exact similarity.
     """
     from curate._conflicts import find_conflicts
 
-    corpus = read_corpus(samples)
+    if not isinstance(samples, Samples):
+        samples = Samples.of(samples)
+    spill = spill or Spill()
+    corpus = read_corpus(
+        samples, spill=spill, words=options.word_check and options.on == "sample",
+        shingles=options.on != "image",
+    )  # fmt: skip
     alike = _alike(corpus, options, pictures)
-    texts = side_of(corpus.unique, NGRAM)
-    ranked = _ranked(corpus, options, pictures, samples, scores)
+    ranked = _ranked(corpus, options, pictures, preference or Preference())
     first_row, item_of_row, items = _items(corpus, alike, options, ranked)
+    del ranked
     sees_images = options.on != "text"
     stars = star(
-        items, texts, alike.side if sees_images else ImageSide(),
-        threshold=options.threshold, num_perm=options.num_perm,
+        items, corpus.side, alike.side if sees_images else ImageSide(),
+        threshold=options.threshold, num_perm=options.num_perm, spill=spill,
     )  # fmt: skip
     work = Work(
-        samples, corpus, texts, alike, options, first_row, item_of_row, items,
-        stars.kept.copy(), stars,
+        samples, corpus, alike, options, first_row, item_of_row, items, stars.kept.copy(), stars,
+        spill,
     )  # fmt: skip
     capped, repeated = _cap_answers(work)
-    decisions = _decisions(work, capped, run)
-    conflicts, contested = find_conflicts(work, run)
-    ids = samples["sample_id"].to_list()
-    held = [(ids[first_row[a]], ids[first_row[b]]) for a, b in stars.held.tolist()]
+    conflicted, contested = find_conflicts(work, run)
+    n_kept, reasons = _count(work, capped)
     summary = {
-        "rows": samples.height,
-        "distinct_texts": len(corpus.unique),
+        "rows": len(corpus) - corpus.n_anchors,
+        "compared_with": corpus.n_anchors,
+        "distinct_texts": corpus.n_texts,
         "held_back_pairs": int(stars.n_held),
         **contested,
         **repeated,
         **alike.summary,
+        "kept": n_kept,
+        "removed": sum(reasons.values()),
+        "removed_by_reason": reasons,
     }
-    return Found(decisions, conflicts, summary, held)
+    held = first_row[stars.held.astype(np.int64)]
+    return Found(
+        samples,
+        decided=lambda: _decisions(work, capped, run),
+        reasons=lambda: (_reasons(work, capped, rows) for rows in _row_chunks(work)),
+        conflicted=conflicted,
+        summary=summary,
+        held=held,
+    )
 
 
 def _alike(corpus: Corpus, options: DedupOptions, pictures: Pictures | None) -> Alike:
@@ -116,34 +169,45 @@ def _alike(corpus: Corpus, options: DedupOptions, pictures: Pictures | None) -> 
 
 
 def _ranked(
-    corpus: Corpus,
-    options: DedupOptions,
-    pictures: Pictures | None,
-    samples: pl.DataFrame,
-    scores: pl.DataFrame | None,
+    corpus: Corpus, options: DedupOptions, pictures: Pictures | None, preference: Preference
 ) -> np.ndarray:
-    """Rows in order of preference, ties in input order."""
+    """Rows in order of preference, anchors in front, ties in input order."""
     import polars as pl
 
-    columns = {"length": corpus.length, "order": -np.arange(len(corpus))}
-    frame = pl.DataFrame(columns)
-    if "resolution" in options.priorities:
-        pixels = np.zeros(len(corpus.image_ids), dtype=np.int64)
-        if pictures is not None:
-            facts = facts_of(corpus.image_ids, pictures)
-            pixels = (facts["width"] * facts["height"]).fill_null(0).to_numpy()
-        total = np.r_[0, np.cumsum(pixels[corpus.images])]
-        sums = total[corpus.images_at[1:]] - total[corpus.images_at[:-1]]
-        frame = frame.with_columns(resolution=pl.Series(sums))
-    if "score" in options.priorities:
-        assert scores is not None
-        marks = samples.select(target_id="sample_id").join(
-            scores, on="target_id", how="left", maintain_order="left"
-        )
-        frame = frame.with_columns(score=marks["score"].fill_nan(None))
-    names = list(dict.fromkeys([*options.priorities, "order"]))
-    order = frame.with_row_index("row").sort(names, descending=True, nulls_last=True)
-    return order["row"].to_numpy().astype(np.int64)
+    n = len(corpus)
+    # Sorted by the last key first; every sort is stable.
+    order: np.ndarray[Any, np.dtype[np.int64]] = np.arange(n, dtype=np.int64)
+    names = [name for name in options.priorities if name != "order"]
+    if "order" in options.priorities:
+        names = names[: options.priorities.index("order")]
+    for name in reversed(names):
+        if name == "length":
+            value = corpus.length.astype(np.float64)
+        elif name == "resolution":
+            pixels = np.zeros(len(corpus.image_ids), dtype=np.int64)
+            if pictures is not None:
+                facts = facts_of(corpus.image_ids, pictures)
+                pixels = (facts["width"] * facts["height"]).fill_null(0).to_numpy()
+            total = np.r_[0, np.cumsum(pixels[corpus.images])]
+            value = (total[corpus.images_at[1:]] - total[corpus.images_at[:-1]]).astype(np.float64)
+        else:
+            assert preference.scores is not None
+            marks = pl.DataFrame({"target_id": corpus.sample_ids}).join(
+                preference.scores, on="target_id", how="left", maintain_order="left"
+            )
+            value = marks["score"].fill_nan(None).fill_null(-np.inf).to_numpy()
+        if n and value.min() != value.max():
+            order = order[np.argsort(-value[order], kind="stable")]
+    if preference.last is not None:
+        order = order[np.argsort(_among(corpus, preference.last)[order], kind="stable")]
+    if corpus.n_anchors:
+        order = order[np.argsort(order >= corpus.n_anchors, kind="stable")]
+    return order
+
+
+def _among(corpus: Corpus, ids: pl.DataFrame) -> np.ndarray:
+    found: np.ndarray = corpus.sample_ids.is_in(ids["sample_id"].implode()).to_numpy()
+    return found
 
 
 def _items(
@@ -154,30 +218,26 @@ def _items(
     Returns:
         The preferred row of every item, the item of every row, the items.
     """
-    import polars as pl
-
-    keys = {}
+    halves = []
     for seed in (1, 2):  # 128 bits together: equal keys mean equal rows
-        roles = hash_lists(corpus.texts_at, corpus.roles, seed)
-        texts = hash_lists(corpus.texts_at, corpus.texts, seed) ^ (roles << np.uint64(1))
-        images = hash_lists(corpus.images_at, corpus.images, seed)
-        if options.on == "image":
-            texts = np.where(_without_image(corpus), np.arange(len(corpus)), -1)
-        if options.on == "text":
-            images = np.zeros(len(corpus))
-        keys[f"text{seed}"], keys[f"image{seed}"] = texts, images
-    frame = (
-        pl.DataFrame(keys)
-        .with_columns(row=pl.Series(np.arange(len(corpus))))
-        .select(pl.all().gather(pl.Series(ranked)))
-    )
-    heads = frame.unique(list(keys), keep="first", maintain_order=True).with_row_index("item")
-    members = frame.join(
-        heads.drop("row"), on=list(keys), how="left", maintain_order="left", nulls_equal=True
-    )
-    item_of_row = np.empty(len(corpus), dtype=np.int64)
-    item_of_row[members["row"].to_numpy()] = members["item"].to_numpy()
-    first_row = heads["row"].to_numpy().astype(np.int64)
+        key = np.zeros(len(corpus), dtype=np.uint64)
+        if options.on != "image":
+            key ^= hash_lists(corpus.texts_at, corpus.texts, seed)
+            key ^= hash_lists(corpus.texts_at, corpus.roles, seed + 10) << np.uint64(1)
+        else:
+            lonely = _without_image(corpus)
+            key[lonely] = hash_lists(np.arange(len(corpus) + 1), np.arange(len(corpus)), seed + 20)[
+                lonely
+            ]
+        key *= np.uint64(0x9E3779B97F4A7C15)
+        if options.on != "text":
+            key ^= hash_lists(corpus.images_at, corpus.images, seed)
+        halves.append(key[ranked])
+    numbering = Numbering()
+    item_of_row = np.empty(len(corpus), dtype=np.int32)
+    item_of_row[ranked] = numbering.number(*halves)
+    first_row = np.empty(len(numbering), dtype=np.int64)
+    first_row[item_of_row[ranked[::-1]]] = ranked[::-1]  # of several the last assigned stays
     return first_row, item_of_row, take_items(corpus, alike, options, first_row)
 
 
@@ -205,7 +265,10 @@ def take_items(corpus: Corpus, alike: Alike, options: DedupOptions, rows: np.nda
         texts_at, places, kinds = nothing, places[:0], kinds[:0]
     else:
         groups ^= hash_lists(texts_at, roles, 4)
-    return Items(texts_at, corpus.texts[places], kinds.astype(np.uint8), images_at, images, groups)
+    n_anchors = int((rows < corpus.n_anchors).sum())  # in front, as they were preferred
+    return Items(
+        texts_at, corpus.texts[places], kinds.astype(np.uint8), images_at, images, groups, n_anchors
+    )
 
 
 def _cap_answers(work: Work) -> tuple[np.ndarray, dict[str, int]]:
@@ -223,13 +286,13 @@ def _cap_answers(work: Work) -> tuple[np.ndarray, dict[str, int]]:
     some = last >= corpus.texts_at[rows]
     items, rows, last = items[some], rows[some], last[some]
     answer = corpus.texts[last]
-    long = (corpus.roles[last] == ASSISTANT) & (work.texts.words[answer] >= LONG_ANSWER)
-    images = hash_lists(corpus.images_at, corpus.images, 6)[rows]
-    frame = (
-        pl.DataFrame({"item": items, "answer": answer, "images": images})
-        .filter(pl.Series(long))
-        .filter(pl.col("images").n_unique().over("answer") > 1)
-    )
+    long = (corpus.roles[last] == ASSISTANT) & (corpus.side.words[answer] >= LONG_ANSWER)
+    long &= np.bincount(answer, minlength=corpus.n_texts)[answer] > 1
+    items, rows, answer = items[long], rows[long], answer[long]
+    at, places = take_lists(corpus.images_at, rows)
+    frame = pl.DataFrame(
+        {"item": items, "answer": answer, "images": hash_lists(at, corpus.images[places], 6)}
+    ).filter(pl.col("images").n_unique().over("answer") > 1)
     figures = {
         "repeated_answers": frame["answer"].n_unique(),
         "repeated_answer_rows": frame.height,
@@ -239,7 +302,7 @@ def _cap_answers(work: Work) -> tuple[np.ndarray, dict[str, int]]:
         return capped, figures
     over = frame.with_columns(
         place=pl.int_range(pl.len()).over("answer"), head=pl.col("item").first().over("answer")
-    ).filter(pl.col("place") >= cap)
+    ).filter((pl.col("place") >= cap) & (pl.col("item") >= work.items.n_anchors))
     stands = np.arange(len(work.items))
     stands[over["item"].to_numpy()] = over["head"].to_numpy()
     capped = stands[work.kept] != work.kept
@@ -247,34 +310,28 @@ def _cap_answers(work: Work) -> tuple[np.ndarray, dict[str, int]]:
     return capped, figures
 
 
-def _decisions(work: Work, capped: np.ndarray, run: str) -> pl.DataFrame:
-    """One row a sample."""
+def _reasons(work: Work, capped: np.ndarray, rows: np.ndarray) -> pl.DataFrame:
+    """Reason and method of some rows, and what they rest on."""
     import polars as pl
 
-    corpus, options, stars = work.corpus, work.options, work.stars
-    target = work.kept[work.item_of_row]
-    row = np.arange(len(corpus))
-    kept_row = work.first_row[target]
-    same_text = _same(hash_lists(corpus.texts_at, corpus.texts, 1), row, kept_row)
-    same_image = _same(hash_lists(corpus.images_at, corpus.images, 1), row, kept_row)
+    options, stars = work.options, work.stars
+    item = work.item_of_row[rows]
+    kept_row = work.first_row[work.kept[item]]
     frame = pl.DataFrame(
         {
-            "kept": row == kept_row,
-            "same_text": same_text | (options.on == "image"),
-            "same_image": same_image | (options.on == "text"),
-            "capped": capped[work.item_of_row],
-            "text": stars.similarity[work.item_of_row],
-            "image": stars.alike[work.item_of_row],
+            "row": rows,
+            "kept": rows == kept_row,
+            "same_text": _same_texts(work.corpus, rows, kept_row) | (options.on == "image"),
+            "same_image": _same_images(work.corpus, rows, kept_row) | (options.on == "text"),
+            "capped": capped[item],
+            "text": stars.similarity[item],
+            "image": stars.alike[item],
             "kept_row": kept_row,
         }
     )
     kept, text, image = pl.col("kept"), pl.col("same_text"), pl.col("same_image")
     level = pl.lit(options.image_match)
-    ids = work.samples["sample_id"]
-    return frame.select(
-        ids,
-        pl.lit(run).alias("run"),
-        kept,
+    return frame.with_columns(
         pl.when(kept).then(pl.lit("kept"))
         .when("capped").then(pl.lit("repeated_answer"))
         .when(text & image).then(pl.lit("exact"))
@@ -287,13 +344,62 @@ def _decisions(work: Work, capped: np.ndarray, run: str) -> pl.DataFrame:
         .when(image).then(pl.lit("minhash"))
         .when(text).then(level)
         .otherwise(pl.concat_str(pl.lit("minhash+"), level)).alias("method"),
-        pl.when(~kept).then(ids.gather(frame["kept_row"])).alias("kept_id"),
         pl.when(~kept & ~pl.col("capped"))
-        .then(pl.col("image" if options.on == "image" else "text"))
-        .alias("similarity"),
-        ids.gather(frame["kept_row"]).alias("group_id"),
+        .then(pl.col("image" if options.on == "image" else "text")).alias("similarity"),
     )  # fmt: skip
 
 
-def _same(keys: np.ndarray, row: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.asarray(keys[row] == keys[other])
+def _row_chunks(work: Work) -> Iterator[np.ndarray]:
+    first, last = work.corpus.n_anchors, len(work.corpus)
+    for start in range(first, max(last, first + 1), _CHUNK):
+        yield np.arange(start, min(start + _CHUNK, last))
+
+
+def _count(work: Work, capped: np.ndarray) -> tuple[int, dict[str, int]]:
+    """Rows kept, and removed by reason."""
+    counts: dict[str, int] = {}
+    for rows in _row_chunks(work):
+        for reason, count in _reasons(work, capped, rows)["reason"].value_counts().iter_rows():
+            counts[reason] = counts.get(reason, 0) + count
+    return counts.pop("kept", 0), dict(sorted(counts.items()))
+
+
+def _decisions(work: Work, capped: np.ndarray, run: str) -> Iterator[pl.DataFrame]:
+    """One row a sample."""
+    import polars as pl
+
+    ids = work.corpus.sample_ids
+    for rows in _row_chunks(work):
+        frame = _reasons(work, capped, rows)
+        stands = ids.gather(frame["kept_row"])
+        yield frame.select(
+            ids.gather(rows).alias("sample_id"),
+            pl.lit(run).alias("run"),
+            "kept",
+            "reason",
+            "method",
+            pl.when(~pl.col("kept")).then(stands).alias("kept_id"),
+            "similarity",
+            stands.alias("group_id"),
+        )
+
+
+def _same_texts(corpus: Corpus, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Whether rows are the same turns, word for word as folded."""
+    return _same(corpus.texts_at, corpus.texts, rows, others) & _same(
+        corpus.texts_at, corpus.roles, rows, others
+    )
+
+
+def _same_images(corpus: Corpus, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return _same(corpus.images_at, corpus.images, rows, others)
+
+
+def _same(at: np.ndarray, values: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    (mine_at, mine), (their_at, theirs) = take_lists(at, rows), take_lists(at, others)
+    one, other = (
+        hash_lists(starts, values[places], 7)
+        for starts, places in ((mine_at, mine), (their_at, theirs))
+    )
+    equal: np.ndarray = one == other
+    return equal

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from curate.options import DedupOptions
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ def text(
         f"{rows:,} rows in, {summary['kept']:,} kept, {removed:,} removed{share}, "
         f"in {summary['seconds']:.1f} s"
     ]
+    if summary["compared_with"]:
+        lines.append(f"  compared with {summary['compared_with']:,} samples that stand already")
     for reason, count in summary["removed_by_reason"].items():
         meaning = _MEANING[options.on].get(reason, reason)
         if options.image_match == "clip":
@@ -121,56 +125,65 @@ def _image_lines(summary: dict[str, Any], options: DedupOptions) -> list[str]:
     return lines
 
 
-def examples(
-    samples: pl.DataFrame, found: Found, options: DedupOptions
-) -> list[tuple[str, list[str]]]:
+def examples(found: Found, options: DedupOptions) -> list[tuple[str, list[str]]]:
     """Texts of some rows of every kind, by title."""
     import polars as pl
 
     if not options.show:
         return []
+    removed = _some_removed(found, options.show)
+    held = found.held[: options.show]
+    wanted = [*removed["row"], *removed["kept_row"].drop_nulls(), *held.reshape(-1).tolist()]
+    spoken = _spoken(found, wanted)
     shown: list[tuple[str, list[str]]] = []
-    for reason in found.decisions["reason"].unique(maintain_order=True).to_list():
-        if reason == "kept":
-            continue
-        some = found.decisions.filter(pl.col("reason") == reason).head(options.show)
-        pairs = list(
-            zip(some["sample_id"], some["kept_id"], some["similarity"].to_list(), strict=True)
-        )
-        spoken = _spoken(samples, [i for pair in pairs for i in pair[:2]])
+    for (reason,), some in removed.group_by("reason", maintain_order=True):
         lines = []
-        for removed, kept, value in pairs:
-            mark = "" if value is None else f"  similarity {value:.3f}"
-            lines += [f"  - {spoken[removed]}", f"    kept: {spoken[kept]}{mark}"]
+        for row in some.iter_rows(named=True):
+            mark = "" if row["similarity"] is None else f"  similarity {row['similarity']:.3f}"
+            lines += [f"  - {spoken[row['row']]}", f"    kept: {spoken[row['kept_row']]}{mark}"]
         shown.append((f"removed as {reason}", lines))
     lines = []
-    for row in (
-        found.conflicts.unique("group_id", keep="first", maintain_order=True)
-        .head(options.show)
-        .iter_rows(named=True)
-    ):
+    contested = next(iter(found.conflicted()), pl.DataFrame())
+    some = (
+        contested.unique("group_id", keep="first", maintain_order=True)
+        if len(contested)
+        else contested
+    )
+    for row in some.head(options.show).iter_rows(named=True):
         lines += [
             f"  ? {_cut(row['question'])}",
             f"    {_cut(row['answer'])}   |   {_cut(row['other_answer'])}",
         ]
     shown.append(("conflicts", lines))
-    held = found.held[: options.show]
-    spoken = _spoken(samples, [i for pair in held for i in pair])
-    lines = [line for a, b in held for line in (f"  - {spoken[a]}", f"    {spoken[b]}")]
+    lines = [line for a, b in held.tolist() for line in (f"  - {spoken[a]}", f"    {spoken[b]}")]
     shown.append(("near, but kept", lines))
     return shown
 
 
-def _spoken(samples: pl.DataFrame, ids: list[str]) -> dict[str, str]:
-    """Conversations on one line, by id."""
+def _some_removed(found: Found, most: int) -> pl.DataFrame:
+    """The first rows removed for each reason: `reason`, `row`, `kept_row`, `similarity`."""
     import polars as pl
 
-    rows = samples.filter(pl.col("sample_id").is_in(list(set(ids))))
+    out: pl.DataFrame | None = None
+    wanted = len(found.summary["removed_by_reason"])
+    for frame in found.reasons():
+        some = frame.filter(~pl.col("kept")).select("reason", "row", "kept_row", "similarity")
+        joined = some if out is None else pl.concat([out, some])
+        out = joined.group_by("reason", maintain_order=True).head(most)
+        if out["reason"].n_unique() == wanted and out.height >= most * wanted:
+            break
+    assert out is not None
+    return out.select("reason", "row", "kept_row", "similarity")
+
+
+def _spoken(found: Found, rows: list[int]) -> dict[int, str]:
+    """Conversations on one line, by row."""
+    picked = found.samples.pick(np.unique(np.array(rows, dtype=np.int64)))
     return {
-        row["sample_id"]: _cut(
+        row["row"]: _cut(
             " -> ".join(m["content"] or "" for m in row["messages"] or [] if m is not None)
         )
-        for row in rows.iter_rows(named=True)
+        for row in picked.iter_rows(named=True)
     }
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate._text import fold
+from curate._lists import Numbering
+from curate._spill import Spill
+from curate._text import flat, fold, wording
+from curate.minhash import NGRAM, Shingles, shingle
 
 if TYPE_CHECKING:
     import polars as pl
@@ -19,78 +23,253 @@ _OBJECT = " \ufffc "
 
 
 @dataclass(frozen=True, slots=True)
+class TextSide:
+    """What is known of the texts; without wording only their shingles are compared.
+
+    Attributes:
+        shingles: Of every text.
+        words: Number of words.
+        said: Hash of the words but for articles and politeness.
+        facts: Hash of the words that turn a statement into another.
+    """
+
+    shingles: Shingles
+    words: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int32))
+    said: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    facts: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+
+    def arguments(self) -> tuple[np.ndarray, ...]:
+        """As the kernels take them."""
+        return (self.shingles.at, self.shingles.values, self.words, self.said, self.facts)
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Where samples come from; read more than once, some at a time.
+
+    Attributes:
+        batches: Frames of `sample_id`, `image_ids` and `messages`, always in the same order.
+        n_anchors: So many samples in front stand already: others are compared with them, they
+            themselves are not decided on.
+    """
+
+    batches: Callable[[], Iterator[pl.DataFrame]]
+    n_anchors: int = 0
+
+    @classmethod
+    def of(cls, frame: pl.DataFrame) -> Samples:
+        """Samples in memory."""
+        return cls(lambda: iter([frame]))
+
+    def pick(self, rows: np.ndarray) -> pl.DataFrame:
+        """Some rows, by number.
+
+        Args:
+            rows: Distinct row numbers in rising order.
+
+        Returns:
+            `row`, `sample_id`, `image_ids`, `messages`.
+        """
+        import polars as pl
+
+        found, start = [], 0
+        for batch in self.batches() if len(rows) else ():
+            low, high = np.searchsorted(rows, [start, start + batch.height])
+            some = rows[low:high]
+            if len(some):
+                chosen = batch.select("sample_id", "image_ids", "messages")[some - start]
+                found.append(chosen.insert_column(0, pl.Series("row", some)))
+            start += batch.height
+            if high == len(rows):
+                break
+        return pl.concat(found) if found else pl.DataFrame(schema={"row": pl.Int64, **_schema()})
+
+
+def _schema() -> dict[str, pl.DataType]:
+    import polars as pl
+
+    message = pl.Struct({"role": pl.String, "content": pl.String})
+    return {
+        "sample_id": pl.String(), "image_ids": pl.List(pl.String), "messages": pl.List(message)
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
 class Corpus:
     """Samples, their texts and images numbered.
 
     Attributes:
+        sample_ids: Id of every sample.
         texts_at: Where each sample's turns start in `texts` and `roles`, and where the last ends.
         texts: Number of every turn's folded text.
         roles: Who speaks.
-        unique: The folded texts by number.
+        side: What is known of the texts, by number.
         images_at: Where each sample's images start in `images`.
         images: Number of every image.
         image_ids: Image ids by number.
         length: Characters of every sample.
+        n_anchors: So many samples in front are not to be decided on.
     """
 
+    sample_ids: pl.Series
     texts_at: np.ndarray
     texts: np.ndarray
     roles: np.ndarray
-    unique: pl.Series
+    side: TextSide
     images_at: np.ndarray
     images: np.ndarray
     image_ids: pl.Series
     length: np.ndarray
+    n_anchors: int = 0
 
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.texts_at) - 1
 
+    @property
+    def n_texts(self) -> int:
+        """Number of distinct folded texts."""
+        return len(self.side.words)
 
-def read_corpus(samples: pl.DataFrame) -> Corpus:
+
+def read_corpus(
+    samples: Samples, *, spill: Spill, ngram: int = NGRAM, words: bool = True, shingles: bool = True
+) -> Corpus:
     """Number the texts and images of samples.
 
+    Texts are known by 128-bit hashes of their folded form and not kept.
+
     Args:
-        samples: `image_ids` and `messages`, as in the samples table.
+        samples: The samples.
+        spill: Where large arrays go.
+        ngram: Words a shingle.
+        words: Whether `said` and `facts` of texts are wanted.
+        shingles: Whether shingles are wanted.
     """
     import polars as pl
 
-    frame = samples.select("image_ids", "messages").with_row_index("row")
-    turns = (
-        frame.select("row", pl.col("image_ids").list.len().alias("n"), "messages")
-        .explode("messages")
-        .unnest("messages")
-        .drop_nulls("role")
-        .with_columns(pl.col("content").fill_null(""))
-    )
-    turns = turns.with_columns(_plain().alias("plain"))
-    plain = turns.select(pl.col("plain").unique(maintain_order=True))
-    plain = plain.with_columns(folded=fold(plain["plain"]))
-    unique = plain.select(pl.col("folded").unique(maintain_order=True))
-    numbers = plain.join(unique.with_row_index("text"), on="folded", how="left")
-    turns = turns.join(numbers, on="plain", how="left", maintain_order="left")
-    images = frame.select("row", "image_ids").explode("image_ids").drop_nulls("image_ids")
-    ids = images.select(pl.col("image_ids").unique(maintain_order=True))
-    images = images.join(
-        ids.with_row_index("image"), on="image_ids", how="left", maintain_order="left"
-    )
-    n = samples.height
-    length = turns.group_by("row").agg(pl.col("content").str.len_chars().sum().alias("length"))
-    return Corpus(
-        texts_at=_starts(turns["row"].to_numpy(), n),
-        texts=turns["text"].to_numpy().astype(np.int32),
-        roles=turns["role"].replace_strict(ROLES, default=3, return_dtype=pl.UInt8).to_numpy(),
-        unique=unique["folded"],
-        images_at=_starts(images["row"].to_numpy(), n),
-        images=images["image"].to_numpy().astype(np.int32),
-        image_ids=ids["image_ids"],
-        length=frame.select("row").join(length, on="row", how="left", maintain_order="left")[
-            "length"
-        ].fill_null(0).to_numpy(),
+    texts, images = _Texts(spill, ngram, words=words, shingles=shingles), _Images()
+    ids, turns_of, texts_of, roles_of, length_of, images_of, image_numbers = (
+        [] for _ in range(7)
     )  # fmt: skip
+    for batch in samples.batches():
+        frame = batch.select("image_ids", "messages").with_row_index("row")
+        turns = (
+            frame.select("row", pl.col("image_ids").list.len().alias("n"), "messages")
+            .explode("messages")
+            .unnest("messages")
+            .drop_nulls("role")
+            .with_columns(pl.col("content").fill_null(""))
+        )
+        row = turns["row"].to_numpy()
+        ids.append(batch["sample_id"])
+        turns_of.append(_counts(row, batch.height))
+        texts_of.append(texts.number(turns.select(plain_content().alias("plain"))["plain"]))
+        roles = turns["role"].replace_strict(ROLES, default=3, return_dtype=pl.UInt8)
+        roles_of.append(roles.to_numpy())
+        characters = turns["content"].str.len_chars().to_numpy()
+        length = np.bincount(row, weights=characters, minlength=batch.height)
+        length_of.append(length.astype(np.int32))
+        shown = frame.select("row", "image_ids").explode("image_ids").drop_nulls("image_ids")
+        images_of.append(_counts(shown["row"].to_numpy(), batch.height))
+        image_numbers.append(images.number(shown["image_ids"]))
+    return Corpus(
+        sample_ids=pl.concat(ids, rechunk=False) if ids else pl.Series(dtype=pl.String),
+        texts_at=_starts(turns_of),
+        texts=_joined(texts_of, np.int32),
+        roles=_joined(roles_of, np.uint8),
+        side=texts.finish(),
+        images_at=_starts(images_of),
+        images=_joined(image_numbers, np.int32),
+        image_ids=images.ids(),
+        length=_joined(length_of, np.int32),
+        n_anchors=samples.n_anchors,
+    )
 
 
-def _plain() -> pl.Expr:
+class _Texts:
+    """Numbers texts and keeps what is to be known of each."""
+
+    def __init__(self, spill: Spill, ngram: int, *, words: bool, shingles: bool) -> None:
+        self._numbers, self._ngram = Numbering(), ngram
+        self._wants_words, self._wants_shingles = words, shingles
+        self._values, self._counts = spill.list(np.uint64), spill.list(np.int32)
+        self._words = spill.list(np.int32)
+        self._said, self._facts = spill.list(np.uint64), spill.list(np.uint64)
+
+    def number(self, plain: pl.Series) -> np.ndarray:
+        """Number of every text; those that are new are looked at."""
+        import polars as pl
+
+        unique = plain.unique(maintain_order=True).rename("plain").to_frame()
+        folded = fold(unique["plain"])
+        known = len(self._numbers)
+        low, high = text_keys(folded)
+        numbers = self._numbers.number(low, high)
+        new, first = np.unique(numbers[numbers >= known], return_index=True)
+        if len(new):
+            self._add(folded.gather(np.flatnonzero(numbers >= known)[first]))
+        numbered = unique.with_columns(text=pl.Series(numbers))
+        frame = plain.rename("plain").to_frame()
+        joined = frame.join(numbered, on="plain", how="left", maintain_order="left")
+        return joined["text"].to_numpy()
+
+    def _add(self, folded: pl.Series) -> None:
+        from curate import _kernels_text as kernels
+
+        words = np.empty(len(folded), dtype=np.int32)
+        kernels.count_words(*flat(folded), words)
+        self._words.append(words)
+        if self._wants_shingles:
+            found = shingle(folded, self._ngram)
+            self._values.append(found.values)
+            self._counts.append(np.diff(found.at))
+        if self._wants_words:
+            spoken = wording(folded)
+            self._said.append(text_keys(spoken["said"])[0])
+            self._facts.append(text_keys(spoken["facts"])[0])
+
+    def finish(self) -> TextSide:
+        """Everything."""
+        at = np.zeros(len(self._counts) + 1, dtype=np.int64)
+        np.cumsum(self._counts.finish(), out=at[1:])
+        return TextSide(
+            Shingles(at, self._values.finish()),
+            self._words.finish(), self._said.finish(), self._facts.finish(),
+        )  # fmt: skip
+
+
+class _Images:
+    """Numbers images."""
+
+    def __init__(self) -> None:
+        self._numbers = Numbering()
+        self._ids: list[pl.Series] = []
+
+    def number(self, ids: pl.Series) -> np.ndarray:
+        known = len(self._numbers)
+        numbers = self._numbers.number(*text_keys(ids))
+        new, first = np.unique(numbers[numbers >= known], return_index=True)
+        if len(new):
+            self._ids.append(ids.gather(np.flatnonzero(numbers >= known)[first]))
+        return numbers
+
+    def ids(self) -> pl.Series:
+        import polars as pl
+
+        return pl.concat(self._ids) if self._ids else pl.Series(dtype=pl.String)
+
+
+def text_keys(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """128-bit hashes of texts, in two halves."""
+    from curate import _kernels_number as kernels
+
+    low, high = (np.empty(len(texts), dtype=np.uint64) for _ in range(2))
+    kernels.hash_texts(*flat(texts), low, high)
+    return low, high
+
+
+def plain_content() -> pl.Expr:
     """Content with its image marks dropped, or kept as one character where there are several."""
     import polars as pl
 
@@ -101,30 +280,18 @@ def _plain() -> pl.Expr:
     return marked.str.replace_all("\0", "<image>", literal=True)
 
 
-def _starts(rows: np.ndarray, n: int) -> np.ndarray:
-    starts = np.zeros(n + 1, dtype=np.int64)
-    np.cumsum(np.bincount(rows, minlength=n), out=starts[1:])
+def _counts(rows: np.ndarray, n: int) -> np.ndarray:
+    return np.bincount(rows, minlength=n).astype(np.int32)
+
+
+def _starts(counts: list[np.ndarray]) -> np.ndarray:
+    lengths = _joined(counts, np.int32)
+    starts = np.zeros(len(lengths) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=starts[1:])
     return starts
 
 
-def take_lists(at: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Starts of the lists of some rows, and the places of their elements.
-
-    Args:
-        at: Where each list starts, and where the last ends.
-        rows: Rows whose lists are wanted, in this order.
-    """
-    lengths = np.diff(at)[rows]
-    starts = np.zeros(len(rows) + 1, dtype=np.int64)
-    np.cumsum(lengths, out=starts[1:])
-    places = np.arange(starts[-1], dtype=np.int64) + np.repeat(at[rows] - starts[:-1], lengths)
-    return starts, places
-
-
-def hash_lists(at: np.ndarray, values: np.ndarray, seed: int) -> np.ndarray:
-    """64-bit hash of every list, order and length included."""
-    from curate import _kernels_image as kernels
-
-    out = np.empty(len(at) - 1, dtype=np.uint64)
-    kernels.hash_lists(at, values.astype(np.int64), np.uint64(seed), out)
-    return out
+def _joined(portions: list[np.ndarray], dtype: type) -> np.ndarray:
+    out = np.concatenate(portions) if portions else np.empty(0, dtype=dtype)
+    portions.clear()
+    return out.astype(dtype, copy=False)

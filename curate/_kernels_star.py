@@ -124,8 +124,8 @@ def _better(
 
 @jit
 def star(
-    at: Any, buckets: Any, n_buckets: int, item: Any, text: Any, image: Any, threshold: float,
-    kept: Any, similarity: Any, alike: Any, held: Any,
+    at: Any, buckets: Any, n_buckets: int, n_anchors: int, item: Any, text: Any, image: Any,
+    threshold: float, kept: Any, similarity: Any, alike: Any, held: Any,
 ) -> int:  # fmt: skip
     """Decide items in order: one goes if it matches one that stays, the most similar such.
 
@@ -133,6 +133,7 @@ def star(
         at: Where each item's buckets start in `buckets`.
         buckets: Numbers of the buckets in which items that match meet.
         n_buckets: Number of buckets.
+        n_anchors: So many items in front stay without being compared.
         item: texts_at, texts, kinds, images_at, images, groups.
         text: Shingle sets (at, values), words, said, facts.
         image: Mode, keys and values of pairs, vectors, threshold.
@@ -148,14 +149,14 @@ def star(
     n = at.size - 1
     groups = item[5]
     # Kept items of a bucket form a list: its newest entry, and from entry to entry.
-    newest = np.full(n_buckets, -1, dtype=np.int64)
-    older = np.empty(buckets.size, dtype=np.int64)
+    newest = np.full(n_buckets, -1, dtype=np.int32)
+    older = np.empty(buckets.size, dtype=np.int32)
     entry_item = np.empty(buckets.size, dtype=np.int32)
     seen = np.full(n, -1, dtype=np.int32)
     n_held = 0
     for i in range(n):
         best, best_text, best_image, before = i, _NO, _NO, n_held
-        for place in range(at[i], at[i + 1]):
+        for place in range(at[i], at[i + 1] if i >= n_anchors else at[i]):
             entry = newest[buckets[place]]
             while entry >= 0 and (best_text < 1.0 or best_image < 1.0):
                 j = entry_item[entry]

@@ -40,20 +40,6 @@ def tagged(value: Any, place: int) -> Any:
 
 
 @jit
-def tag_all(values: Any, places: Any) -> None:
-    """Tag hashes of shingles with their turns, in place."""
-    for i in range(values.size):
-        values[i] = tagged(values[i], places[i])
-
-
-@jit
-def hash_texts(data: Any, ends: Any, out: Any) -> None:
-    """XXH3 of every text."""
-    for i in range(out.size):
-        out[i] = xxh3(data, ends[i], ends[i + 1] - ends[i])
-
-
-@jit
 def count_words(data: Any, ends: Any, words: Any) -> None:
     """Words of every text."""
     for i in range(words.size):

@@ -51,7 +51,7 @@ def _load(bits: int) -> Any:
     return load
 
 
-_read32, _read64 = _load(32), _load(64)
+_read32, read64 = _load(32), _load(64)
 
 
 @jit
@@ -97,7 +97,7 @@ def _rotate(h: Any, n: int) -> Any:
 
 @jit
 def _mix16(data: Any, at: int, key: int) -> Any:
-    return _fold(_read64(data, at) ^ _KEYS[key], _read64(data, at + 8) ^ _KEYS[key + 8])
+    return _fold(read64(data, at) ^ _KEYS[key], read64(data, at + 8) ^ _KEYS[key + 8])
 
 
 @jit
@@ -105,8 +105,8 @@ def _short(data: Any, start: int, n: int) -> Any:
     """Up to 16 bytes."""
     size = np.uint64(n)
     if n > 8:
-        low = _read64(data, start) ^ (_KEYS[24] ^ _KEYS[32])
-        high = _read64(data, start + n - 8) ^ (_KEYS[40] ^ _KEYS[48])
+        low = read64(data, start) ^ (_KEYS[24] ^ _KEYS[32])
+        high = read64(data, start + n - 8) ^ (_KEYS[40] ^ _KEYS[48])
         return _avalanche(size + _swap64(low) + high + _fold(low, high))
     if n >= 4:
         h = _read32(data, start + n - 4) + (_read32(data, start) << np.uint64(32))
@@ -144,7 +144,7 @@ def _middle(data: Any, start: int, n: int) -> Any:
 @jit
 def _stripe(acc: Any, data: Any, at: int, key: int) -> None:
     for i in range(8):
-        value = _read64(data, at + 8 * i)
+        value = read64(data, at + 8 * i)
         keyed = value ^ _KEYS[key + 8 * i]
         acc[i ^ 1] += value
         acc[i] += (keyed & _LOW) * (keyed >> np.uint64(32))

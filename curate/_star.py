@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from curate._buckets import find_buckets
-from curate.minhash import Shingles, alone
-
-if TYPE_CHECKING:
-    import polars as pl
+from curate._items import TextSide
+from curate._spill import Spill
+from curate.minhash import alone
 
 _SHOWN_HELD = 1000
 
@@ -27,6 +26,7 @@ class Items:
         images_at: Where each item's images start in `images`.
         images: Numbers of images.
         groups: Items of different groups never match.
+        n_anchors: So many items in front stand already and are not decided on.
     """
 
     texts_at: np.ndarray
@@ -35,6 +35,7 @@ class Items:
     images_at: np.ndarray
     images: np.ndarray
     groups: np.ndarray
+    n_anchors: int = 0
 
     def __len__(self) -> int:
         """Number of items."""
@@ -53,20 +54,6 @@ class Items:
     def arguments(self) -> tuple[Any, ...]:
         """As the kernels take them."""
         return (self.texts_at, self.texts, self.kinds, self.images_at, self.images, self.groups)
-
-
-@dataclass(frozen=True, slots=True)
-class TextSide:
-    """What is known of the texts; without wording only their shingles are compared."""
-
-    shingles: Shingles
-    words: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
-    said: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
-    facts: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
-
-    def arguments(self) -> tuple[Any, ...]:
-        """As the kernels take them."""
-        return (self.shingles.at, self.shingles.values, self.words, self.said, self.facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +105,7 @@ def star(
     *,
     threshold: float,
     num_perm: int = 128,
+    spill: Spill | None = None,
 ) -> Stars:
     """Decide items in order: an item goes if it matches one that stays.
 
@@ -127,16 +115,17 @@ def star(
         images: Which of `items.images` count as the same; `None` ignores images.
         threshold: Least Jaccard coefficient of texts, turn by turn.
         num_perm: Permutations of the MinHash that finds candidates.
+        spill: Where large arrays go; memory if not given.
     """
     from curate import _kernels_star as kernels
 
     n = len(items)
-    buckets = find_buckets(items, texts.shingles, threshold, num_perm)
+    buckets = find_buckets(items, texts.shingles, threshold, num_perm, spill or Spill())
     kept = np.arange(n, dtype=np.int32)
     similarity, alike = np.ones(n), np.ones(n)
     held = np.zeros((_SHOWN_HELD, 2), dtype=np.int32)
     n_held = kernels.star(
-        *buckets, items.arguments(), texts.arguments(),
+        *buckets, items.n_anchors, items.arguments(), texts.arguments(),
         (images or ImageSide()).arguments(), threshold, kept, similarity, alike, held,
     )  # fmt: skip
     return Stars(kept, similarity, alike, held[: min(n_held, _SHOWN_HELD)], n_held)
@@ -184,20 +173,3 @@ def conflicts(
     if n:
         kernels.count_conflicts(*arguments, a, b, value)
     return a, b, value, capped
-
-
-def side_of(unique: pl.Series, ngram: int) -> TextSide:
-    """Shingles and wording of unique folded texts."""
-    from curate import _kernels_text as kernels
-    from curate._text import flat, wording
-    from curate.minhash import shingle
-
-    words = np.empty(len(unique), dtype=np.int64)
-    kernels.count_words(*flat(unique), words)
-    spoken = wording(unique)
-    hashes = []
-    for name in ("said", "facts"):
-        out = np.empty(len(unique), dtype=np.uint64)
-        kernels.hash_texts(*flat(spoken[name]), out)
-        hashes.append(out)
-    return TextSide(shingle(unique, ngram), words, *hashes)

@@ -4,12 +4,16 @@ A sample is images and a conversation. A question near another on the same image
 is a double; with a different answer both stay and become a row of the conflicts table; a different
 question is nothing at all. A sample goes only if it matches a sample that stays, directly and
 exactly verified; chains of likeness never delete anything.
+
+Samples are read some at a time and known by hashes; shingles, band keys and buckets lie in nameless
+files of the dataset's disk, so memory grows by some 200 bytes a row.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from curate import _dedup_report as report
@@ -17,7 +21,7 @@ from curate.options import DedupOptions
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
 from pairwright.options import RunOptions, as_config
-from pairwright.progress import say
+from pairwright.progress import Progress, say
 from pairwright.store import Dataset
 
 if TYPE_CHECKING:
@@ -28,23 +32,46 @@ if TYPE_CHECKING:
     from pairwright.manifest import Manifest
 
 VERB = "dedup"
+_COLUMNS = ("sample_id", "image_ids", "messages")
+_PART_ROWS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Sources:
-    """Runs that a dedup reads."""
+class _Plan:
+    """What a dedup reads.
 
+    Attributes:
+        name: Name of the run.
+        samples: Runs that the samples come from.
+        images: Runs of images, where they are wanted.
+        embeddings: Run of embeddings, if wanted.
+        scores: Run of scores, if wanted.
+        base: Run whose decisions stay, if it is extended.
+        later: Decisions whose dropped rows shall not stand for others.
+        others: Datasets to compare with.
+    """
+
+    name: str
     samples: list[Manifest]
     images: list[Manifest]
     embeddings: Manifest | None
     scores: Manifest | None
+    base: Manifest | None = None
+    later: list[Manifest] = field(default_factory=list)
+    others: list[Dataset] = field(default_factory=list)
 
-    def all(self) -> list[Manifest]:
-        return [
-            *self.samples,
-            *self.images,
-            *(one for one in (self.embeddings, self.scores) if one is not None),
-        ]
+    def inputs(self) -> list[Manifest]:
+        """Runs to pin."""
+        found = (self.embeddings, self.scores, self.base, *self.later)
+        return [*self.samples, *self.images, *(one for one in found if one is not None)]
+
+    def fingerprints(self) -> dict[str, str]:
+        """What other datasets held."""
+        return {
+            f"against:{other.path.name}/{one.ref}": one.fingerprint
+            for other in self.others
+            for one in other.sample_inputs()
+        }
 
 
 def dedup(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Outcome:
@@ -53,58 +80,75 @@ def dedup(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Outcome:
     Raises:
         PairwrightError: If the dataset has no samples, or a run that the options need is missing.
     """
-    name = run.run or VERB
-    sources = _sources(dataset, options, f"decisions/{name}")
+    plan = _plan(dataset, options, run)
+    if plan.base is not None and not _has_new(dataset, plan):
+        return Outcome(
+            message=f"nothing to do: {plan.base.ref} decides every sample already",
+            table=plan.base.ref, rows=plan.base.rows, summary=dict(plan.base.summary),
+        )  # fmt: skip
     if run.dry_run:
         started = time.monotonic()
-        samples, found = _find(dataset, options, run, sources, name)
-        summary = _summary(found, started)
-        shown = report.examples(samples, found, options)
-        text = report.text(summary, options, name, shown)
+        found = _find(dataset, options, run, plan)
+        summary = {**found.summary, "seconds": round(time.monotonic() - started, 2)}
+        text = report.text(summary, options, plan.name, report.examples(found, options))
         return Outcome(message=f"dry run, nothing written\n{text}", summary=summary)
     settings: dict[str, Any] = {
         "verb": VERB,
         "config": _config(options, run),
-        "inputs": sources.all(),
+        "inputs": plan.inputs(),
+        "fingerprints": plan.fingerprints(),
         "replace": run.replace,
         "resumable": False,
         "rejects": False,
+        "part_rows": _PART_ROWS,
     }
     with (
-        dataset.write("decisions", name, **settings) as decisions,
-        dataset.write("conflicts", name, **settings) as conflicts,
+        dataset.write("decisions", plan.name, **settings) as decisions,
+        dataset.write("conflicts", plan.name, **settings) as conflicts,
     ):
         if decisions.is_complete:
-            text = report.text(decisions.summary, options, name, [])
+            text = report.text(decisions.summary, options, plan.name, [])
             return Outcome(
-                message=f"nothing to do: decisions/{name} is finished\n{text}",
-                table=f"decisions/{name}",
-                rows=decisions.n_rows,
-                summary=decisions.summary,
-            )
+                message=f"nothing to do: decisions/{plan.name} is finished\n{text}",
+                table=f"decisions/{plan.name}", rows=decisions.n_rows, summary=decisions.summary,
+            )  # fmt: skip
         started = time.monotonic()
-        samples, found = _find(dataset, options, run, sources, name)
+        found = _find(dataset, options, run, plan)
         if not conflicts.is_complete:
-            conflicts.add(found.conflicts)
-        decisions.add(found.decisions)
-        decisions.summary.update(_summary(found, started))
-    shown = report.examples(samples, found, options)
+            for frame in _known(dataset, plan, "conflicts", plan.name):
+                conflicts.add(frame)
+            for frame in found.conflicted():
+                conflicts.add(frame)
+        for frame in _known(dataset, plan, "decisions", plan.name):
+            decisions.add(frame)
+        for frame in found.decided():
+            decisions.add(frame)
+        seconds = round(time.monotonic() - started, 2)
+        decisions.summary.update({**found.summary, "seconds": seconds})
+        total = decisions.n_rows
+    text = report.text(decisions.summary, options, plan.name, report.examples(found, options))
+    if plan.base is not None:
+        dataset.use(f"decisions/{plan.name}")
+        dataset.use(f"conflicts/{plan.name}")
+        text += f"\n{plan.base.ref} and these new rows are now decisions/{plan.name}, in force"
     return Outcome(
-        message=report.text(decisions.summary, options, name, shown),
-        table=f"decisions/{name}",
-        rows=decisions.n_rows,
-        summary=decisions.summary,
+        message=text, table=f"decisions/{plan.name}", rows=total, summary=decisions.summary
     )
 
 
 def _config(options: DedupOptions, run: RunOptions) -> dict[str, Any]:
     config = as_config(options)
-    del config["show"]  # changes what is printed only
+    for name in ("show", "extend"):  # changes what is printed only; the base is an input
+        del config[name]
+    config["against"] = [str(one) for one in options.against]
     return {**config, "limit": run.limit}
 
 
-def _sources(dataset: Dataset, options: DedupOptions, ref: str) -> _Sources:
-    samples = dataset.sample_inputs(before=ref)
+def _plan(dataset: Dataset, options: DedupOptions, run: RunOptions) -> _Plan:
+    base = _base(dataset, options, run) if options.extend else None
+    name = run.run or (_next_name(dataset) if base else VERB)
+    ref = f"decisions/{name}"
+    samples = dataset.sample_inputs(before=ref, verb=VERB)
     if not any(one.kind == "samples" for one in samples):
         msg = (
             f"{dataset.path}: no samples yet; read some with `curate ingest SRC -o {dataset.path}`"
@@ -124,54 +168,166 @@ def _sources(dataset: Dataset, options: DedupOptions, ref: str) -> _Sources:
         if scores is None:
             msg = "--keep score needs scores: run `judge score` first, or leave score out of --keep"
             raise UsageError(msg)
-    return _Sources(samples, images, embeddings, scores)
+    later = []
+    if options.rescue:
+        upstream = {one.ref for one in samples}
+        found = dataset.in_force("decisions").values()
+        later = [one for one in found if one.verb != VERB and one.ref not in upstream]
+        if not later:
+            msg = "--rescue: no filter or selection in force came after this dedup; there is nothing to rescue from"
+            raise UsageError(msg)
+    others = [Dataset(path) for path in options.against]
+    return _Plan(name, samples, images, embeddings, scores, base, later, others)
 
 
-def _find(
-    dataset: Dataset, options: DedupOptions, run: RunOptions, sources: _Sources, name: str
-) -> tuple[pl.DataFrame, Found]:
-    """Read what is needed, decide, and check that every sample is decided once."""
-    from curate._decide import find_duplicates
+def _base(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Manifest:
+    """The run that is to be extended."""
+    found = dataset.in_force("decisions").get(VERB)
+    if found is None:
+        msg = "--extend: there is no finished dedup to extend; run `curate dedup` first"
+        raise UsageError(msg)
+    mine, theirs = _config(options, run), found.config
+    differing = [
+        f"{key} {theirs.get(key)!r}, not {value!r}"
+        for key, value in mine.items()
+        if theirs.get(key, value) != value
+    ]
+    if differing:
+        msg = f"--extend: {found.ref} was made with {'; '.join(differing)}; use the same options, or dedup anew under another --run"
+        raise UsageError(msg)
+    if run.run == found.run:
+        msg = (
+            f"--extend --run {run.run}: that is the run to be extended; give another name, or none"
+        )
+        raise UsageError(msg)
+    return found
+
+
+def _next_name(dataset: Dataset) -> str:
+    """`dedup-2`, or the next number without a finished run; an unfinished one is taken up."""
+    number = 2
+    while (one := dataset.manifest("decisions", f"{VERB}-{number}")) and one.is_complete:
+        number += 1
+    return f"{VERB}-{number}"
+
+
+def _batches(dataset: Dataset, plan: _Plan, limit: int | None) -> Iterator[pl.DataFrame]:
+    """Samples to decide on, some at a time; with a base, those it knows not."""
+    known = None
+    if plan.base is not None:
+        known = dataset.scan(plan.base).select("sample_id").collect()
+    left = limit
+    for batch in dataset.current_batches(_COLUMNS, before=f"decisions/{plan.name}", verb=VERB):
+        frame = batch
+        if known is not None:
+            frame = frame.join(known, on="sample_id", how="anti", maintain_order="left")
+        if left is not None:
+            frame = frame.head(left)
+            left -= frame.height
+        if frame.height:
+            yield frame
+        if left == 0:
+            return
+
+
+def _has_new(dataset: Dataset, plan: _Plan) -> bool:
+    return next(_batches(dataset, plan, None), None) is not None
+
+
+def _anchors(
+    dataset: Dataset, plan: _Plan, columns: Sequence[str] = _COLUMNS
+) -> Iterator[pl.DataFrame]:
+    """Samples that stand already: those that the base keeps, and those of other datasets."""
+    import polars as pl
+
+    if plan.base is not None:
+        kept = dataset.scan(plan.base).filter("kept").select("sample_id").collect()
+        for batch in dataset.current_batches(columns, before=f"decisions/{plan.name}", verb=VERB):
+            yield batch.join(kept, on="sample_id", how="semi", maintain_order="left")
+    for other in plan.others:
+        for batch in other.current_batches(columns):
+            yield batch.with_columns(sample_id=pl.format("{}:{}", pl.lit(other.name), "sample_id"))
+
+
+def _known(dataset: Dataset, plan: _Plan, kind: str, name: str) -> Iterator[pl.DataFrame]:
+    """Rows that the base has, under the new run's name."""
+    import polars as pl
+
+    manifest = None if plan.base is None else dataset.manifest(kind, plan.base.run)
+    if manifest is not None and manifest.is_complete:
+        frame = dataset.scan(manifest).with_columns(run=pl.lit(name))
+        yield from frame.collect().iter_slices(_PART_ROWS)
+
+
+def _find(dataset: Dataset, options: DedupOptions, run: RunOptions, plan: _Plan) -> Found:
+    """Read what is needed and decide."""
+    import polars as pl
+
+    from curate._decide import Preference, find_duplicates
+    from curate._items import Samples
     from curate._jit import is_cold
+    from curate._spill import Spill
 
     if is_cold():
         say("first run on this machine: compiling, some 15 s")
-    frame = dataset.current_samples(before=f"decisions/{name}")
-    frame = frame.select("sample_id", "image_ids", "messages")
-    samples = (frame.head(run.limit) if run.limit else frame).collect()
-    found = find_duplicates(
-        samples,
+    n_anchors = sum(frame.height for frame in _anchors(dataset, plan, ("sample_id",)))
+    total = sum(one.rows for one in plan.samples if one.kind == "samples") + n_anchors
+
+    def batches() -> Iterator[pl.DataFrame]:
+        with Progress("reading samples", total, unit="samples") as progress:
+            for source in (_anchors(dataset, plan), _batches(dataset, plan, run.limit)):
+                for frame in source:
+                    yield frame
+                    progress.advance(frame.height)
+
+    last = None
+    if plan.later:
+        dropped = [dataset.scan(one).filter(~pl.col("kept")) for one in plan.later]
+        last = pl.concat([one.select("sample_id") for one in dropped]).unique().collect()
+    return find_duplicates(
+        Samples(batches, n_anchors),
         options=options,
-        pictures=_pictures(dataset, sources) if sources.images else None,
-        scores=_scores(dataset, sources.scores),
-        run=name,
+        pictures=_pictures(dataset, plan) if plan.images else None,
+        preference=Preference(_scores(dataset, plan.scores), last),
+        run=plan.name,
+        spill=Spill(dataset.path),
     )
-    decided = found.decisions["sample_id"]
-    assert decided.n_unique() == len(decided) == samples.height, "one decision a sample"
-    return samples, found
 
 
-def _pictures(dataset: Dataset, sources: _Sources) -> Pictures:
+def _pictures(dataset: Dataset, plan: _Plan) -> Pictures:
     import polars as pl
 
     from curate._alike import Pictures
     from pairwright.images import ImageReader
 
+    datasets = [dataset, *plan.others]
     readers: list[ImageReader] = []
 
-    def reader() -> ImageReader:
+    def reader_of(image_id: str) -> ImageReader:
         if not readers:  # indexing all images is spared where no candidate is to be read
-            readers.append(ImageReader(dataset))
-        return readers[0]
+            readers.extend(ImageReader(one) for one in datasets)
+        return next((one for one in readers if image_id in one), readers[0])
 
-    facts = dataset.union("images").select("image_id", "width", "height", "phash").collect()
+    facts = pl.concat(
+        [
+            one.union("images").select("image_id", "width", "height", "phash").collect()
+            for one in datasets
+        ]
+    )
     vectors = None
-    if sources.embeddings is not None:
-        vectors = dataset.scan(sources.embeddings).filter(pl.col("kind") == "image").collect()
+    if plan.embeddings is not None:
+        found = [dataset.scan(plan.embeddings)]
+        for other in plan.others:
+            theirs = other.manifest("embeddings", plan.embeddings.run)
+            if theirs is None or not theirs.is_complete:
+                msg = f"{other.path}: no {plan.embeddings.ref}; run `curate embed {other.path}` with the same model"
+                raise UsageError(msg)
+            found.append(other.scan(theirs))
+        vectors = pl.concat([one.filter(pl.col("kind") == "image").collect() for one in found])
     return Pictures(
         facts,
-        lambda image_id: reader().read(image_id),
-        order=lambda image_id: reader().sort_key(image_id),
+        lambda image_id: reader_of(image_id).read(image_id),
+        order=lambda image_id: reader_of(image_id).sort_key(image_id),
         vectors=vectors,
     )
 
@@ -189,17 +345,3 @@ def _scores(dataset: Dataset, manifest: Manifest | None) -> pl.DataFrame | None:
         .agg(pl.col("score").mean())
         .collect()
     )
-
-
-def _summary(found: Found, started: float) -> dict[str, Any]:
-    counts = found.decisions.filter(~found.decisions["kept"])["reason"].value_counts()
-    removed = dict(sorted(zip(counts["reason"], counts["count"], strict=True)))
-    return {
-        **found.summary,
-        "kept": int(found.decisions["kept"].sum()),
-        "removed": sum(removed.values()),
-        "removed_by_reason": removed,
-        "conflicts": found.conflicts.height,
-        "conflicting_questions": found.conflicts["group_id"].n_unique(),
-        "seconds": round(time.monotonic() - started, 2),
-    }

@@ -166,7 +166,8 @@ def minhash_groups(
     """
     import polars as pl
 
-    from curate._star import Items, TextSide, star
+    from curate._items import TextSide
+    from curate._star import Items, star
 
     frame = pl.DataFrame({"text": fold(texts.fill_null(""))}).with_row_index("row")
     unique = frame.group_by("text", maintain_order=True).agg(pl.col("row").first())

@@ -1,8 +1,9 @@
-"""Options of `curate embed`, `curate dedup` and `curate filter`."""
+"""Options of `curate embed` and `curate dedup`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from pairwright.errors import UsageError
@@ -47,6 +48,18 @@ class DedupOptions:
     conflicts_per_row: int = option(
         8, help="most earlier rows that a row's different answer is set against"
     )
+    against: tuple[Path, ...] = option(
+        (), help="datasets whose current samples stand already: what doubles one of them goes"
+    )
+    extend: bool = option(
+        False,
+        help="keep the decisions of the dedup in force and decide only on samples that came since",
+    )
+    rescue: bool = option(
+        False,
+        help="samples that a later filter or selection dropped do not stand for others: the next "
+        "of their doubles does",
+    )
     embeddings: str | None = option(None, help="run of embeddings to take with --image-match clip")
     scores: str | None = option(None, help="run of scores to take with --keep score")
     show: int = option(3, help="examples to print of every kind")
@@ -66,6 +79,9 @@ class DedupOptions:
                 raise UsageError(msg)
         if self.answer_cap is not None and self.answer_cap < 1:
             msg = f"--answer-cap must be at least 1, got {self.answer_cap}"
+            raise UsageError(msg)
+        if self.extend and self.rescue:
+            msg = "--extend keeps decisions as they are and --rescue changes them: use one of them"
             raise UsageError(msg)
         unknown = [name for name in self.priorities if name not in KEEP]
         if unknown or not self.priorities:
@@ -101,27 +117,3 @@ class EmbedOptions:
             if value is not None and value < 1:
                 msg = f"--{name.replace('_', '-')} must be at least 1, got {value}"
                 raise UsageError(msg)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FilterOptions:
-    """Options of `curate filter`."""
-
-    min_score: float = option(help="samples with a lower mark go")
-    criterion: str | None = option(
-        None, help="criterion of the rubric (default: the mean over all criteria)"
-    )
-    scores: str | None = option(None, help="run of scores (default: the one in force)")
-    min_label_mass: float | None = option(
-        None, help="take marks with less probability on the labels for no mark"
-    )
-    unscored: Literal["keep", "drop"] = option("keep", help="what to do with samples without mark")
-
-    def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
-        if self.min_score != self.min_score:
-            msg = "--min-score must be a number"
-            raise UsageError(msg)
-        if self.min_label_mass is not None and not 0 <= self.min_label_mass <= 1:
-            msg = f"--min-label-mass is a share between 0 and 1, got {self.min_label_mass:g}"
-            raise UsageError(msg)

@@ -104,6 +104,8 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
             flags.insert(0, field.metadata["short"])
         if kind is bool:
             arguments["action"] = argparse.BooleanOptionalAction
+        elif many:  # `--flag a b` and `--flag a --flag b` are the same
+            arguments["action"] = "extend"
         parser.add_argument(*flags, dest=field.name, **arguments)
 
 

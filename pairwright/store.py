@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -206,30 +206,80 @@ class Dataset:
             else frame.unique(schema.primary_key(), keep="first", maintain_order=True)
         )
 
-    def current_samples(self, *, before: str | None = None) -> pl.LazyFrame:
+    def current_samples(
+        self, *, before: str | None = None, verb: str | None = None
+    ) -> pl.LazyFrame:
         """Samples that no decisions run in force drops.
 
         Args:
             before: A run that shall be (re)made: decisions of it and of runs built on it do not
                 count, so that a repeated command sees what it saw the first time.
+            verb: What makes that run: another run of the verb, and runs built on it, do not count
+                either, so that an alternative under another name stands in the same place.
         """
         import polars as pl
 
         frame = self.union("samples")
-        for manifest in self._decisions(before):
+        for manifest in self.decisions(before=before, verb=verb):
             dropped = self.scan(manifest).filter(~pl.col("kept")).select("sample_id")
             frame = frame.join(dropped, on="sample_id", how="anti", maintain_order="left")
         return frame
 
-    def sample_inputs(self, *, before: str | None = None) -> list[Manifest]:
+    def current_batches(
+        self,
+        columns: Sequence[str],
+        *,
+        before: str | None = None,
+        verb: str | None = None,
+        rows: int = 100_000,
+    ) -> Iterator[pl.DataFrame]:
+        """The rows of `current_samples`, in its order, some at a time.
+
+        Args:
+            columns: Columns wanted, `sample_id` among them.
+            before: As for `current_samples`.
+            verb: As for `current_samples`.
+            rows: Most rows a frame.
+        """
+        import polars as pl
+
+        dropped = [
+            self.scan(m).filter(~pl.col("kept")).select("sample_id").collect()
+            for m in self.decisions(before=before, verb=verb)
+        ]
+        manifests = [m for m in self.runs("samples") if m.is_complete and m.rows]
+        for number, manifest in enumerate(manifests):
+            self.scan(manifest)  # checks that all parts are there
+            for part in manifest.parts:
+                file = self.path / manifest.kind / manifest.run / part.name
+                frame = pl.read_parquet(file, columns=list(columns), glob=False)
+                for gone in dropped:
+                    frame = frame.join(gone, on="sample_id", how="anti", maintain_order="left")
+                if number:  # an id that an earlier ingest brought stands there
+                    earlier = [self.scan(m).select("sample_id") for m in manifests[:number]]
+                    known = pl.concat(earlier).join(
+                        frame.lazy().select("sample_id"), on="sample_id", how="semi"
+                    )
+                    frame = frame.join(
+                        known.collect(engine="streaming"),
+                        on="sample_id", how="anti", maintain_order="left",
+                    )  # fmt: skip
+                yield from frame.iter_slices(rows)
+
+    def sample_inputs(
+        self, *, before: str | None = None, verb: str | None = None
+    ) -> list[Manifest]:
         """The runs that `current_samples` reads, to pin in a new run."""
-        return [m for m in self.runs("samples") if m.is_complete] + self._decisions(before)
+        decisions = self.decisions(before=before, verb=verb)
+        return [m for m in self.runs("samples") if m.is_complete] + decisions
 
-    def _decisions(self, before: str | None) -> list[Manifest]:
-        found = list(self.in_force("decisions").values())
-        return [m for m in found if before is None or not self._built_on(m, before)]
+    def decisions(self, *, before: str | None = None, verb: str | None = None) -> list[Manifest]:
+        """The decisions runs in force that count for `current_samples`."""
+        found = self.in_force("decisions")
+        upstream = {before, found[verb].ref if verb in found else None} - {None}
+        return [m for m in found.values() if not any(self._built_on(m, one) for one in upstream)]
 
-    def _built_on(self, manifest: Manifest, ref: str) -> bool:
+    def _built_on(self, manifest: Manifest, ref: str | None) -> bool:
         """Whether a run is `ref` or was built on it, directly or through others."""
         pending, seen = [manifest], set()
         while pending:

@@ -54,7 +54,9 @@ def sample(
     }
 
 
-def write_dataset(path: Path, images: list[bytes], samples: list[dict[str, Any]]) -> Dataset:
+def write_dataset(
+    path: Path, images: list[bytes], samples: list[dict[str, Any]], *, source: str = "tiny"
+) -> Dataset:
     """A dataset of these images and samples."""
     dataset = Dataset.create(path)
     rows = []
@@ -72,6 +74,6 @@ def write_dataset(path: Path, images: list[bytes], samples: list[dict[str, Any]]
             }
         )
     for kind, content_rows in (("images", rows), ("samples", samples)):
-        with dataset.write(kind, "tiny", verb="ingest", config={}, rejects=False) as writer:
+        with dataset.write(kind, source, verb="ingest", config={}, rejects=False) as writer:
             writer.add(content_rows)
     return dataset

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate._decide import Found, find_duplicates
+from curate._decide import Found, Preference, find_duplicates
 from curate._text import fold
 from curate.options import DedupOptions
 
@@ -107,7 +107,7 @@ def test_what_is_held_back_is_told():
     one = "is there a big round object on the left?"
     found = find(("a", one, "yes"), ("a", one.replace("left", "right"), "yes"))
     assert found.summary["held_back_pairs"] == 1
-    assert found.held == [("s0", "s1")]
+    assert found.held.tolist() == [[0, 1]]
     same = find(("a", one, "yes"), ("a", one.replace("left", "right"), "yes"), word_check=False)
     assert removed(same) == {"s1": "s0"}
 
@@ -198,7 +198,7 @@ def test_keep_decides_who_stays():
 
     def kept(keep: str) -> str:
         options = DedupOptions(keep=keep)
-        found = find_duplicates(rows, options=options, scores=scores)
+        found = find_duplicates(rows, options=options, preference=Preference(scores))
         return found.decisions.filter("kept")["sample_id"].item()
 
     assert kept("order") == "s0"
@@ -317,8 +317,8 @@ def test_order_of_rows_matters_for_ties_only(rows, order):
     options = DedupOptions(keep="score", threshold=0.4)
     places = list(range(len(rows)))
     order.shuffle(places)
-    first = find_duplicates(samples, options=options, scores=scores)
-    second = find_duplicates(samples[places], options=options, scores=scores)
+    first = find_duplicates(samples, options=options, preference=Preference(scores))
+    second = find_duplicates(samples[places], options=options, preference=Preference(scores))
     assert first.decisions.sort("sample_id").equals(second.decisions.sort("sample_id"))
     assert first.conflicts.sort("conflict_id").equals(second.conflicts.sort("conflict_id"))
 

@@ -71,11 +71,11 @@ def test_again_there_is_nothing_to_do(data):
         run(data, threshold=0.9)
 
 
-def test_a_second_dedup_of_what_is_kept_removes_nothing(data):
+def test_another_dedup_stands_in_the_same_place(data):
     run(data)
     again = dedup(data, DedupOptions(), RunOptions(run="second"))
-    assert again.summary["rows"] == 3
-    assert again.summary["removed"] == 0
+    assert again.summary["rows"] == 5
+    assert kept(data) == ["1", "3", "4"]
 
 
 def test_a_run_is_remade_from_what_it_saw_first(data):
@@ -165,3 +165,96 @@ def test_on_the_command_line(data, capsys):
     assert shown["removed_by_reason"] == {"exact": 3}
     assert command.main("curate", "", COMMANDS, ["dedup", str(data.path), "--threshold", "7"]) == 2
     assert "--threshold must be above 0 and at most 1" in capsys.readouterr().err
+
+
+def more(data: Dataset, name: str, *rows: Any, images: Any = ()) -> None:
+    """Rows of a second ingest."""
+    write_dataset(data.path, list(images), list(rows), source=name)
+
+
+def decided(data: Dataset, name: str) -> dict[str, tuple[bool, str | None]]:
+    """Whether kept, and the source id of the row that stands for it, by source id."""
+    ids = dict(data.union("samples").select("sample_id", "source_id").collect().iter_rows())
+    rows = data.read("decisions", name).select("sample_id", "kept", "kept_id").iter_rows()
+    return {ids[i]: (kept, ids.get(other, other)) for i, kept, other in rows}
+
+
+def test_extend_keeps_what_was_decided_and_decides_on_the_rest(data):
+    run(data, keep="length")
+    before = decided(data, "dedup")
+    one, three = picture(1), picture(3)
+    more(
+        data, "later",
+        sample("new", [three], "<image>\nwhat shape is it?", "a star"),
+        sample("double", [three], "<image>\nwhat shape is it?", "A star"),
+        sample("known", [one], "<image>\nwhat shape is it?", "a circle!!!"),
+        sample("other", [one], "<image>\nwhat shape is it?", "a triangle"),
+        images=[one, three],
+    )  # fmt: skip
+    outcome = run(data, keep="length", extend=True)
+    assert "compared with 3 samples that stand already" in outcome.message
+    assert "decisions/dedup-2, in force" in outcome.message
+    after = decided(data, "dedup-2")
+    assert {k: v for k, v in after.items() if k in before} == before
+    assert after["new"] == (True, None)
+    assert after["double"] == (False, "new")
+    assert after["known"] == (False, "1")  # though it is longer: what stands, stands
+    assert after["other"] == (True, None)
+    assert kept(data) == ["1", "3", "4", "new", "other"]
+    found = data.read("conflicts", "dedup-2")
+    assert found.height == 1 + 2  # the old one, and the triangle against circle and square
+    Conflicts.validate(found, cast=False)
+    again = run(data, keep="length", extend=True)
+    assert again.message.startswith("nothing to do: decisions/dedup-2 decides every sample")
+
+
+def test_extend_refuses_what_would_mix(data):
+    with pytest.raises(UsageError, match="no finished dedup to extend"):
+        run(data, extend=True)
+    run(data)
+    with pytest.raises(UsageError, match=r"made with threshold 0\.7, not 0\.9"):
+        run(data, extend=True, threshold=0.9)
+    with pytest.raises(UsageError, match="use one of them"):
+        run(data, extend=True, rescue=True)
+
+
+def test_against_another_dataset(data, tmp_path):
+    one, two = picture(1), picture(2)
+    rows = [
+        sample("here", [copy_of(one)], "<image>\nwhat shape is it?", "a circle"),
+        sample("mine", [two], "<image>\nwhat colour is it?", "red"),
+    ]
+    mine = write_dataset(tmp_path / "mine", [copy_of(one), two], rows)
+    outcome = run(mine, against=(data.path,), show=2)
+    assert outcome.summary["removed_by_reason"] == {"exact": 1}
+    assert outcome.summary["rows"] == 2
+    gone = mine.read("decisions", "dedup").filter(~pl.col("kept"))
+    name, _, other = gone["kept_id"].item().partition(":")
+    assert name == "data"
+    assert other in set(data.union("samples").collect()["sample_id"])
+    assert kept(mine) == ["mine"]
+    assert any("against" in one["table"] for one in mine.manifest("decisions", "dedup").inputs)
+
+
+def test_rescue_lets_the_next_double_stand(data):
+    run(data)
+    assert decided(data, "dedup")["0"] == (False, "1")
+    with pytest.raises(UsageError, match="nothing to rescue from"):
+        run(data, rescue=True)
+    ids = data.current_samples().select("sample_id", "source_id").collect()
+    with data.write(
+        "decisions", "filter", verb="filter", config={}, inputs=data.sample_inputs(), rejects=False
+    ) as writer:
+        writer.add(
+            {
+                "sample_id": i, "run": "filter", "kept": source != "1", "reason": "score",
+                "method": "score:mean",
+            }
+            for i, source in ids.iter_rows()
+        )  # fmt: skip
+    assert kept(data) == ["3", "4"]
+    dedup(data, DedupOptions(rescue=True), RunOptions(replace=True))
+    after = decided(data, "dedup")
+    assert after["2"] == (True, None)
+    assert after["0"] == after["1"] == (False, "2")
+    assert kept(data) == ["2", "3", "4"]
