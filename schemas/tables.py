@@ -118,6 +118,36 @@ class Conflicts(Table):
     turn = dy.Int32(nullable=True, description="turn of the answers in their conversations, from 0")
 
 
+class Overlaps(Table):
+    """Training rows that a benchmark holds as well, and the benchmark row beside them."""
+
+    sample_id = dy.String(primary_key=True, description="the training row")
+    benchmark = dy.String(primary_key=True, description="name of the benchmark")
+    kind = dy.String(primary_key=True, description="`image` or `text`")
+    run = dy.String(description="the decontaminate run that found it")
+    method = dy.String(
+        description="`exact` (bytes), `phash`, `copy` (of a copy), `clip`; `words`, `minhash`, "
+        "`ngram`, `group` (another row on the picture of a text match)"
+    )
+    similarity = dy.Float64(
+        description="likeness of the pixels, cosine, Jaccard, or share of word sequences"
+    )
+    bench_id = dy.String(description="sample_id of the benchmark row")
+    bench_source_id = dy.String(description="its id in its source")
+    text = dy.String(description="the training row's texts, cut")
+    bench_text = dy.String(description="the benchmark row's texts, cut")
+
+
+class Tags(Table):
+    """What a sample trains: its tasks, and the rule that says so."""
+
+    sample_id = dy.String(primary_key=True, description="the sample")
+    task = dy.String(primary_key=True, description="`captioning`, `ocr`, `reasoning`, ...")
+    run = dy.String(description="name of the run")
+    rule = dy.String(description="first rule of this task that fits the sample")
+    main = dy.Bool(description="whether that rule is the first of all that fit: its main task")
+
+
 class Responses(Table):
     """Candidate answers of a policy, or imported ones."""
 
@@ -287,6 +317,8 @@ TABLES: dict[str, type[Table]] = {
     "embeddings": Embeddings,
     "decisions": Decisions,
     "conflicts": Conflicts,
+    "overlaps": Overlaps,
+    "tags": Tags,
     "responses": Responses,
     "scores": Scores,
     "claims": Claims,
