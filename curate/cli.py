@@ -50,11 +50,14 @@ COMMANDS = (
     Command(
         name="filter",
         target="curate.filter:filter_samples",
-        options="curate.options:FilterOptions",
-        summary="drop samples that a judge marked too low",
+        options="curate.filter_options:FilterOptions",
+        summary="drop samples by their marks, images or texts",
         examples=(
             "curate filter data/ --min-score 3",
             "curate filter data/ --min-score 3 --criterion accuracy --dry-run",
+            "curate filter data/ --preset basic --dry-run --show 10",
+            "curate filter data/ --preset llava --without blur --language en --pii email,phone",
+            "curate filter data/ --min-side 224 --max-aspect 3 --broken empty,refusal",
         ),
     ),
     Command(
@@ -66,6 +69,17 @@ COMMANDS = (
             "curate report data/",
             "curate report data/ -o out/ --examples 24 --title 'My data, March'",
             "curate report data/ --examples 0 --no-images",
+        ),
+    ),
+    Command(
+        name="decontaminate",
+        target="curate.decontaminate:decontaminate",
+        options="curate.decontaminate_options:DecontaminateOptions",
+        summary="drop rows that a benchmark holds, and all rows on its pictures",
+        examples=(
+            "curate decontaminate data/ --against easy-vqa:test",
+            "curate decontaminate data/ --against bench/ mmbench.parquet --dry-run",
+            "curate decontaminate data/ --against pope.json --by text --show 10",
         ),
     ),
     Command(
