@@ -1,169 +1,324 @@
-"""`curate filter`: samples with a low mark go."""
+"""`curate filter`: samples go by marks, images or texts; every filter says what it removes.
+
+Marks alone are the run `filter`, any other filter makes the run `filter-rules`, so that neither
+replaces the other. One command with both is one run of the verb `filter`.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate.options import FilterOptions
+import numpy as np
+
+from curate.filter_options import FILTERS, MARKS, FilterOptions
+from curate.filters import report
+from curate.filters.found import Found, Rows
+from curate.filters.marks import VERB, by_marks
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
+from pairwright.images import ImageError, ImageReader
 from pairwright.options import RunOptions, as_config
-from pairwright.progress import say
 from pairwright.store import Dataset
 
 if TYPE_CHECKING:
     import polars as pl
 
     from pairwright.manifest import Manifest
+    from pairwright.writer import RunWriter
 
-VERB = "filter"
-_BARS = 10
-_WIDTH = 40
+RULES = "filter-rules"
+STAGE = "image"
+
+
+@dataclass(slots=True)
+class _Inputs:
+    """Runs that the wanted filters read."""
+
+    samples: list[Manifest]
+    images: list[Manifest] = field(default_factory=list)
+    scores: Manifest | None = None
+    embeddings: Manifest | None = None
+
+    def all(self) -> list[Manifest]:
+        extra = [one for one in (self.scores, self.embeddings) if one is not None]
+        return [*self.samples, *self.images, *extra]
 
 
 def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) -> Outcome:
-    """Write one decision a current sample: it goes if its mark is below the least one.
+    """Write one decision a current sample; the first filter that it fails is its reason.
 
     Raises:
-        PairwrightError: If there are no scores, or none for the criterion.
+        PairwrightError: If no filter is named, or a run or library that one needs is missing.
     """
-    import polars as pl
-
-    name = run.run or VERB
-    ref = f"decisions/{name}"
-    manifest = dataset.pick("scores", options.scores, verbs={"score"})
-    if manifest is None:
-        msg = "no scores of samples: run `judge score` first"
+    options = options.resolved()
+    wanted = wanted_filters(options)
+    if not wanted:
+        msg = (
+            "no filter named: give --preset basic, --min-score, or any of the filters that "
+            "`curate filter --help` lists"
+        )
         raise UsageError(msg)
-    scored = read_marks(dataset, manifest, options)
-    frame = dataset.current_samples(before=ref).select("sample_id")
-    samples = (frame.head(run.limit) if run.limit else frame).collect()
-    marks = samples.join(scored, on="sample_id", how="left", maintain_order="left")
-    decisions = decide(marks, options, name)
-    summary = _summary(marks, decisions, manifest)
-    report = _report(marks, summary, options)
+    if wanted == ["score"]:
+        return by_marks(dataset, options, run)
+    verb = VERB if "score" in wanted else RULES
+    name = run.run or verb
+    ref = f"decisions/{name}"
+    inputs = _inputs(dataset, options, ref)
     if run.dry_run:
-        return Outcome(message=f"dry run, nothing written\n{report}", summary=summary)
+        started = time.monotonic()
+        found, rows, failed = _find(dataset, options, run, inputs, ref)
+        summary = _summary(found, rows, options, failed, time.monotonic() - started)
+        text = _report(found, rows, summary, options)
+        return Outcome(message=f"dry run, nothing written\n{text}", summary=summary)
     with dataset.write(
-        "decisions", name, verb=VERB, config={**as_config(options), "limit": run.limit},
-        inputs=[*dataset.sample_inputs(before=ref), manifest], replace=run.replace,
-        resumable=False, rejects=False,
+        "decisions", name, verb=verb, config={**config_of(options), "limit": run.limit},
+        inputs=inputs.all(), replace=run.replace, resumable=False,
     ) as writer:  # fmt: skip
         if writer.is_complete:
-            report = f"nothing to do: {ref} is finished\n{report}"
+            text = f"nothing to do: {ref} is finished\n{_stored(writer.summary)}"
         else:
-            say(histogram(marks["mark"], options.min_score))
-            assert decisions["sample_id"].n_unique() == decisions.height == samples.height
-            writer.add(decisions)
-            writer.summary.update(summary)
-    below = decisions.filter(~pl.col("kept"))
-    assert below["reason"].is_in(["score", "no_score"]).all()
-    return Outcome(message=report, table=ref, rows=writer.n_rows, summary=dict(writer.summary))
-
-
-def read_marks(dataset: Dataset, manifest: Manifest, options: FilterOptions) -> pl.DataFrame:
-    """Mean mark of every sample over draws, judges and, if none is named, criteria.
-
-    Returns:
-        `sample_id`, `mark`; samples without a mark that counts are left out.
-
-    Raises:
-        UsageError: If the run has no marks of samples, or none of the criterion.
-    """
-    import polars as pl
-
-    rows = dataset.scan(manifest).filter(pl.col("target_kind") == "sample").collect()
-    known = sorted(rows["criterion"].unique().to_list())
-    if not known:
-        msg = f"{manifest.ref} has no marks of samples; run `judge score` on samples first"
-        raise UsageError(msg)
-    if options.criterion is not None:
-        if options.criterion not in known:
-            msg = f"--criterion {options.criterion}: {manifest.ref} has {', '.join(known)}"
-            raise UsageError(msg)
-        rows = rows.filter(pl.col("criterion") == options.criterion)
-    score = pl.col("score").fill_nan(None)
-    if options.min_label_mass is not None:
-        trusted = pl.col("label_mass").fill_null(0.0) >= options.min_label_mass
-        score = pl.when(trusted).then(score)
-    return (
-        rows.select(pl.col("target_id").alias("sample_id"), score.alias("mark"))
-        .drop_nulls("mark")
-        .group_by("sample_id", maintain_order=True)
-        .agg(pl.col("mark").mean())
+            text = _write(dataset, options, run, inputs, writer)
+    return Outcome(
+        message=text,
+        table=ref,
+        rows=writer.n_rows,
+        rejects=writer.n_rejects,
+        summary=dict(writer.summary),
     )
 
 
-def decide(marks: pl.DataFrame, options: FilterOptions, run: str) -> pl.DataFrame:
-    """One decision a row of `sample_id` and `mark`, null where there is none."""
-    import polars as pl
-
-    mark = pl.col("mark")
-    unscored = pl.lit(options.unscored == "keep")
-    return marks.select(
-        "sample_id",
-        pl.lit(run).alias("run"),
-        pl.when(mark.is_null()).then(unscored).otherwise(mark >= options.min_score).alias("kept"),
-        mark.alias("similarity"),
-    ).with_columns(
-        pl.when("kept").then(pl.lit("kept"))
-        .when(pl.col("similarity").is_null()).then(pl.lit("no_score"))
-        .otherwise(pl.lit("score")).alias("reason"),
-        pl.lit(f"score:{options.criterion or 'mean'}").alias("method"),
-    )  # fmt: skip
+def _write(
+    dataset: Dataset, options: FilterOptions, run: RunOptions, inputs: _Inputs, writer: RunWriter
+) -> str:
+    started = time.monotonic()
+    name = writer.manifest.run
+    found, rows, failed = _find(dataset, options, run, inputs, f"decisions/{name}")
+    for image_id, error in failed.items():
+        writer.reject(image_id, STAGE, error.reason, error.detail)
+    decisions = decide(found, rows, name)
+    assert decisions["sample_id"].n_unique() == decisions.height == len(rows)
+    writer.add(decisions)
+    writer.summary.update(_summary(found, rows, options, failed, time.monotonic() - started))
+    return _report(found, rows, writer.summary, options)
 
 
-def _summary(marks: pl.DataFrame, decisions: pl.DataFrame, scores: Manifest) -> dict[str, Any]:
-    given = marks["mark"].drop_nulls()
-    kept = int(decisions["kept"].sum())
-    spread = {}
-    if len(given):
-        spread = {
-            f"p{q}": round(float(given.quantile(q / 100) or 0.0), 4) for q in (5, 25, 50, 75, 95)
-        }
-        spread |= {"mean": round(float(given.mean() or 0.0), 4)}  # type: ignore[arg-type]
+def wanted_filters(options: FilterOptions) -> list[str]:
+    """Names of the filters that the options turn on, in the order in which they are asked."""
+    from curate.filter_options import BROKEN_NAMES
+
+    on = {BROKEN_NAMES[kind] for kind in options.broken_kinds}
+    for name, fields in _SWITCHES.items():
+        if any(getattr(options, one) is not None for one in fields):
+            on.add(name)
+    return [name for name in FILTERS if name in on]
+
+
+_SWITCHES = {
+    "score": ("min_score",),
+    "resolution": ("min_side", "min_pixels", "max_pixels"),
+    "aspect_ratio": ("max_aspect",),
+    "blank_image": ("min_std",),
+    "low_information": ("min_entropy",),
+    "blur": ("min_sharpness",),
+    "repeated_turn": ("max_repeated_turns",),
+    "answer_words": ("min_answer_words", "max_answer_words"),
+    "question_words": ("min_question_words", "max_question_words"),
+    "characters": ("min_chars", "max_chars"),
+    "turns": ("min_turns", "max_turns"),
+    "language": ("language",),
+    "pii": ("pii",),
+    "image_text": ("min_clip_score", "drop_clip_share"),
+    "templated": ("max_template_share",),
+}
+
+
+def config_of(options: FilterOptions) -> dict[str, Any]:
+    """What a run records: the values in force, the options of filters that are off left out."""
+    values = as_config(options)
+    plain = {f.name: f.default for f in dataclasses.fields(FilterOptions)}
+    marks = options.min_score is not None
     return {
-        "rows": marks.height,
-        "kept": kept,
-        "removed": marks.height - kept,
-        "unscored": int(marks["mark"].is_null().sum()),
-        "scores": scores.ref,
-        "marks": spread,
+        name: value
+        for name, value in values.items()
+        if name != "show"
+        and value is not None
+        and (marks or name not in MARKS)
+        and (value != plain[name] or name in _recorded(options))
     }
 
 
-def _report(marks: pl.DataFrame, summary: dict[str, Any], options: FilterOptions) -> str:
-    what = f"criterion {options.criterion}" if options.criterion else "mean over all criteria"
+def _recorded(options: FilterOptions) -> set[str]:
+    """Options with a default that count although they were not given."""
+    wanted = set(wanted_filters(options))
+    beside = {
+        "score": ("unscored",),
+        "repetition": ("max_repetition",),
+        "cut_answer": ("cut_certainty",),
+        "refusal": ("max_refusal_words",),
+        "templated": ("template_of", "template_words", "template_rows"),
+        "language": ("min_confidence", "language_letters"),
+        "image_text": ("clip_words",),
+        "pii": ("phone_region",),
+    }
+    return {name for filter_name in wanted for name in beside.get(filter_name, ())}
+
+
+def _inputs(dataset: Dataset, options: FilterOptions, ref: str) -> _Inputs:
+    from curate.filters import alignment, images, marks
+
+    wanted = set(wanted_filters(options))
+    inputs = _Inputs(dataset.sample_inputs(before=ref))
+    if images.wanted(options) or wanted & {"resolution", "aspect_ratio"}:
+        inputs.images = [m for m in dataset.runs("images") if m.is_complete]
+    if "score" in wanted:
+        inputs.scores = marks.pick_marks(dataset, options)
+    if "image_text" in wanted:
+        inputs.embeddings = alignment.pick(dataset, options.embeddings)
+    return inputs
+
+
+def _find(
+    dataset: Dataset, options: FilterOptions, run: RunOptions, inputs: _Inputs, ref: str
+) -> tuple[list[Found], Rows, dict[str, ImageError]]:
+    """What every wanted filter finds, in the order in which they are asked."""
+    frame = dataset.current_samples(before=ref).select("sample_id", "image_ids", "messages")
+    rows = Rows((frame.head(run.limit) if run.limit else frame).collect())
+    failed: dict[str, ImageError] = {}
+    found = [
+        *_marks(dataset, options, rows, inputs),
+        *_images(dataset, options, rows, failed),
+        *_texts(options, rows),
+    ]
+    if inputs.embeddings is not None:
+        from curate.filters.alignment import image_text
+
+        found.append(image_text(rows, options, dataset.scan(inputs.embeddings).collect()))
+    order = ("unreadable_image", *FILTERS)
+    found.sort(key=lambda one: order.index(one.name))
+    if options.max_template_share is not None:
+        from curate.filters.texts import templated
+
+        gone = (
+            np.any([one.removes for one in found], axis=0) if found else np.zeros(len(rows), bool)
+        )
+        found.append(templated(rows, options, gone))
+    return found, rows, failed
+
+
+def _marks(
+    dataset: Dataset, options: FilterOptions, rows: Rows, inputs: _Inputs
+) -> Iterator[Found]:
+    from curate.filters import marks
+
+    if inputs.scores is not None:
+        scored = marks.read_marks(dataset, inputs.scores, options)
+        yield marks.found_of(rows, scored, options)
+
+
+def _images(
+    dataset: Dataset, options: FilterOptions, rows: Rows, failed: dict[str, ImageError]
+) -> Iterator[Found]:
+    from curate.filters import images
+
+    sizes = dataset.union("images").select("image_id", "width", "height").collect()
+    yield from images.by_size(rows, options, sizes)
+    if images.wanted(options):
+        ids = rows.samples["image_ids"].explode().drop_nulls().unique(maintain_order=True)
+        looks = images.look_at_all(
+            ImageReader(dataset), ids.to_list(), os.cpu_count() or 1, failed.__setitem__
+        )
+        yield images.unreadable(rows, failed)
+        yield from images.by_look(rows, options, looks)
+
+
+def _texts(options: FilterOptions, rows: Rows) -> Iterator[Found]:
+    from curate.filters.answers import broken
+    from curate.filters.repetition import repeated_turns
+    from curate.filters.texts import lengths
+
+    yield from broken(rows, options)
+    if options.max_repeated_turns is not None:
+        yield repeated_turns(rows, options.max_repeated_turns)
+    yield from lengths(rows, options)
+    if options.languages:
+        from curate.filters.languages import language
+
+        yield language(rows, options)
+    if options.pii_kinds:
+        from curate.filters.pii import pii
+
+        yield pii(rows, options)
+
+
+def decide(found: list[Found], rows: Rows, run: str) -> pl.DataFrame:
+    """One decision a row: reason and measured value of the first filter that it fails."""
+    import polars as pl
+
+    first = report.first_of(found)
+    n = len(rows)
+    reasons, methods = ["kept"] * n, ["filter"] * n
+    values: list[float | None] = [None] * n
+    for row in np.flatnonzero(first >= 0).tolist():
+        one = found[first[row]]
+        reasons[row] = one.name
+        note = f" ({one.detail[row]})" if row in one.detail else ""
+        methods[row] = f"{one.name}: {one.rule}{note}"
+        values[row] = one.values[row]
+    return rows.samples.select("sample_id").with_columns(
+        pl.lit(run).alias("run"),
+        pl.Series("kept", first < 0),
+        pl.Series("reason", reasons, dtype=pl.String),
+        pl.Series("method", methods, dtype=pl.String),
+        pl.Series("similarity", values, dtype=pl.Float64),
+    )
+
+
+def _summary(
+    found: list[Found],
+    rows: Rows,
+    options: FilterOptions,
+    failed: dict[str, ImageError],
+    seconds: float,
+) -> dict[str, Any]:
+    removed = int((report.first_of(found) >= 0).sum())
+    return {
+        "rows": len(rows),
+        "kept": len(rows) - removed,
+        "removed": removed,
+        "unreadable_images": len(failed),
+        "seconds": round(seconds, 2),
+        "rows_per_second": round(len(rows) / seconds) if seconds > 0 else None,
+        "preset": options.preset,
+        "options": config_of(options),
+        "filters": report.figures(found),
+    }
+
+
+def _report(found: list[Found], rows: Rows, summary: dict[str, Any], options: FilterOptions) -> str:
+    lines = [_headline(summary), *report.table(summary["filters"], len(rows))]
+    if options.preset:
+        shown = ", ".join(
+            f"{k.replace('_', '-')} {v}" for k, v in summary["options"].items() if k != "preset"
+        )
+        lines.append(f"  preset {options.preset}: {shown}")
+    for one in found:
+        lines += report.section(one, rows, options.show)
+    return "\n".join(lines)
+
+
+def _headline(summary: dict[str, Any]) -> str:
     rows, removed = summary["rows"], summary["removed"]
     share = f" ({100 * removed / rows:.1f} %)" if rows else ""
-    fate = "kept" if options.unscored == "keep" else "removed"
-    lines = [
-        f"{rows:,} rows in, {summary['kept']:,} kept, {removed:,} removed{share}: "
-        f"mark below {options.min_score:g} ({what}, {summary['scores']})"
-    ]
-    if summary["unscored"]:
-        lines.append(f"  {summary['unscored']:,} rows have no mark: {fate} (--unscored)")
-    return "\n".join([*lines, histogram(marks["mark"], options.min_score)])
-
-
-def histogram(marks: pl.Series, cut: float) -> str:
-    """Distribution of marks as lines of text, those below the cut with a lighter bar."""
-    given = marks.drop_nulls()
-    if not len(given):
-        return "  no marks"
-    low, high = float(given.min()), float(given.max())  # type: ignore[arg-type]
-    if low == high:
-        return f"  all {len(given):,} marks are {low:g}"
-    step = (high - low) / _BARS
-    place = ((given - low) / step).floor().clip(0, _BARS - 1).cast(int)
-    counts = [int((place == bar).sum()) for bar in range(_BARS)]
-    lines = []
-    for bar, count in enumerate(counts):
-        start, end = low + bar * step, low + (bar + 1) * step
-        sign = "." if end <= cut else "#" if start >= cut else "+"
-        mark = sign * round(_WIDTH * count / max(counts))
-        lines.append(f"  {start:8.3f} to {end:8.3f} {count:>9,} {mark}")
-    note = "  . goes, # stays" + (
-        ", + the bar with the cut" if any("+" in x for x in lines) else ""
+    return (
+        f"{rows:,} rows in, {summary['kept']:,} kept, {removed:,} removed{share}, "
+        f"in {summary['seconds']:.1f} s"
     )
-    return "\n".join([*lines, note])
+
+
+def _stored(summary: dict[str, Any]) -> str:
+    return "\n".join([_headline(summary), *report.table(summary["filters"], summary["rows"])])

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from tiny_dataset import make_dataset
 
-from curate.filter import filter_samples, histogram
-from curate.options import FilterOptions
+from curate.filter import filter_samples
+from curate.filter_options import FilterOptions
+from curate.filters.report import histogram
 from pairwright.errors import UsageError
 from pairwright.options import RunOptions
 from pairwright.store import Dataset
