@@ -28,7 +28,7 @@ _DECEIVING: Final = {
     0x2069: "PDI",
     0xFEFF: "BOM",
 }
-_JSON = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_JSON: Final[dict[str, str | int | None]] = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
 def visible(text: str) -> str:

@@ -9,6 +9,8 @@ Spec = dict[str, Any]
 _VEGA: Final = "https://vega.github.io/schema/vega/v6.json"  # a name, never fetched
 _LITE: Final = "https://vega.github.io/schema/vega-lite/v6.json"
 KEPT, DROPPED = "var(--kept)", "var(--dropped)"
+# Vega measures words in this face before the page draws them.
+_FONT: Final = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 _TRUNK: Final = 210  # pixels of all rows together
 _TOP: Final = 64
 _LINE: Final = 21
@@ -22,8 +24,8 @@ def config() -> Spec:
     axis = {
         "labelColor": "var(--soft)", "titleColor": "var(--soft)", "gridColor": "var(--line)",
         "domainColor": "var(--line)", "tickColor": "var(--line)", "labelFontSize": 11,
-        "titleFontSize": 11, "titleFontWeight": "normal", "labelFont": "inherit",
-        "titleFont": "inherit", "titlePadding": 8,
+        "titleFontSize": 11, "titleFontWeight": "normal", "labelFont": _FONT,
+        "titleFont": _FONT, "titlePadding": 8,
     }  # fmt: skip
     return {
         "background": "transparent",
@@ -47,6 +49,8 @@ def histogram(
         width: Width of a bar where the last bin is wider than it is drawn.
     """
     values = []
+    # A bar of one whole number stands over it, not beside it.
+    shift = 0.5 if width == 1 else 0.0
     for one in bins:
         end = one["from"] + width if width else one["to"]
         wide = one["to"] > end
@@ -54,7 +58,7 @@ def histogram(
         for order, fate in enumerate(("kept", "dropped")):
             if one.get(fate):
                 values.append(
-                    {"from": one["from"], "to": end, "name": name, "fate": fate,
+                    {"from": one["from"] - shift, "to": end - shift, "name": name, "fate": fate,
                      "rows": one[fate], "order": order}
                 )  # fmt: skip
     whole = width is not None
@@ -124,8 +128,9 @@ def sankey(flow: dict[str, Any]) -> tuple[Spec, int]:
     """
     nodes, links, columns = layout(flow)
     height = int(max(n["y"] + n["h"] for n in nodes)) + 18
-    least = 150 * columns + 190
-    x = f"(datum.c * (width - {_RIGHT + _NODE}) / {max(1, columns - 1)})"
+    least = 130 * (columns - 1) + _right(nodes, columns) + _NODE
+    right = _right(nodes, columns)
+    x = f"(datum.c * (width - {right + _NODE}) / {max(1, columns - 1)})"
     x0, x1 = x.replace("datum.c", "datum.c0"), x.replace("datum.c", "datum.c1")
     middle = f"(({x0}) + {_NODE} + ({x1})) / 2"
     ribbon = (
@@ -136,7 +141,7 @@ def sankey(flow: dict[str, Any]) -> tuple[Spec, int]:
     )
     fill = {"field": "colour"}
     hover = {"signal": "{'': datum.name, rows: format(datum.rows, ','), share: datum.share}"}
-    text = {"font": {"value": "inherit"}, "fill": {"value": "var(--ink)"}}
+    text = {"font": {"value": _FONT}, "fill": {"value": "var(--ink)"}}
     spec: Spec = {
         "$schema": _VEGA,
         "description": "Sankey diagram of rows from their sources to the rows that are kept",
@@ -159,21 +164,30 @@ def sankey(flow: dict[str, Any]) -> tuple[Spec, int]:
                            "height": {"field": "h"}, "fill": fill, "cornerRadius": {"value": 1.5},
                            "tooltip": hover}}},
             _labels("label", x, {**text, "fontSize": {"value": 12.5}, "baseline": {"value": "middle"},
-                                 "y": {"signal": "datum.y + max(datum.h / 2, 1)"}}, _NODE + 7),
+                                 "y": {"signal": "datum.y + max(datum.h / 2, 1)"}}, _NODE + 7, columns, right),
             _labels("head", x, {**text, "fontSize": {"value": 13}, "fontWeight": {"value": 600},
-                                "y": {"value": 20}}, 0),
+                                "y": {"value": 20}}, 0, columns, right),
             _labels("under", x, {**text, "fill": {"value": "var(--soft)"},
-                                 "fontSize": {"value": 12}, "y": {"value": 38}}, 0),
+                                 "fontSize": {"value": 12}, "y": {"value": 38}}, 0, columns, right),
         ],
     }  # fmt: skip
     return spec, least
 
 
-_RIGHT: Final = 200
+def _right(nodes: list[Spec], columns: int) -> int:
+    """Room that the last column's words need. Vega measures only once it draws."""
+    last = [n for n in nodes if n["c"] == columns - 1]
+    longest = max((max(len(n["label"]) * 6.9 + 8, len(n["head"]) * 8) for n in last), default=0)
+    return int(min(max(longest, 60), 330)) + 8
 
 
-def _labels(field: str, x: str, encode: Spec, dx: int) -> Spec:
+def _labels(field: str, x: str, encode: Spec, dx: int, columns: int, right: int) -> Spec:
     update = {**encode, "x": {"signal": f"{x} + {dx}"}, "text": {"field": field}}
+    if field == "label":  # a source's name ends before the next column
+        room = (
+            f"datum.c == 0 && {columns} > 1 ? (width - {right}) / {max(1, columns - 1)} - 30 : 400"
+        )
+        update["limit"] = {"signal": room}
     return {
         "type": "text",
         "from": {"data": "nodes"},

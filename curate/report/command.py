@@ -64,7 +64,7 @@ def javascript() -> str:
         import vl_convert
     except ImportError as error:
         raise MissingExtraError("vl-convert-python", "report") from error
-    text = str(vl_convert.javascript_bundle())
+    text = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
@@ -77,6 +77,8 @@ def collect(
 
     facts = read_facts(dataset, run.limit)
     samples, used = spread.distributions(dataset, facts)
+    tags = spread.tag_distribution(dataset, facts)
+    samples += [] if tags is None else [tags]
     images, n_images = spread.image_distributions(dataset)
     figures: dict[str, Any] = {
         "format": FORMAT,

@@ -19,6 +19,7 @@ _TURNS: Final = 6
 _TEXT: Final = 700
 _REJECTS: Final = 4
 _PAIRS: Final = 10
+_LIKENESS: Final = ("dedup", "decontaminate")  # verbs whose value is a likeness: low is borderline
 
 Row = dict[str, Any]
 
@@ -150,13 +151,6 @@ def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Ro
     ).collect()  # fmt: skip
     if rows.is_empty():
         return []
-    stayed = dict(
-        frame.filter("kept")
-        .group_by("method")
-        .agg(pl.col("similarity").median())
-        .collect()
-        .iter_rows()
-    )
     order = rows["reason"].value_counts().sort("count", "reason", descending=[True, False])
     # Few of many reasons, more of few: a page shows some fifty cards a step.
     share = min(options.examples, max(4, 48 // order.height))
@@ -165,6 +159,7 @@ def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Ro
         mine = rows.filter(pl.col("reason") == reason)
         value = mine["similarity"].drop_nulls()
         method = mine["method"].mode().sort()[0]
+        rule, cut = _rule(step, str(reason))
         out.append(
             {
                 "run": step.manifest.ref,
@@ -173,25 +168,65 @@ def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Ro
                 "reason": reason,
                 "words": reason_words(reason),
                 "method": method,
+                "rule": rule,
+                "threshold": cut,
                 "rows": n,
                 "value": _range(value),
-                "examples": _picked(mine, share, stayed.get(method), options.seed),
+                "examples": _picked(mine, share, cut, step, options.seed),
             }
         )
+    _put_beside(dataset, step, out)
     return out
 
 
-def _picked(mine: pl.DataFrame, n: int, stays: float | None, seed: int) -> list[Row]:
-    """Borderline is what lies nearest to those that stay, else to the value most removed from the rest."""
+def _put_beside(dataset: Dataset, step: Step, reasons: list[Row]) -> None:
+    """Lay the benchmark's rows beside those that went because of them."""
     import polars as pl
 
-    median = mine["similarity"].median()
-    low_goes = stays is None or median is None or float(median) <= stays  # type: ignore[arg-type]
-    nearest = pl.col("similarity") * (-1 if low_goes else 1)
-    chosen = pick(mine, n, seed=seed, nearest=[nearest])
+    found = dataset.manifest("overlaps", step.manifest.run)
+    if found is None or not found.is_complete:
+        return
+    shown = {one["sample_id"]: one for reason in reasons for one in reason["examples"]}
+    rows = dataset.scan(found).filter(pl.col("sample_id").is_in(list(shown)))
+    for row in rows.collect().iter_rows(named=True):
+        shown[row["sample_id"]]["beside"] = {
+            "benchmark": row["benchmark"],
+            "kind": row["kind"],
+            "id": _cut(row["bench_source_id"], 120),
+            "text": _cut(row["bench_text"] or "", 300),
+        }
+
+
+def _rule(step: Step, reason: str) -> tuple[str | None, float | None]:
+    """What a filter's run says of one of its filters: its rule in words and its threshold."""
+    filters = step.manifest.summary.get("filters")
+    one = filters.get(reason) if isinstance(filters, dict) else None
+    if isinstance(one, dict):
+        cut = one.get("threshold")
+        rule = one.get("rule")
+        return (
+            rule if isinstance(rule, str) else None,
+            float(cut) if isinstance(cut, int | float) else None,
+        )
+    least = step.manifest.config.get("min_score")
+    if reason == "score" and isinstance(least, int | float):
+        return f"mark below {least:g}", float(least)
+    return None, None
+
+
+def _picked(mine: pl.DataFrame, n: int, cut: float | None, step: Step, seed: int) -> list[Row]:
+    """The rows nearest to the threshold first; without one, in no order but a seeded one."""
+    import polars as pl
+
+    nearest: list[pl.Expr] = []
+    if cut is not None:
+        nearest = [(pl.col("similarity") - cut).abs()]
+    elif step.manifest.verb in _LIKENESS:
+        nearest = [pl.col("similarity")]
+    chosen = pick(mine, n, seed=seed, nearest=nearest)
     return [
         {"sample_id": r["sample_id"], "value": r["similarity"], "method": r["method"],
-         "other": r["kept_id"], "borderline": r["borderline"] and r["similarity"] is not None}
+         "other": r["kept_id"], "beside": None, "drawn": bool(nearest) and not r["borderline"]}
         for r in chosen.iter_rows(named=True)
     ]  # fmt: skip
 

@@ -16,7 +16,7 @@ def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
     """Rows by source, then what every step dropped and why, then what is kept."""
     import polars as pl
 
-    rejected = _rejected(dataset)
+    rejected = _rejected(dataset, facts)
     counts = (
         facts.frame.group_by(pl.col("source").cast(pl.String))
         .agg(pl.len().alias("rows"), (pl.col("step") == KEPT).sum().alias("kept"))
@@ -52,14 +52,19 @@ def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
     return {"sources": sources, "steps": steps, "read": facts.read, "kept": left}
 
 
-def _rejected(dataset: Dataset) -> dict[str, int]:
-    """Rows that ingests of samples rejected, by name of the ingest."""
+def _rejected(dataset: Dataset, facts: Facts) -> dict[str, int]:
+    """Rows that ingests of samples rejected, by source (by name of the run where it has no rows)."""
+    import polars as pl
+
+    first = facts.frame.group_by("place").agg(pl.col("source").cast(pl.String).first())
+    source_of = {facts.samples[place].run: source for place, source in first.iter_rows()}
     samples = {one.run for one in dataset.runs("samples")}
     out: dict[str, int] = {}
     for manifest in dataset.runs("rejects"):
         if manifest.verb == "ingest" and manifest.run in samples and manifest.rows:
             ids = dataset.scan(manifest).select("row_id").unique().collect()
-            out[manifest.run] = ids.height
+            name = source_of.get(manifest.run, manifest.run)
+            out[name] = out.get(name, 0) + ids.height
     return out
 
 
@@ -88,7 +93,7 @@ def notes(dataset: Dataset, facts: Facts) -> list[str]:
     if orphans:
         out.append(
             f"In {orphans:,} groups of duplicates the row that stood for the others was dropped by a "
-            "later step, so no row of the group is left."
+            "later step, so no row of the group is left; `curate dedup --rescue` brings the next one."
         )
     unfinished = [one.ref for one in dataset.runs("decisions") if not one.is_complete]
     out += [f"{ref} is unfinished and does not count." for ref in unfinished]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from curate.report import charts
 from curate.report.parts import (
@@ -15,14 +16,16 @@ from curate.report.parts import (
     table,
     tag,
     turns,
+    word_marks,
 )
 from pairwright.htmltext import visible
-from pairwright.worddiff import diff_spans
 
 if TYPE_CHECKING:
     from curate.report.sections import Drawing
 
 Figures = dict[str, Any]
+
+_OPEN: Final = 6  # cards that are seen without unfolding the rest
 
 
 def duplicates(figures: Figures, drawing: Drawing) -> str:
@@ -54,16 +57,17 @@ def duplicates(figures: Figures, drawing: Drawing) -> str:
         {"value": f"{s['rows']} rows, one stays", "kept": 0, "dropped": s["groups"]}
         for s in found["sizes"][:8]
     ]
-    charts_.append(
-        "<figure class=card><figcaption>Size of the groups<small>groups of rows that say the same"
-        f"</small></figcaption>{bars(values, total=found['groups'], fates=False)}</figure>"
-    )
-    cards = "".join(_group(group, figures, drawing, cut) for group in found["examples"])
+    if len(values) > 1:
+        charts_.append(
+            "<figure class=card><figcaption>Size of the groups<small>groups of rows that say the same"
+            f"</small></figcaption>{bars(values, total=found['groups'], fates=False)}</figure>"
+        )
+    cards = folded([_group(g, figures, drawing, cut) for g in found["examples"]], "groups")
     order = "The least alike come first: if those look right to you, the rest will."
     return (
         f"{intro}<div class=grid>{''.join(charts_)}</div><h3>Groups</h3><p class=about>{order} "
         "Words that differ are <mark>marked</mark>.</p>"
-        f"<div class=groups>{cards}</div>{_held_back(found, figures, drawing)}"
+        f"{cards}{_held_back(found, figures, drawing)}"
     )
 
 
@@ -79,8 +83,8 @@ def _group(group: Figures, figures: Figures, drawing: Drawing, cut: float | None
     later = kept["dropped_by"]
     fate = f"stayed here, dropped later by {later}" if later else "stays"
     left = (
-        f'<div class="side k"><p class=fate>{visible(fate)}</p>{drawing.pictures.of(kept)}'
-        f"{turns(kept, marks[0])}{row_name(kept)}</div>"
+        f'<div class="side k"><p class=fate>{visible(fate)}</p>'
+        f"{_what(drawing.pictures.of(kept), turns(kept, marks[0]), kept)}</div>"
     )
     right = []
     for place, member in enumerate(group["removed"]):
@@ -88,24 +92,34 @@ def _group(group: Figures, figures: Figures, drawing: Drawing, cut: float | None
         if row is None:
             continue
         theirs = marks[1] if place == 0 else differences(kept, row)[1]
+        same = not theirs and row["turns"] == kept["turns"]
+        long = sum(len(turn["text"]) for turn in row["turns"]) > 160
+        words = (
+            "<p class=same>the same words</p>" if same and (place or long) else turns(row, theirs)
+        )
         right.append(
-            f'<div class="side d"><p class=fate>removed <span class=soft>{visible(member["words"])}'
+            f"<div class=side><p class=fate>removed <span class=soft>{visible(member['words'])}"
             f"</span>{_likeness(member['similarity'], cut)}</p>"
-            f"{drawing.pictures.of(row, skip=kept['image_ids'])}{turns(row, theirs)}{row_name(row)}</div>"
+            f"{_what(drawing.pictures.of(row, skip=kept['image_ids']), words, row)}</div>"
         )
     more = group["removed_in_all"] - len(right)
     tail = f"<p class=more>and {more:,} more rows of this group removed</p>" if more > 0 else ""
     return f"<article class=group>{left}<div class=went>{''.join(right)}{tail}</div></article>"
 
 
+def _what(pictures: str, words: str, row: Figures) -> str:
+    return f"<div class=what>{pictures}<div class=words>{words}{row_name(row)}</div></div>"
+
+
 def _likeness(value: float | None, cut: float | None) -> str:
     if value is None:
         return ""
+    if value >= 1:
+        return "<span class=like>word for word</span>"
     tick = f'<i style="left:{100 * cut:.1f}%"></i>' if isinstance(cut, int | float) else ""
-    words = "word for word" if value >= 1 else f"{value:.2f} alike"
     return (
         f'<span class=like title="likeness {value:.4f}"><span class=meter aria-hidden=true>'
-        f'<b style="width:{100 * max(0.0, min(1.0, value)):.1f}%"></b>{tick}</span>{words}</span>'
+        f'<b style="width:{100 * max(0.0, min(1.0, value)):.1f}%"></b>{tick}</span>{value:.2f} alike</span>'
     )
 
 
@@ -127,12 +141,11 @@ def _held_back(found: Figures, figures: Figures, drawing: Drawing) -> str:
         left, right = differences(a, b)
         sides = "".join(
             f'<div class="side k"><p class=fate>stays</p>'
-            f"{drawing.pictures.of(row, skip=() if row is a else a['image_ids'])}"
-            f"{turns(row, mark)}{row_name(row)}</div>"
+            f"{_what(drawing.pictures.of(row, skip=() if row is a else a['image_ids']), turns(row, mark), row)}</div>"
             for row, mark in ((a, left), (b, right))
         )
         cards.append(f"<article class=group>{sides}</article>")
-    return "".join(out) + (f"<div class=groups>{''.join(cards)}</div>" if cards else "")
+    return "".join(out) + folded(cards, "groups")
 
 
 def victims(figures: Figures, drawing: Drawing) -> str:
@@ -148,22 +161,24 @@ def victims(figures: Figures, drawing: Drawing) -> str:
         if reason["run"] != step:
             step = reason["run"]
             out.append(f"<h3>{visible(reason['step'])} <small>{visible(step)}</small></h3>")
+        rule = f": {reason['rule']}" if reason["rule"] else ""
+        by = (
+            ""
+            if reason["method"] in (reason["reason"], "exact")
+            else f"found by {reason['method']}"
+        )
         value = reason["value"]
-        span = ""
-        if value is not None:
-            span = (
-                f"; values from {number(value['min'])} to {number(value['max'])}, half at most "
-                f"{number(value['median'])}"
-            )
-        cards = "".join(_victim(one, figures, drawing) for one in reason["examples"])
+        if value is not None and value["min"] != value["max"]:
+            by += f"{'; ' if by else ''}values {number(value['min'])} to {number(value['max'])}"
+        cards = folded([_victim(one, figures, drawing) for one in reason["examples"]], "cards")
         out.append(
             f"<details open class=reason><summary><b>{reason['rows']:,}</b> {visible(reason['words'])}"
-            f" <span class=soft>by {visible(reason['method'])}{span}</span></summary>"
-            f"<div class=cards>{cards}</div></details>"
+            f"{visible(rule)} <span class=soft>{visible(by)}</span></summary>"
+            f"{cards}</details>"
         )
     return (
-        "<p class=about>What the filters took, by reason. Rows nearest to the line come first, then "
-        f"some drawn at random.</p>{''.join(out)}"
+        "<p class=about>What the filters took, by reason. Rows nearest to the threshold come first "
+        f"({tag('borderline')}), then some drawn at random.</p>{''.join(out)}"
     )
 
 
@@ -172,8 +187,8 @@ def _victim(one: Figures, figures: Figures, drawing: Drawing) -> str:
     if row is None:
         return ""
     value = tag(number(one["value"]), "num") if one["value"] is not None else ""
-    near = tag("borderline") if one["borderline"] else ""
-    other = ""
+    near = tag("drawn at random") if one["drawn"] else ""
+    other = _beside(one["beside"]) if one["beside"] else ""
     if one["other"]:
         like = figures["samples"].get(one["other"])
         other = (
@@ -185,6 +200,29 @@ def _victim(one: Figures, figures: Figures, drawing: Drawing) -> str:
         f'<article class="card row">{drawing.pictures.of(row)}<div>{turns(row)}{other}'
         f"<p class=tags>{value}{near}</p>{row_name(row)}</div></article>"
     )
+
+
+def _beside(row: Figures) -> str:
+    """The benchmark's row that a training row matches."""
+    return (
+        f"<div class=other><p class=fate>{visible(row['benchmark'])}, {visible(row['kind'])} match"
+        f"</p><p><bdi dir=auto>{visible(row['text'])}</bdi></p></div>"
+    )
+
+
+def folded(cards: Sequence[str], kind: str) -> str:
+    """Cards of a gallery; beyond the first few they wait to be unfolded."""
+    cards = [card for card in cards if card]
+    if not cards:
+        return ""
+    first, rest = cards[:_OPEN], cards[_OPEN:]
+    more = (
+        f"<details class=rest><summary>{len(rest)} more</summary><div class={kind}>{''.join(rest)}"
+        "</div></details>"
+        if rest
+        else ""
+    )
+    return f"<div class={kind}>{''.join(first)}</div>{more}"
 
 
 def conflicts(figures: Figures, drawing: Drawing) -> str:
@@ -200,27 +238,30 @@ def conflicts(figures: Figures, drawing: Drawing) -> str:
         [f"<bdi>{visible(p['a'])}</bdi>", f"<bdi>{visible(p['b'])}</bdi>", f"{p['rows']:,}",
          share(p["rows"], found["rows"])]
         for p in found["answer_pairs"]
+        if p["rows"] > 1
     ]  # fmt: skip
     frequent = ""
     if pairs:
         head = ("one answer", "the other", "contradictions", "share")
         frequent = f"<details open><summary>Which answers contradict most often</summary>{table(head, pairs, right=(2, 3))}</details>"
-    cards = "".join(_conflict(one, figures, drawing) for one in found["examples"])
+    cards = folded([_conflict(one, figures, drawing) for one in found["examples"]], "cards")
     return (
         f"<p class=about>{found['questions']:,} questions are answered differently for the same image, "
-        f"in {found['rows']:,} pairs of rows. At most one answer of each can be right. None was dropped "
-        "for it: these pairs are candidates for preference data. A few, drawn at random:</p>"
-        f"{frequent}<div class=cards>{cards}</div>"
+        f"in {found['rows']:,} pairs of rows. Where the question is closed, at most one answer is right. "
+        "None was dropped for it: these pairs are candidates for preference data. A few, drawn at "
+        "random:</p>"
+        f"{frequent}{cards}"
     )
 
 
 def _conflict(one: Figures, figures: Figures, drawing: Drawing) -> str:
     row = figures["samples"].get(one["sample_id"])
     other = figures["samples"].get(one["other_id"])
-    left, right = diff_spans(one["answer"], one["other_answer"])
-    pictures = drawing.pictures.of(row) if row else ""
-    if row and other and other["image_ids"] != row["image_ids"]:
-        pictures += drawing.pictures.of(other)
+    left, right = word_marks(one["answer"], one["other_answer"])
+    pictures = ""
+    if row:
+        ids = [*row["image_ids"], *(other["image_ids"] if other else ())]
+        pictures = drawing.pictures.of({**row, "image_ids": list(dict.fromkeys(ids))})
     sides = "".join(
         f'<div class="turn A"><abbr title=answer>A{place}</abbr><bdi dir=auto>{marked(text, spans)}</bdi>'
         f"{_later(sample)}</div>"

@@ -29,6 +29,23 @@
     image.complete ? mark() : image.addEventListener("load", mark);
   }
 
+  root.classList.add("js");
+  for (const text of document.querySelectorAll(".turn bdi")) {
+    if (text.textContent.length < 280) continue;
+    text.classList.add("long");
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "whole-text";
+    button.textContent = "more";
+    button.setAttribute("aria-expanded", "false");
+    button.addEventListener("click", () => {
+      const whole = text.classList.toggle("whole");
+      button.textContent = whole ? "less" : "more";
+      button.setAttribute("aria-expanded", String(whole));
+    });
+    text.after(button);
+  }
+
   addEventListener("beforeprint", () => {
     for (const one of document.querySelectorAll("details:not([open])")) {
       one.open = true;

@@ -10,6 +10,9 @@ from pairwright.htmltext import data_uri, visible
 from pairwright.worddiff import Span, diff_spans
 
 IMAGES_A_SAMPLE: Final = 3
+_LONG: Final = 320  # characters of a text that is shown whole beside another
+_AROUND: Final = 70  # characters shown around a difference
+_SHORT: Final = 60
 _ROLES: Final = {"user": ("Q", "question"), "assistant": ("A", "answer"), "system": ("S", "system")}
 
 
@@ -27,7 +30,7 @@ class Pictures:
         if not self.enabled or not ids:
             return ""
         if list(ids) == list(skip):
-            return "<p class=same>same image file</p>"
+            return '<div class=pics><span class="nopic twin">same image file</span></div>'
         shown = "".join(
             self._one(image_id, f"image {number + 1} of row {sample['source_id']}")
             for number, image_id in enumerate(ids[:IMAGES_A_SAMPLE])
@@ -42,7 +45,7 @@ class Pictures:
             why = self._failed.get(image_id, "no picture")
             return f'<span class=nopic role=img aria-label="{escape(alt)}">{visible(why)}</span>'
         return (
-            f'<button type=button class=pic><img loading=lazy alt="{escape(alt)}" '
+            f'<button type=button class=pic><img decoding=async alt="{escape(alt)}" '
             f'src="{data_uri(content)}"></button>'
         )
 
@@ -55,7 +58,7 @@ def turns(sample: dict[str, Any], marks: dict[int, list[Span]] | None = None) ->
         spans = (marks or {}).get(number, [])
         text = marked(turn["text"], spans) or "<i class=soft>empty</i>"
         out.append(
-            f'<div class="turn {letter}"><abbr title="{escape(name)}">{letter}</abbr>'
+            f'<div class="turn {letter}{" short" if len(turn["text"]) <= _SHORT else ""}"><abbr title="{escape(name)}">{letter}</abbr>'
             f"<bdi dir=auto>{text}</bdi></div>"
         )
     more = sample["turns_in_all"] - len(sample["turns"])
@@ -65,13 +68,29 @@ def turns(sample: dict[str, Any], marks: dict[int, list[Span]] | None = None) ->
 
 
 def marked(text: str, spans: Sequence[Span]) -> str:
-    """Text with some of it marked."""
+    """Text with some of it marked; in a long text what both sides share is shortened."""
+    shorten = len(text) > _LONG and bool(spans)
     out, at = [], 0
     for span in spans:
-        out.append(visible(text[at : span["start"]]))
+        same = text[at : span["start"]]
+        out.append(_shortened(same, start=at == 0) if shorten else visible(same))
         out.append(f"<mark>{visible(span['text'])}</mark>")
         at = span["end"]
-    return "".join([*out, visible(text[at:])])
+    rest = text[at:]
+    return "".join([*out, _shortened(rest, end=True) if shorten else visible(rest)])
+
+
+def _shortened(text: str, *, start: bool = False, end: bool = False) -> str:
+    """The ends of a stretch that is the same on both sides."""
+    if len(text) <= 3 * _AROUND:
+        return visible(text)
+    head = "" if start else text[:_AROUND].rsplit(" ", 1)[0]
+    tail = "" if end else text[-_AROUND:].split(" ", 1)[-1]
+    n = len(text) - len(head) - len(tail)
+    return (
+        f"{visible(head)} <span class=gap title='{n:,} characters that are the same in both'>"
+        f"\u22ef</span> {visible(tail)}"
+    )
 
 
 def differences(
@@ -81,8 +100,17 @@ def differences(
     left, right = {}, {}
     for number, (a, b) in enumerate(zip(kept["turns"], removed["turns"], strict=False)):
         if a["text"] != b["text"]:
-            left[number], right[number] = diff_spans(a["text"], b["text"])
+            left[number], right[number] = word_marks(a["text"], b["text"])
     return left, right
+
+
+def word_marks(left: str, right: str) -> tuple[list[Span], list[Span]]:
+    """Words that differ on either side; none where most do, for then marks say nothing."""
+    a, b = diff_spans(left, right)
+    changed = sum(len(span["text"]) for span in (*a, *b))
+    if changed > 0.6 * (len(left) + len(right)) and len(left) + len(right) > 2 * _SHORT:
+        return [], []
+    return a, b
 
 
 def row_name(sample: dict[str, Any]) -> str:

@@ -79,9 +79,21 @@ def headline(figures: Figures) -> str:
     notes = "".join(f"<p class=note>{visible(note)}</p>" for note in figures["notes"])
     return (
         f"<section class=hero aria-label=Headline><p class=kicker>Data report \u00b7 {_day(figures['made_at'])}</p>"
-        f"<h1>{visible(figures['title'])}</h1><p class=lead>{lead}</p><p class=story>{_story(figures)}</p>"
+        f"<h1>{visible(figures['title'])}</h1><p class=lead>{lead}</p>{_ratio(head)}<p class=story>{_story(figures)}</p>"
         f"<dl class=tiles>{shown}</dl>{part}{notes}</section>"
     )
+
+
+def _ratio(head: Figures) -> str:
+    """One bar: kept, dropped, rejected."""
+    parts = [
+        (head["samples_kept"], "k"), (head["samples_dropped"], "d"), (head["rows_rejected"], "r"),
+    ]  # fmt: skip
+    total = sum(rows for rows, _ in parts)
+    if not total:
+        return ""
+    bits = "".join(f'<i class={kind} style="flex:{rows}"></i>' for rows, kind in parts if rows)
+    return f"<div class=ratio aria-hidden=true>{bits}</div>"
 
 
 def _story(figures: Figures) -> str:
@@ -92,7 +104,7 @@ def _story(figures: Figures) -> str:
     n = len(flow["sources"])
     out = [f"{flow['read']:,} samples came from {'one source' if n == 1 else f'{n} sources'}."]
     for step in flow["steps"]:
-        what = STEPS.get(step["verb"], ("", f"were dropped by {step['verb']}"))[1]
+        what = STEPS.get(step["verb"], ("", f"went by {step['verb']}"))[1]
         out.append(
             f"{step['dropped']:,} {visible(what)}." if step["dropped"] else
             f"{visible(step['title'])}: nothing was dropped."
@@ -152,7 +164,7 @@ def spread(figures: Figures, drawing: Drawing) -> str:
         "question_words": "words", "answer_words": "words", "answers": "answers",
         "images_a_sample": "images", "long_side": "pixels",
     }  # fmt: skip
-    cards, facts = [], []
+    cards, lists, facts = [], [], []
     for one in [*figures["distributions"], *figures["images"]]:
         if not one["total"]:
             continue
@@ -162,14 +174,15 @@ def spread(figures: Figures, drawing: Drawing) -> str:
         elif "bins" in one:
             cards.append(_histogram(one, axis[one["key"]], drawing))
         elif one["values"]:
-            cards.append(_names(one, fates=fates and one not in figures["images"]))
-    same = f"<ul class=facts>{''.join(facts)}</ul>" if facts else ""
+            lists.append(_names(one, fates=fates and one not in figures["images"]))
+    same = f"<h3>The same everywhere</h3><ul class=facts>{''.join(facts)}</ul>" if facts else ""
     about = (
         "<p class=about>Turns of conversations, then rows, then distinct images. "
         "A character of a script without spaces counts as a word.</p>"
     )
     return (
-        f"{about}{LEGEND if fates else ''}<div class=grid>{''.join(cards)}</div>{same}"
+        f"{about}{LEGEND if fates else ''}<div class=grid>{''.join(cards)}</div>"
+        f"<div class=columns>{''.join(lists)}</div>{same}"
         f"<h3>Marks of the judge</h3>{_marks(figures, drawing)}"
     )
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from pairwright.store import Dataset
 
 _MOST_BINS: Final = 32
-_TOP: Final = 15
-_NAMED: Final = 12
-_LABEL: Final = 120
+_TOP: Final = 10
+_NAMED: Final = 10
+_LABEL: Final = 90
 _COLUMNS: Final = ["image_ids", "messages", "source", "task", "licence", "split"]
 _ASPECTS: Final = (
     ("taller than 2:1", 0.0, 0.5),
@@ -90,10 +90,10 @@ def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]],
             progress.advance(done - before)
             before = done
     out = [
-        histogram("question_words", "Words a question", counts.table("user_words")),
-        histogram("answer_words", "Words an answer", counts.table("assistant_words")),
-        histogram("answers", "Answers a conversation", counts.table("answers")),
-        histogram("images_a_sample", "Images a sample", counts.table("n_images")),
+        histogram("question_words", "Words in a question", counts.table("user_words")),
+        histogram("answer_words", "Words in an answer", counts.table("assistant_words")),
+        histogram("answers", "Answers in a conversation", counts.table("answers")),
+        histogram("images_a_sample", "Images in a sample", counts.table("n_images")),
         _top_texts(dataset, facts, counts, "assistant", "Most frequent answers"),
         _top_texts(dataset, facts, counts, "user", "Most frequent questions"),
         *(
@@ -311,6 +311,19 @@ def mark_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:
                  "judge": _clip(str(judge).rsplit("/", 1)[-1]), **_marks(mine)}
             )  # fmt: skip
     return out
+
+
+def tag_distribution(dataset: Dataset, facts: Facts) -> dict[str, Any] | None:
+    """Main task of every sample as the rules of `curate tag` see it; `None` without tags."""
+    import polars as pl
+
+    counts = Counts()
+    fate = facts.frame.select("sample_id", (pl.col("step") == KEPT).alias("kept"))
+    for manifest in dataset.in_force("tags").values():
+        tags = dataset.scan(manifest).filter("main").select("sample_id", "task").collect()
+        counts.add("tags", tags.join(fate, on="sample_id", how="inner"), pl.col("task"))
+    table = counts.table("tags")
+    return None if table.is_empty() else named("tagged_task", "Tasks by rule", table)
 
 
 def _marks(mine: pl.DataFrame) -> dict[str, Any]:

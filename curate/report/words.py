@@ -6,11 +6,14 @@ from typing import Final
 
 # What a decisions run does, by its verb: a noun for headings and what it says of the rows.
 STEPS: Final[dict[str, tuple[str, str]]] = {
-    "dedup": ("Duplicates", "say the same about the same image as a row that stays"),
-    "filter": ("Judge's marks", "were marked too low by the judge"),
-    "filter-rules": ("Quality rules", "broke a rule on images, questions or answers"),
-    "decontaminate": ("Benchmark leaks", "stand in a benchmark as well"),
-    "select": ("Selection", "were not chosen for the budget"),
+    "dedup": ("Duplicates", "went as duplicates: another row says the same about the same image"),
+    "filter": ("Judge's marks", "went because the judge marked them too low"),
+    "filter-rules": (
+        "Quality rules",
+        "went because they broke a rule on images, questions or answers",
+    ),
+    "decontaminate": ("Benchmark leaks", "went because they stand in a benchmark as well"),
+    "select": ("Selection", "went because the selection did not choose them"),
 }
 
 REASONS: Final[dict[str, str]] = {
@@ -19,7 +22,27 @@ REASONS: Final[dict[str, str]] = {
     "near_image": "same words, a copy of the image",
     "near_text_and_image": "nearly the same words, a copy of the image",
     "repeated_answer": "a long answer that many images share",
-    "score": "mark below the least one",
+    "score": "the judge's mark is too low",
+    "resolution": "image too small or too large",
+    "aspect_ratio": "image too long and narrow",
+    "blank_image": "image of nearly one colour",
+    "low_information": "image with too little in it",
+    "blur": "blurred image",
+    "unreadable_image": "image that does not open",
+    "empty_answer": "empty answer",
+    "cut_answer": "answer that breaks off",
+    "repetition": "answer that repeats itself",
+    "refusal": "answer that refuses",
+    "template_leak": "answer with marks of a chat template",
+    "templated": "wording that too many rows share",
+    "answer_words": "answer too short or too long",
+    "question_words": "question too short or too long",
+    "characters": "text too short or too long",
+    "turns": "too few or too many turns",
+    "repeated_turn": "a turn that stands twice in the conversation",
+    "language": "not in a wanted language",
+    "pii": "personal data in the text",
+    "image_text": "text that does not fit the image",
     "no_score": "no mark",
 }
 
@@ -34,7 +57,7 @@ MISSING: Final[dict[str, tuple[str, str]]] = {
     "duplicates": ("No search for duplicates yet.", "curate dedup {data}"),
     "victims": (
         "No filter has run yet.",
-        "curate filter {data} --min-score 3",
+        "curate filter {data} --preset basic",
     ),
     "conflicts": (
         "Contradictions are found while searching for duplicates.",
