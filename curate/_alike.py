@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate._star import ImageSide
+from pairwright.progress import say
 
 if TYPE_CHECKING:
     import polars as pl
 
-_BLOCK = 2048
+    from curate.cosine import Index
+
+# Above so many near pairs they are not listed but compared again when asked for.
+MOST_PAIRS = 20_000_000
+# Cosines at which the report says how many pairs are left.
+LEVELS = (0.95, 0.97, 0.98, 0.99, 0.995)
+_ROWS, _SAMPLE = 65_536, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,70 +103,108 @@ def facts_of(ids: pl.Series, pictures: Pictures) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def by_vectors(ids: pl.Series, vectors: pl.DataFrame, threshold: float) -> Alike:
-    """Images are the same if the cosine of their embeddings reaches the threshold."""
-    from curate import _kernels_star as kernels
+def by_vectors(
+    ids: pl.Series, vectors: pl.DataFrame, threshold: float, *, index: Index = "auto"
+) -> Alike:
+    """Images are the same if the cosine of their embeddings reaches the threshold.
 
-    found = ids.rename("item_id").to_frame().with_row_index("number").join(
-        vectors.select("item_id", "vector"), on="item_id", how="inner", maintain_order="left"
-    )  # fmt: skip
-    matrix = np.zeros((len(ids), 1), dtype=np.float32)
-    if found.height:
-        rows = vector_matrix(found["vector"])
-        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-        matrix = np.zeros((len(ids), rows.shape[1]), dtype=np.float32)
-        matrix[found["number"].to_numpy()] = rows
-    component, pairs, touched = cosine_components(matrix, threshold)
-    side = ImageSide(mode=kernels.IMAGES_VECTORS, vectors=matrix, threshold=threshold)
+    Args:
+        ids: Images by number.
+        vectors: `item_id` and `vector`.
+        threshold: Least cosine.
+        index: How pairs are searched, see `curate.cosine`.
+    """
+    from curate import _kernels_image as kernels
+    from curate.cosine import NearPairs, in_order, plan
+    from curate.minhash import n_threads
+
+    numbers, rows = _numbered(ids, vectors)
+    search = plan(rows, threshold, index=index)
+    cost = search.cost
+    if cost.n:
+        say(cost.words(n_threads()))
+    component: np.ndarray = np.arange(len(ids), dtype=np.int32)
+    touched = np.zeros(len(ids), dtype=bool)
+    kept: list[NearPairs] | None = [] if cost.n_near <= MOST_PAIRS else None
+    n_pairs = 0
+    for found in search.pairs(kept is not None):
+        a, b = numbers[found.a], numbers[found.b]
+        kernels.unite(component, a, b)
+        touched[a] = touched[b] = True
+        n_pairs += len(a)
+        if kept is not None:
+            kept.append(NearPairs(a, b, found.cosine))
+        if n_pairs > MOST_PAIRS:
+            kept = None
+    kernels.flatten(component)
+    recall = search.recall()
     summary = {
         "images": len(ids),
-        "images_without_embedding": len(ids) - found.height,
-        "clip_like_images": touched,
-        "clip_like_pairs": pairs,
+        "images_without_embedding": len(ids) - cost.n,
+        "clip_like_images": int(touched.sum()),
+        "clip_like_pairs": n_pairs,
+        "clip_search": cost.method,
+        **(
+            {} if recall is None else {"clip_recall": recall.share, "clip_recall_of": recall.wanted}
+        ),
+        **_spread(rows),
     }
+    if kept is None:
+        matrix = np.zeros((len(ids), rows.shape[1]), dtype=np.float32)
+        matrix[numbers] = _unit(rows)
+        side = ImageSide(mode=_kernels().IMAGES_VECTORS, vectors=matrix, threshold=threshold)
+        return Alike(side, component, summary)
+    pairs = in_order(kept)
+    keys = (pairs.a.astype(np.uint64) << np.uint64(32)) | pairs.b.astype(np.uint64)
+    summary["clip_pairs_at"] = {
+        f"{level:g}": int((pairs.cosine >= level).sum()) for level in LEVELS if level > threshold
+    }
+    side = ImageSide(mode=_kernels().IMAGES_PAIRS, keys=keys, values=pairs.cosine)
     return Alike(side, component, summary)
 
 
-def vector_matrix(vectors: pl.Series) -> np.ndarray:
-    """Vectors as rows of 32-bit floats."""
+def _kernels() -> Any:
+    from curate import _kernels_star
+
+    return _kernels_star
+
+
+def _numbered(ids: pl.Series, vectors: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of the images that have a vector, and these vectors, copied some at a time."""
+    places = vectors.select("item_id").with_row_index("place").unique("item_id", keep="first")
+    found = ids.rename("item_id").to_frame().with_row_index("number").join(
+        places, on="item_id", how="inner", maintain_order="left"
+    )  # fmt: skip
+    known = vectors["vector"].drop_nulls()
+    width = len(known[0]) if len(known) else 1
+    rows = np.empty((found.height, width), dtype=np.float32)
+    for first in range(0, found.height, _ROWS):
+        part = found["place"][first : first + _ROWS]
+        rows[first : first + _ROWS] = vector_matrix(vectors["vector"].gather(part), width)
+    return found["number"].to_numpy().astype(np.int32), rows
+
+
+def vector_matrix(vectors: pl.Series, width: int | None = None) -> np.ndarray:
+    """Vectors as rows of 32-bit floats, not-a-number where there is none."""
     import polars as pl
 
-    width = len(vectors[0])
+    width = len(vectors[0]) if width is None else width
     return np.array(vectors.cast(pl.Array(pl.Float32, width)).to_numpy(), dtype=np.float32)
 
 
-def cosine_components(vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, int, int]:
-    """Connected components of vectors whose cosine reaches a threshold.
-
-    Exact: a blocked product of all pairs, of which nothing is kept but the links.
-
-    Returns:
-        Lowest number of each vector's component, number of pairs, and of vectors in a pair.
-    """
-    n, pairs = len(vectors), 0
-    component: np.ndarray = np.arange(n, dtype=np.int32)
-    touched = np.zeros(n, dtype=bool)
-    for first in range(0, n, _BLOCK):
-        for second in range(first, n, _BLOCK):
-            near = vectors[first : first + _BLOCK] @ vectors[second : second + _BLOCK].T
-            # Links may be too many, never too few: the order of additions moves a product a bit.
-            a, b = np.nonzero(near >= threshold - 1e-4)
-            sure = (near[a, b] >= threshold) & (b + second > a + first)
-            a, b = a + first, b + second
-            pairs += int(sure.sum())
-            touched[a[sure]] = touched[b[sure]] = True
-            links = np.unique((component[a].astype(np.int64) << 32) | component[b])
-            links = links[(links >> 32) != (links & 0xFFFFFFFF)]
-            if len(links):
-                component = _join(component, links)
-    return component, pairs, int(touched.sum())
+def _unit(rows: np.ndarray) -> np.ndarray:
+    rows = np.nan_to_num(rows, posinf=0, neginf=0)
+    norms: np.ndarray = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: np.ndarray = rows / np.maximum(norms, 1e-12)
+    return unit
 
 
-def _join(component: np.ndarray, links: np.ndarray) -> np.ndarray:
-    """Components after more links, given as pairs of component numbers in one word."""
-    from curate import _kernels_image as kernels
-
-    a, b = (links >> 32).astype(np.int32), (links & 0xFFFFFFFF).astype(np.int32)
-    roots: np.ndarray = kernels.components(len(component), a, b)
-    joined: np.ndarray = roots[component]
-    return joined
+def _spread(rows: np.ndarray) -> dict[str, float]:
+    """How alike two images of the set are that were drawn at random."""
+    some = np.random.default_rng(3).permutation(len(rows))[:_SAMPLE]
+    units = _unit(rows[some])
+    cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
+    if not len(cosines):
+        return {}
+    middle, high = np.percentile(cosines, [50, 99]).round(4).tolist()
+    return {"clip_random_median": middle, "clip_random_p99": high}

@@ -212,6 +212,14 @@ def _worst_field(values: Any, size: int) -> float:
 def components(n: int, a: Any, b: Any) -> Any:
     """Lowest number of each one's connected component."""
     parent = np.arange(n, dtype=np.int32)
+    unite(parent, a, b)
+    flatten(parent)
+    return parent
+
+
+@jit
+def unite(parent: Any, a: Any, b: Any) -> None:
+    """Join the components of pairs; `parent` starts as 0, 1, 2, ... and is changed in place."""
     for k in range(a.size):
         x, y = a[k], b[k]
         while parent[x] != x:
@@ -221,9 +229,13 @@ def components(n: int, a: Any, b: Any) -> Any:
             parent[y] = parent[parent[y]]
             y = parent[y]
         parent[max(x, y)] = min(x, y)
-    for x in range(n):
+
+
+@jit
+def flatten(parent: Any) -> None:
+    """Let every parent be the lowest number of its component."""
+    for x in range(parent.size):
         parent[x] = parent[parent[x]]
-    return parent
 
 
 @jit

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from curate._alike import Pictures, cosine_components
+from curate._alike import Pictures
 from curate._decide import find_duplicates
 from curate.options import DedupOptions
 from curate.phash import hamming_pairs, same_picture, same_pictures
@@ -218,16 +218,3 @@ def test_embeddings_as_the_same_image_test():
     assert found.decisions["method"][1] == "clip"
     assert found.summary["clip_like_pairs"] == 1
     assert found.summary["images_without_embedding"] == 1
-
-
-def test_cosine_pairs_are_exact():
-    generator = np.random.default_rng(0)
-    centres = generator.normal(size=(300, 16))
-    vectors = np.repeat(centres, 10, axis=0) + generator.normal(scale=0.15, size=(3000, 16))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    near = np.triu(vectors @ vectors.T >= 0.95, 1)
-    component, pairs, touched = cosine_components(vectors, 0.95)
-    assert abs(pairs - int(near.sum())) <= 2
-    assert abs(touched - len(np.unique(np.r_[np.nonzero(near)]))) <= 2
-    a, b = np.nonzero(near)
-    assert (component[a] == component[b]).all()
