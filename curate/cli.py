@@ -83,6 +83,16 @@ COMMANDS = (
         ),
     ),
     Command(
+        name="tag",
+        target="curate.tasks:tag",
+        options="curate.tasks_options:TagOptions",
+        summary="tell what each sample trains (captioning, OCR, counting, ...) by rules",
+        examples=(
+            "curate tag data/ --show",
+            "curate tag data/ --rules my.yaml --replace",
+        ),
+    ),
+    Command(
         name="export",
         target="curate.export:export",
         options="curate.export_options:ExportOptions",
