@@ -6,7 +6,6 @@ replaces the other. One command with both is one run of the verb `filter`.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate.filter_options import FILTERS, MARKS, FilterOptions
+from curate.filter_options import BESIDE, BROKEN_NAMES, FILTERS, SWITCHES, FilterOptions
 from curate.filters import report
 from curate.filters.found import Found, Rows
 from curate.filters.marks import VERB, by_marks
@@ -49,13 +48,38 @@ class _Inputs:
         return [*self.samples, *self.images, *extra]
 
 
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What the filters found, in the order in which they are asked."""
+
+    found: list[Found]
+    rows: Rows
+    failed: dict[str, ImageError]
+    seconds: float
+
+    def summary(self, options: FilterOptions) -> dict[str, Any]:
+        """Figures for the run, and for machines."""
+        rows = len(self.rows)
+        removed = int((report.first_of(self.found) >= 0).sum())
+        return {
+            "rows": rows,
+            "kept": rows - removed,
+            "removed": removed,
+            "unreadable_images": len(self.failed),
+            "seconds": round(self.seconds, 2),
+            "rows_per_second": round(rows / self.seconds) if self.seconds > 0 else None,
+            "preset": options.preset,
+            "options": config_of(options),
+            "filters": report.figures(self.found),
+        }
+
+
 def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) -> Outcome:
     """Write one decision a current sample; the first filter that it fails is its reason.
 
     Raises:
         PairwrightError: If no filter is named, or a run or library that one needs is missing.
     """
-    options = options.resolved()
     wanted = wanted_filters(options)
     if not wanted:
         msg = (
@@ -69,12 +93,13 @@ def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) ->
     name = run.run or verb
     ref = f"decisions/{name}"
     inputs = _inputs(dataset, options, ref)
+    # Before anything is written, so that a wrong option or an interruption leaves no run behind.
+    new = run.dry_run or run.replace or dataset.manifest("decisions", name) is None
+    result = _find(dataset, options, run, inputs, ref) if new else None
     if run.dry_run:
-        started = time.monotonic()
-        found, rows, failed = _find(dataset, options, run, inputs, ref)
-        summary = _summary(found, rows, options, failed, time.monotonic() - started)
-        text = _report(found, rows, summary, options)
-        return Outcome(message=f"dry run, nothing written\n{text}", summary=summary)
+        assert result is not None
+        text = _report(result, result.summary(options), options)
+        return Outcome(message=f"dry run, nothing written\n{text}", summary=result.summary(options))
     with dataset.write(
         "decisions", name, verb=verb, config={**config_of(options), "limit": run.limit},
         inputs=inputs.all(), replace=run.replace, resumable=False,
@@ -82,7 +107,12 @@ def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) ->
         if writer.is_complete:
             text = f"nothing to do: {ref} is finished\n{_stored(writer.summary)}"
         else:
-            text = _write(dataset, options, run, inputs, writer)
+            result = result or _find(dataset, options, run, inputs, ref)
+            _write(result, options, writer)
+            text = _report(result, writer.summary, options)
+    chosen = dataset.in_force("decisions").get(verb)
+    if chosen is not None and chosen.run != name:
+        text += f"\n{ref} is not in force, {chosen.ref} is: `pairwright use {ref}` changes that"
     return Outcome(
         message=text,
         table=ref,
@@ -92,80 +122,33 @@ def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) ->
     )
 
 
-def _write(
-    dataset: Dataset, options: FilterOptions, run: RunOptions, inputs: _Inputs, writer: RunWriter
-) -> str:
-    started = time.monotonic()
-    name = writer.manifest.run
-    found, rows, failed = _find(dataset, options, run, inputs, f"decisions/{name}")
-    for image_id, error in failed.items():
+def _write(result: _Result, options: FilterOptions, writer: RunWriter) -> None:
+    for image_id, error in result.failed.items():
         writer.reject(image_id, STAGE, error.reason, error.detail)
-    decisions = decide(found, rows, name)
-    assert decisions["sample_id"].n_unique() == decisions.height == len(rows)
+    decisions = decide(result.found, result.rows, writer.manifest.run)
+    assert decisions["sample_id"].n_unique() == decisions.height == len(result.rows)
     writer.add(decisions)
-    writer.summary.update(_summary(found, rows, options, failed, time.monotonic() - started))
-    return _report(found, rows, writer.summary, options)
+    writer.summary.update(result.summary(options))
 
 
 def wanted_filters(options: FilterOptions) -> list[str]:
     """Names of the filters that the options turn on, in the order in which they are asked."""
-    from curate.filter_options import BROKEN_NAMES
-
     on = {BROKEN_NAMES[kind] for kind in options.broken_kinds}
-    for name, fields in _SWITCHES.items():
+    for name, fields in SWITCHES.items():
         if any(getattr(options, one) is not None for one in fields):
             on.add(name)
     return [name for name in FILTERS if name in on]
 
 
-_SWITCHES = {
-    "score": ("min_score",),
-    "resolution": ("min_side", "min_pixels", "max_pixels"),
-    "aspect_ratio": ("max_aspect",),
-    "blank_image": ("min_std",),
-    "low_information": ("min_entropy",),
-    "blur": ("min_sharpness",),
-    "repeated_turn": ("max_repeated_turns",),
-    "answer_words": ("min_answer_words", "max_answer_words"),
-    "question_words": ("min_question_words", "max_question_words"),
-    "characters": ("min_chars", "max_chars"),
-    "turns": ("min_turns", "max_turns"),
-    "language": ("language",),
-    "pii": ("pii",),
-    "image_text": ("min_clip_score", "drop_clip_share"),
-    "templated": ("max_template_share",),
-}
-
-
 def config_of(options: FilterOptions) -> dict[str, Any]:
-    """What a run records: the values in force, the options of filters that are off left out."""
-    values = as_config(options)
-    plain = {f.name: f.default for f in dataclasses.fields(FilterOptions)}
-    marks = options.min_score is not None
+    """What a run records: the values in force, without the options of filters that are off."""
+    wanted = wanted_filters(options)
+    off = {one for name, fields in BESIDE.items() if name not in wanted for one in fields}
     return {
         name: value
-        for name, value in values.items()
-        if name != "show"
-        and value is not None
-        and (marks or name not in MARKS)
-        and (value != plain[name] or name in _recorded(options))
+        for name, value in as_config(options).items()
+        if value is not None and name not in off | {"show"}
     }
-
-
-def _recorded(options: FilterOptions) -> set[str]:
-    """Options with a default that count although they were not given."""
-    wanted = set(wanted_filters(options))
-    beside = {
-        "score": ("unscored",),
-        "repetition": ("max_repetition",),
-        "cut_answer": ("cut_certainty",),
-        "refusal": ("max_refusal_words",),
-        "templated": ("template_of", "template_words", "template_rows"),
-        "language": ("min_confidence", "language_letters"),
-        "image_text": ("clip_words",),
-        "pii": ("phone_region",),
-    }
-    return {name for filter_name in wanted for name in beside.get(filter_name, ())}
 
 
 def _inputs(dataset: Dataset, options: FilterOptions, ref: str) -> _Inputs:
@@ -184,8 +167,8 @@ def _inputs(dataset: Dataset, options: FilterOptions, ref: str) -> _Inputs:
 
 def _find(
     dataset: Dataset, options: FilterOptions, run: RunOptions, inputs: _Inputs, ref: str
-) -> tuple[list[Found], Rows, dict[str, ImageError]]:
-    """What every wanted filter finds, in the order in which they are asked."""
+) -> _Result:
+    started = time.monotonic()
     frame = dataset.current_samples(before=ref).select("sample_id", "image_ids", "messages")
     rows = Rows((frame.head(run.limit) if run.limit else frame).collect())
     failed: dict[str, ImageError] = {}
@@ -207,7 +190,7 @@ def _find(
             np.any([one.removes for one in found], axis=0) if found else np.zeros(len(rows), bool)
         )
         found.append(templated(rows, options, gone))
-    return found, rows, failed
+    return _Result(found, rows, failed, time.monotonic() - started)
 
 
 def _marks(
@@ -278,36 +261,16 @@ def decide(found: list[Found], rows: Rows, run: str) -> pl.DataFrame:
     )
 
 
-def _summary(
-    found: list[Found],
-    rows: Rows,
-    options: FilterOptions,
-    failed: dict[str, ImageError],
-    seconds: float,
-) -> dict[str, Any]:
-    removed = int((report.first_of(found) >= 0).sum())
-    return {
-        "rows": len(rows),
-        "kept": len(rows) - removed,
-        "removed": removed,
-        "unreadable_images": len(failed),
-        "seconds": round(seconds, 2),
-        "rows_per_second": round(len(rows) / seconds) if seconds > 0 else None,
-        "preset": options.preset,
-        "options": config_of(options),
-        "filters": report.figures(found),
-    }
-
-
-def _report(found: list[Found], rows: Rows, summary: dict[str, Any], options: FilterOptions) -> str:
-    lines = [_headline(summary), *report.table(summary["filters"], len(rows))]
+def _report(result: _Result, summary: dict[str, Any], options: FilterOptions) -> str:
+    lines = [_headline(summary), *report.table(summary["filters"], len(result.rows))]
     if options.preset:
         shown = ", ".join(
             f"{k.replace('_', '-')} {v}" for k, v in summary["options"].items() if k != "preset"
         )
         lines.append(f"  preset {options.preset}: {shown}")
-    for one in found:
-        lines += report.section(one, rows, options.show)
+    hidden = next((one.where for one in result.found if one.name == "pii"), {})
+    for one in result.found:
+        lines += report.section(one, result.rows, options.show, hidden)
     return "\n".join(lines)
 
 

@@ -135,7 +135,7 @@ class FilterOptions:
         None, help="language: comma list of languages that stay (en,fr); extra filters"
     )
     min_confidence: float = option(
-        0.9, help="language: a row goes only if another language is this probable"
+        0.8, help="language: a row goes only if another language is this probable"
     )
     language_letters: int = option(
         25, help="language: texts with fewer letters, names and quotes left out, are not guessed"
@@ -164,7 +164,10 @@ class FilterOptions:
     )
 
     def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
+        """Fill in the preset; refuse values that mean nothing."""
+        for name, value in self._preset_values().items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         for name in (f.name for f in dataclasses.fields(self)):
             value = getattr(self, name)
             if isinstance(value, float) and not math.isfinite(value):
@@ -206,20 +209,16 @@ class FilterOptions:
             msg = "--min-clip-score and --drop-clip-share exclude each other"
             raise UsageError(msg)
 
-    def resolved(self) -> FilterOptions:
-        """With the preset's values filled in, and what `--without` names taken out of them."""
-        if self.preset is None:
-            return self
-        values = dict(PRESETS[self.preset])
+    def _preset_values(self) -> dict[str, Any]:
+        """The preset's values, those of filters that `--without` names left out."""
+        values = dict(PRESETS[self.preset]) if self.preset else {}
         without = _split(self.without or "")
-        if "broken" in values:
-            kinds = [k for k in values["broken"].split(",") if BROKEN_NAMES[k] not in without]
-            values["broken"] = ",".join(kinds) or None
-        for name, fields in _FIELDS.items():
+        kinds = [k for k in values.get("broken", "").split(",") if k]
+        values["broken"] = ",".join(k for k in kinds if BROKEN_NAMES[k] not in without) or None
+        for name, fields in SWITCHES.items():
             if name in without:
                 values.update(dict.fromkeys(fields))
-        filled = {k: v for k, v in values.items() if getattr(self, k) is None}
-        return dataclasses.replace(self, **filled)
+        return values
 
     @property
     def broken_kinds(self) -> tuple[str, ...]:
@@ -244,14 +243,34 @@ BROKEN_NAMES = {
     "refusal": "refusal",
     "template": "template_leak",
 }
-# Filters whose options a preset may set.
-_FIELDS = {
+# What turns a filter on; the broken answers' are named by `broken`.
+SWITCHES = {
+    "score": ("min_score",),
     "resolution": ("min_side", "min_pixels", "max_pixels"),
     "aspect_ratio": ("max_aspect",),
     "blank_image": ("min_std",),
+    "low_information": ("min_entropy",),
     "blur": ("min_sharpness",),
-    "templated": ("max_template_share",),
     "repeated_turn": ("max_repeated_turns",),
+    "answer_words": ("min_answer_words", "max_answer_words"),
+    "question_words": ("min_question_words", "max_question_words"),
+    "characters": ("min_chars", "max_chars"),
+    "turns": ("min_turns", "max_turns"),
+    "language": ("language",),
+    "pii": ("pii",),
+    "image_text": ("min_clip_score", "drop_clip_share"),
+    "templated": ("max_template_share",),
+}
+# Options that count only where their filter is on.
+BESIDE = {
+    "score": ("criterion", "scores", "min_label_mass", "unscored"),
+    "repetition": ("max_repetition",),
+    "cut_answer": ("cut_certainty",),
+    "refusal": ("max_refusal_words",),
+    "templated": ("template_of", "template_words", "template_rows"),
+    "language": ("min_confidence", "language_letters"),
+    "image_text": ("clip_words", "embeddings"),
+    "pii": ("phone_region",),
 }
 # All filters in the order in which they are asked: the first that a row fails is its reason.
 FILTERS = (

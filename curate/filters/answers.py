@@ -39,7 +39,7 @@ _PLACEHOLDER = (
 _CODE = r"```|\\begin\{|\\frac|\$\$|\{\s*\"|</[a-z]+>|\bdef |\bf\""
 
 # -- refusals -------------------------------------------------------------------------------------
-_CANNOT = r"(?:can ?not|can['’]t|could not|am unable to|['’]m unable to|am not able to|['’]m not able to|do not have the (?:ability|capability) to|don['’]t have the (?:ability|capability) to)"
+_CANNOT = r"(?:can ?not|can['’]t|could not|(?:am|['’]m) (?:currently )?(?:unable|not able) to|do not have the (?:ability|capability) to|don['’]t have the (?:ability|capability) to)"
 _PICTURE = r"(?:images?|pictures?|photos?|photographs?|attachments?|files?|visual (?:content|information|inputs?))"
 _WHICH = r"(?:or \w+ |and \w+ )?(?:the |this |that |your |any |an |a |actual |attached |uploaded |provided |specific |external |visual |real |content of |contents of )*"
 _REFUSALS = (
@@ -57,6 +57,8 @@ _REFUSALS = (
     r"\b(?:no|without an?) " + _PICTURE + r" (?:was|were|is|are|has been|have been|being)? ?(?:provided|attached|uploaded|given|shared|included)",
     r"\b(?:please|could you|can you) (?:kindly )?(?:provide|upload|attach|share|send)(?: me)?(?: with)? (?:the|an|your) (?:actual )?" + _PICTURE,
 )  # fmt: skip
+# What cannot be told because the picture does not show it is an answer.
+_HONEST = r"obscured|not (?:clearly )?visible|isn['’]t visible|not clear|unclear|blurr|too (?:small|dark)|out of frame|not shown|hidden"
 # A refusal says so at once.
 _HEAD = 300
 
@@ -106,7 +108,7 @@ def empty(rows: Rows) -> Found:
     values = rows.spread(bare, "bare", "sum")
     removes = high(values, 0)
     return Found("empty_answer", "an answer without a letter, digit or sign", values, removes,
-                 unit="empty answers")  # fmt: skip
+                 cut=0.5, unit="empty answers")  # fmt: skip
 
 
 def leaks(rows: Rows) -> Found:
@@ -123,7 +125,7 @@ def leaks(rows: Rows) -> Found:
     hits = turns.select("row", "text", count)
     values = rows.spread(hits, "count", "sum")
     found = Found("template_leak", "a token, role name or unfilled place of a template", values,
-                  high(values, 0), unit="tokens of a template")  # fmt: skip
+                  high(values, 0), cut=0.5, unit="tokens of a template")  # fmt: skip
     pattern = "|".join((*(f"(?:{p})" for p in _LEAKS), f"(?:{_PLACEHOLDER})"))
     _evidence(found, hits.filter(pl.col("count") > 0), pattern)
     return found
@@ -138,7 +140,8 @@ def refusals(rows: Rows, most_words: int) -> Found:
 
     head = pl.col("text").str.slice(0, _HEAD).str.to_lowercase()
     pattern = "|".join(f"(?:{p})" for p in _REFUSALS)
-    hits = rows.answers.filter(head.str.contains(pattern)).select(
+    refused = head.str.contains(pattern) & ~head.str.contains(_HONEST)
+    hits = rows.answers.filter(refused).select(
         "row", "text", pl.col("text").str.count_matches(r"\S+").cast(pl.Float64).alias("words")
     )
     values = rows.spread(hits, "words", "min")

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -248,8 +248,3 @@ def per_sample(rows: Rows, facts: pl.DataFrame, column: str, how: str) -> pl.Ser
     links = rows.samples.select("image_ids").with_row_index("row").explode("image_ids")
     found = links.join(facts.select("image_id", column), left_on="image_ids", right_on="image_id")
     return rows.spread(found, column, how)
-
-
-def describe(sizes: dict[str, Any]) -> str:
-    """Size of an image in words."""
-    return f"{sizes['width']} x {sizes['height']}"

@@ -155,7 +155,7 @@ def _by_number(kind: str) -> Check:
 
     def card(digits: str) -> bool:
         known = re.match(r"4|5[1-5]|2[2-7]|3[47]|6(?:011|5)|35|3[068]", digits)
-        return bool(known) and len(set(digits)) > 2 and bool(luhn.is_valid(digits))
+        return bool(known) and len(set(digits)) > 1 and bool(luhn.is_valid(digits))
 
     valid: Callable[[str], Any] = {"card": card, "iban": iban.is_valid, "ssn": ssn.is_valid}[kind]
     edge = r"(?<![\w.+-])(?:{})(?![\w-])"

@@ -15,6 +15,7 @@ _BARS = 10
 _WIDTH = 40
 _CUT = 150
 _FEW = 6
+_OF_IMAGES = ("resolution", "aspect_ratio", "blank_image", "low_information", "blur", "image_text")
 # Near the threshold, of rows that stay.
 _BORDER = 2
 
@@ -128,11 +129,19 @@ def table(shown: dict[str, Any], rows: int) -> list[str]:
     return lines
 
 
-def section(one: Found, rows: Rows, show: int) -> list[str]:
-    """A filter's distribution, victims and borderline rows."""
+def section(one: Found, rows: Rows, show: int, hidden: dict[int, str]) -> list[str]:
+    """A filter's distribution, victims and borderline rows.
+
+    Args:
+        one: What it found.
+        rows: Samples.
+        show: Examples of each.
+        hidden: Rows with personal data, as they may be shown.
+    """
+    if one.cut is None and not one.removes.any():
+        return []
     lines = ["", f"{one.name}: {one.rule}"]
-    nothing = one.values.null_count() == len(one.values)
-    if nothing:
+    if one.values.null_count() == len(one.values):
         lines.append("  nothing to measure in any row")
     elif one.cut is not None:
         lines.append(f"  {one.unit}:")
@@ -142,37 +151,38 @@ def section(one: Found, rows: Rows, show: int) -> list[str]:
         # From the whole set, not its first rows, which are often of one kind.
         chosen = gone[np.linspace(0, len(gone) - 1, min(show, len(gone))).astype(int)]
         lines.append("  goes:")
-        lines += [_line(one, rows, int(row)) for row in chosen]
+        lines += [_line(one, rows, int(row), hidden) for row in chosen]
     border = _border(one, min(show, _BORDER))
     if border:
         lines.append("  stays, nearest to the threshold:")
-        lines += [_line(one, rows, row) for row in border]
+        lines += [_line(one, rows, row, hidden) for row in border]
     return lines
 
 
 def _border(one: Found, count: int) -> list[int]:
+    """Rows that stay with the values nearest to the threshold, one a value."""
     if one.cut is None or not count or not np.isfinite(one.cut):
         return []
     values = one.values.cast(float).fill_null(float("nan")).to_numpy()
-    stays = ~one.removes & ~np.isnan(values)
+    stays = ~one.removes & ~np.isnan(values) & (values > 0)
     if not stays.any() or np.nanmin(values) == np.nanmax(values):
         return []
-    distance = np.where(stays, np.abs(values - one.cut), np.inf)
-    nearest = np.argsort(distance, kind="stable")[:count]
-    floor = 0.0 if not one.low_goes else None
-    return [int(r) for r in nearest if np.isfinite(distance[r]) and values[r] != floor]
+    places = np.flatnonzero(stays)
+    _, firsts = np.unique(values[places], return_index=True)
+    places = places[firsts]
+    order = np.argsort(np.abs(values[places] - one.cut), kind="stable")
+    return [int(row) for row in places[order[:count]]]
 
 
-def _line(one: Found, rows: Rows, row: int) -> str:
+def _line(one: Found, rows: Rows, row: int, hidden: dict[int, str]) -> str:
     value = one.values[row]
     mark = "" if value is None else f"{value:.4g}"
+    words = one.where.get(row) if one.name == "pii" else hidden.get(row, one.where.get(row))
+    if words is None:
+        words = " -> ".join(text for role, text in rows.turns_of(row) if role != "system")
     images = rows.samples["image_ids"][row].to_list()
-    picture = f" [image {images[0][:10]}]" if images else ""
-    words = one.where.get(row) or " -> ".join(
-        text for role, text in rows.turns_of(row) if role != "system"
-    )
-    if one.name in ("unreadable_image", "resolution", "aspect_ratio", "blank_image", "blur"):
-        words = f"{words}{picture}"
+    if one.name in _OF_IMAGES and images:
+        words = f"[image {images[0][:10]}] {words}"
     return f"  - {mark:>7}  {cut(words)}"
 
 
