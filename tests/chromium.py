@@ -75,6 +75,8 @@ class Page:
             self.errors.append(str(params["args"]))
         elif method == "Log.entryAdded" and params["entry"]["level"] in ("error", "warning"):
             self.errors.append(params["entry"]["text"])
+        elif method == "Page.javascriptDialogOpening":
+            self.errors.append(f"a dialog opened: {params['message']}")
         elif method == "Page.loadEventFired":
             self._loaded = True
 

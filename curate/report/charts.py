@@ -11,11 +11,13 @@ _LITE: Final = "https://vega.github.io/schema/vega-lite/v6.json"
 KEPT, DROPPED = "var(--kept)", "var(--dropped)"
 # Vega measures words in this face before the page draws them.
 _FONT: Final = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
+_SHORT: Final = "datum.value >= 1000 ? format(datum.value, '~s') : format(datum.value, ',')"
 _TRUNK: Final = 210  # pixels of all rows together
 _TOP: Final = 64
 _LINE: Final = 21
 _NODE: Final = 10
 _REASONS: Final = 5
+_READ: Final = "Read in"
 _SOURCES: Final = 8
 
 
@@ -77,7 +79,7 @@ def histogram(
             "x": {"field": "from", "bin": "binned", "type": "quantitative", "axis": ticks},
             "x2": {"field": "to"},
             "y": {"field": "rows", "type": "quantitative", "stack": "zero",
-                  "axis": {"title": None, "format": "~s", "tickMinStep": 1}},
+                  "axis": {"title": None, "tickMinStep": 1, "labelExpr": _SHORT}},
             "color": {"field": "fate", "type": "nominal", "legend": None,
                       "scale": {"domain": ["kept", "dropped"], "range": [KEPT, DROPPED]}},
             "order": {"field": "order", "type": "quantitative"},
@@ -222,7 +224,7 @@ def layout(flow: dict[str, Any]) -> tuple[list[Spec], list[Spec], int]:
     stages: list[tuple[str, int, list[tuple[str, int, str]]]] = []
     if len(sources) > 1 or rejected:
         lost = [("rejected: could not be read", rejected, "var(--rejected)")] if rejected else []
-        stages.append(("Read in", flow["read"], lost))
+        stages.append((_READ, flow["read"], lost))
     for step in flow["steps"]:
         lost = [(r["words"], r["rows"], DROPPED) for r in _few_reasons(step["reasons"])]
         stages.append((step["title"], step["left"], lost))
@@ -240,6 +242,7 @@ def layout(flow: dict[str, Any]) -> tuple[list[Spec], list[Spec], int]:
         last = number == len(stages) - 1
         gone = sum(rows for _, rows, _ in lost)
         under = f"\u2212{gone:,}" if gone else "nothing dropped"
+        under = f"{left:,} samples" if title == _READ else under
         trunk = node(c, _TOP, left, KEPT, head=title, under=under, name=f"left after: {title}",
                      label=f"{left:,} kept" if last else "")  # fmt: skip
         if number == 0:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -64,7 +66,12 @@ def javascript() -> str:
         import vl_convert
     except ImportError as error:
         raise MissingExtraError("vl-convert-python", "report") from error
-    text = str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
+    return _bundle(vl_convert.javascript_bundle)
+
+
+@functools.cache
+def _bundle(make: Callable[[str], str]) -> str:
+    text = make("window.vegaEmbed = vegaEmbed;")
     return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 

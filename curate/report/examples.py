@@ -166,7 +166,7 @@ def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Ro
                 "verb": step.manifest.verb,
                 "step": step_title(step.manifest.verb),
                 "reason": reason,
-                "words": reason_words(reason),
+                "words": reason_words(str(reason)),
                 "method": method,
                 "rule": rule,
                 "threshold": cut,

@@ -44,7 +44,11 @@ def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
                 "left": left,
                 "undecided": step.undecided,
                 "reasons": [
-                    {"reason": reason, "words": reason_words(reason), "rows": rows}
+                    {
+                        "reason": reason,
+                        "words": reason_words(reason),
+                        "rows": rows,
+                    }
                     for reason, rows in step.reasons
                 ],
             }

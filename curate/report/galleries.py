@@ -47,11 +47,12 @@ def duplicates(figures: Figures, drawing: Drawing) -> str:
     )
     charts_ = []
     if alike["below"]:
+        equal = f"; {alike['equal']:,} more are alike word for word and not drawn"
+        more = equal if alike["equal"] else ""
         spec = charts.similarity(alike["bins"], cut if isinstance(cut, int | float) else None)
         charts_.append(
             "<figure class=card><figcaption>Likeness of removed rows to the row that stays<small>"
-            f"{alike['below']:,} removed rows differ in some words; {alike['equal']:,} more are alike word "
-            f"for word and not drawn</small></figcaption>{drawing.chart(spec)}</figure>"
+            f"{alike['below']:,} removed rows differ in some words{more}</small></figcaption>{drawing.chart(spec)}</figure>"
         )
     values = [
         {"value": f"{s['rows']} rows, one stays", "kept": 0, "dropped": s["groups"]}
@@ -63,7 +64,7 @@ def duplicates(figures: Figures, drawing: Drawing) -> str:
             f"</small></figcaption>{bars(values, total=found['groups'], fates=False)}</figure>"
         )
     cards = folded([_group(g, figures, drawing, cut) for g in found["examples"]], "groups")
-    order = "The least alike come first: if those look right to you, the rest will."
+    order = "The least alike come first: if those look right to you, the rest will. Then some drawn at random."
     return (
         f"{intro}<div class=grid>{''.join(charts_)}</div><h3>Groups</h3><p class=about>{order} "
         "Words that differ are <mark>marked</mark>.</p>"
@@ -161,15 +162,13 @@ def victims(figures: Figures, drawing: Drawing) -> str:
         if reason["run"] != step:
             step = reason["run"]
             out.append(f"<h3>{visible(reason['step'])} <small>{visible(step)}</small></h3>")
-        rule = f": {reason['rule']}" if reason["rule"] else ""
-        by = (
-            ""
-            if reason["method"] in (reason["reason"], "exact")
-            else f"found by {reason['method']}"
-        )
-        value = reason["value"]
+        value, by = reason["value"], ""
+        if not reason["method"].startswith(reason["reason"]):
+            by = f"found by {reason['method']}"
         if value is not None and value["min"] != value["max"]:
-            by += f"{'; ' if by else ''}values {number(value['min'])} to {number(value['max'])}"
+            span = f"values {number(value['min'])} to {number(value['max'])}"
+            by = f"{by}; {span}" if by else span
+        rule = f": {reason['rule']}" if reason["rule"] else ""
         cards = folded([_victim(one, figures, drawing) for one in reason["examples"]], "cards")
         out.append(
             f"<details open class=reason><summary><b>{reason['rows']:,}</b> {visible(reason['words'])}"
@@ -177,8 +176,8 @@ def victims(figures: Figures, drawing: Drawing) -> str:
             f"{cards}</details>"
         )
     return (
-        "<p class=about>What the filters took, by reason. Rows nearest to the threshold come first "
-        f"({tag('borderline')}), then some drawn at random.</p>{''.join(out)}"
+        "<p class=about>What the filters took, by reason. Rows nearest to the threshold come first, then "
+        f"some that were {tag('drawn at random')}</p>{''.join(out)}"
     )
 
 
@@ -186,7 +185,7 @@ def _victim(one: Figures, figures: Figures, drawing: Drawing) -> str:
     row = figures["samples"].get(one["sample_id"])
     if row is None:
         return ""
-    value = tag(number(one["value"]), "num") if one["value"] is not None else ""
+    value = tag(f"value {number(one['value'])}", "num") if one["value"] is not None else ""
     near = tag("drawn at random") if one["drawn"] else ""
     other = _beside(one["beside"]) if one["beside"] else ""
     if one["other"]:

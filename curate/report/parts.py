@@ -113,6 +113,12 @@ def word_marks(left: str, right: str) -> tuple[list[Span], list[Span]]:
     return a, b
 
 
+def coded(text: str) -> str:
+    """Text whose commands stand between backticks."""
+    pieces = visible(text).split("`")
+    return "".join(f"<code>{p}</code>" if n % 2 else p for n, p in enumerate(pieces))
+
+
 def row_name(sample: dict[str, Any]) -> str:
     """How a reader finds a row again: source, id there, our id."""
     return (

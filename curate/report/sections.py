@@ -8,7 +8,7 @@ from typing import Any
 
 from curate.report import charts
 from curate.report.galleries import conflicts, duplicates, victims
-from curate.report.parts import Pictures, bars, number, share, table, tag
+from curate.report.parts import Pictures, bars, coded, number, share, table, tag
 from curate.report.words import MISSING
 from pairwright.htmltext import visible
 
@@ -76,7 +76,7 @@ def headline(figures: Figures) -> str:
     )
     limit = figures["limit"]
     part = f"<p class=note>Only the first {limit:,} samples (--limit).</p>" if limit else ""
-    notes = "".join(f"<p class=note>{visible(note)}</p>" for note in figures["notes"])
+    notes = "".join(f"<p class=note>{coded(note)}</p>" for note in figures["notes"])
     return (
         f"<section class=hero aria-label=Headline><p class=kicker>Data report \u00b7 {_day(figures['made_at'])}</p>"
         f"<h1>{visible(figures['title'])}</h1><p class=lead>{lead}</p>{_ratio(head)}<p class=story>{_story(figures)}</p>"

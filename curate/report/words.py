@@ -42,6 +42,10 @@ REASONS: Final[dict[str, str]] = {
     "repeated_turn": "a turn that stands twice in the conversation",
     "language": "not in a wanted language",
     "pii": "personal data in the text",
+    "benchmark_image": "its image stands in a benchmark",
+    "benchmark_text": "its text stands in a benchmark",
+    "benchmark_image_and_text": "its image and its text stand in a benchmark",
+    "benchmark_group": "another row on its image stands in a benchmark",
     "image_text": "text that does not fit the image",
     "no_score": "no mark",
 }
