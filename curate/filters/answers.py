@@ -47,7 +47,7 @@ _REFUSALS = (
     + _CANNOT
     + r"|do not have|don['’]t have|am not)",
     r"\bi(?:['’]m| am) (?:just |only )?an? (?:ai|(?:large )?language model|text-based)",
-    r"\b(?:sorry|apologi[sz]e|afraid|regret)\b[^.!?\n]{0,60}?\b" + _CANNOT
+    r"\b(?:sorry|apologi[sz]e|afraid|regret)\b[^.!?\n]{0,60}?(?:\bi ?|, (?:but )?)" + _CANNOT
     + r" (?:\w+ )?(?:assist|help|provide|fulfil+|comply|answer|discuss|engage|create|generate|process|view|see|access|open|identify (?:the )?(?:real )?(?:people|person|individual))",
     r"\bi ?" + _CANNOT
     + r" (?:directly |currently |physically |actually )*(?:assist|help) (?:you )?with\b",
@@ -77,7 +77,8 @@ _SELDOM = (
     r"also|often|every|each|his|her|our|your|my|these|those|other|another|such|until|upon|over|"
     r"under|after|before|during|indicates|shows|using|including|like)$|['’-]$"
 )
-_DANGLING = r"[^)\s]\s*,$|[(\[&+=–—]$|(?:^|\n)\s*(?:\d{1,3}[.)]|[-*•+])$"
+_DANGLING = r"[^)\s]\s*,$|[(\[&+=–—]$"
+_BARE_MARK = r"\n\s*(?:\d{1,3}[.)]|[-*•+])$"
 _LIST_ITEM = (
     r"^\s*(?:[-*•+#>|]|\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s)|\|\s*$|^\s*\*\*[^*]+\*\*|^[^.!?]{0,60}:\s"
 )
@@ -169,22 +170,21 @@ def cut_off(rows: Rows, least: float) -> Found:
     )
     words = text.str.count_matches(r"\S+")
     fences = text.str.count_matches("```")
+    never = text.str.contains(_BARE_MARK) | (fences % 2 == 1)
     closed = text.str.contains(_END) | ((fences % 2 == 0) & text.str.ends_with("```"))
-    certain = (words >= 4) & (
-        text.str.contains(_OPEN) | text.str.contains(_DANGLING) | (fences % 2 == 1)
-    )
+    certain = (words >= 4) & (text.str.contains(_OPEN) | text.str.contains(_DANGLING))
     line = pl.col("line")
     sentences = line.str.count_matches(r"[\p{L}\p{N})\"”'][.!?]\s+[\p{Lu}\"“]")
     tail = line.str.extract(r"(?:.*[.!?]\s+)?(.*)$", 1)
     open_end = (
         (sentences >= 1)
-        & (tail.str.count_matches(r"\S+") >= 3)
+        & (tail.str.count_matches(r"\S+") >= 2)
         & ~line.str.contains(_LIST_ITEM)
         & line.str.contains(r"[\p{L}\p{N}'’-]$")
     )
     marked = answers.select(
         "row", "text",
-        pl.when(closed).then(0.0).when(certain).then(1.0)
+        pl.when(never).then(1.0).when(closed).then(0.0).when(certain).then(1.0)
         .when(open_end & text.str.contains(_SELDOM)).then(0.8)
         .when(open_end).then(0.5).otherwise(0.0).alias("sure"),
     )  # fmt: skip

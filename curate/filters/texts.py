@@ -64,8 +64,8 @@ def _between(
 def wording(text: pl.Expr) -> pl.Expr:
     """A text with numbers, quotes and names (capitals within a sentence) left out."""
     return (
-        text.str.replace_all(r"\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”", "Q")
-        .str.replace_all(rf"(\p{{Ll}}[,;:]? (?:Q )?)(?:{_NAME})", "${1}n")
+        text.str.replace_all(r"\"[^\"\n]{1,200}\"|“[^”\n]{1,200}”", "q")
+        .str.replace_all(rf"(\p{{Ll}}[,;:]? (?:q )?)(?:{_NAME})", "${1}n")
         .str.replace_all(r"\d+(?:[.,:/x×-]\d+)*", "0")
         .str.to_lowercase()
         .str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ")

@@ -1,0 +1,237 @@
+"""Filters of texts: what is broken goes, what only looks so stays."""
+
+# ruff: noqa: RUF001 (quotes and stops of print and of other scripts are meant)
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from curate.filter_options import FilterOptions
+from curate.filters import answers
+from curate.filters.found import Found, Rows
+from curate.filters.repetition import repeated_turns, repetition
+from curate.filters.texts import lengths, templated, wording
+
+LONG = (
+    "A man in a blue coat walks two dogs along the beach. The tide is out, and the sand is wet. "
+    "Behind him stands a lighthouse with a red door."
+)
+
+
+def rows(*conversations: list[str] | str) -> Rows:
+    """Samples of these turns, user and assistant in turn; a lone text is an answer."""
+    messages = []
+    for turns in conversations:
+        said = ["What is it?", turns] if isinstance(turns, str) else turns
+        messages.append(
+            [{"role": ("user", "assistant")[n % 2], "content": t} for n, t in enumerate(said)]
+        )
+    return Rows(
+        pl.DataFrame(
+            {
+                "sample_id": [str(n) for n in range(len(messages))],
+                "image_ids": [[] for _ in messages],
+                "messages": messages,
+            },
+            schema_overrides={"image_ids": pl.List(pl.String)},
+        )
+    )
+
+
+def gone(found: Found, texts: list[str]) -> list[str]:
+    return [text for text, goes in zip(texts, found.removes, strict=True) if goes]
+
+
+def test_empty_answers():
+    texts = ["", "  \n", "...", "-", "<image>", "no", "7", "✓", "是", "$", "👍"]
+    assert gone(answers.empty(rows(*texts)), texts) == ["", "  \n", "...", "-", "<image>"]
+
+
+def test_remains_of_templates():
+    leaks = [
+        "It is red.<|im_end|>", "[INST] What is it? [/INST] A cat.", "A dog.</s>",
+        "It is a cat.\nASSISTANT: It is a cat.", "### Response: a cat", "Dear {name}, hello.",
+        "Hello {{ user_name }}!", "The patient [Insert Name] came.", "A bus <|endoftext|><|pad|>",
+        "\nHuman: and the dog?", "A <0x0A> cat.",
+    ]  # fmt: skip
+    fine = [
+        "The set {a, b} is finite.", r"\frac{name}{b} of \text{cat}", 'JSON: {"name": "cat"}',
+        "```python\nprint(f'Hello {name}')\n```", "USER: Maroc, a tweet says.", "1 < 2 | 3 > 2",
+        "<p>Notes</p>", "An assistant: she helps.", "Use x[i] and y{3}.", "the {} braces", "a [sic] b",
+        "It says </div> on the screen.", "The Assistant: a film from 2023.", r"\<image>",
+    ]  # fmt: skip
+    texts = leaks + fine
+    assert gone(answers.leaks(rows(*texts)), texts) == leaks
+
+
+def test_refusals_but_not_doubts():
+    refusals = [
+        "I'm sorry, but I can't assist with that request.",
+        "As an AI language model, I am unable to view images directly.",
+        "I’m sorry for the trouble, but as an AI, I'm currently unable to view or analyze images.",
+        "I am unable to help you with that. Is there something else?",
+        "Please provide the image so that I can help.",
+        "Unfortunately, I cannot see the image you are referring to.",
+        "I do not have the ability to access external files.",
+    ]
+    doubts = [
+        "I cannot tell from the image how old she is.",
+        "I'm unable to determine the woman's facial expression based on the image provided.",
+        "I'm sorry, but there is no dice in the image.",
+        "The man cannot see the car because the wall is in the way.",
+        "I'm sorry, but I cannot provide the licence plate as it is obscured in the image.",
+        "The sign says sorry, we cannot help you without a ticket.",
+        "No, there are no people in the picture.",
+        "As an AI-generated image, it shows typical faults.",
+        "As an AI, I cannot view images. However: " + "the text describes a street. " * 20,
+    ]
+    texts = refusals + doubts
+    assert gone(answers.refusals(rows(*texts), 60), texts) == refusals
+
+
+def test_cut_answers_but_not_captions():
+    cut = [
+        f"{LONG} The man looks at the",
+        "The colours are red, green, and",
+        "A list:\n1. a red bus\n2.",
+        "Here is the code:\n```python\nprint(1)",
+        f"{LONG} He seems to be waiting for",
+        f"{LONG} The lighthous",
+        "It has a horse, a cart,",
+    ]
+    fine = [
+        "a man riding a wave on a surfboard", LONG, "yes", "A red bus", "He said: \"Stop!\"",
+        "1. a red bus\n2. a blue car", "| a | b |\n|---|---|\n| 1 | 2 |", "print(a, b),\nprint(c, d),",
+        f"{LONG} Location: Paris", f"{LONG}\n\n**Colour:** red", "What are you looking at",
+        "那是一只猫。", f"{LONG} #beach #dogs #Sunset", "x = 3, y = 4", "Emoji at the end 😀",
+        f"{LONG} The beliefs of the people are many and varied", "```\ncode\n```", "From A to Z",
+    ]  # fmt: skip
+    texts = cut + fine
+    found = answers.cut_off(rows(*texts), 0.8)
+    assert gone(found, texts) == cut
+    assert found.values[texts.index(fine[-3])] == 0.5
+    assert fine[-3] in gone(answers.cut_off(rows(*texts), 0.5), texts)
+
+
+def test_loops_but_not_comparisons():
+    loops = [
+        "The tea bag is in the cup and the cup is on the table. " * 5,
+        "1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1",
+        f"{LONG}\n\nAnswer: {LONG}",
+        "aaaaaaaaaaaaaaaaaaaaaaaa",
+        "这张图片显示一只猫坐在红色的沙发上看着窗外的两只小鸟。" * 4,
+    ]
+    fine = [
+        LONG, "yes", "no no no", "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16",
+        "1. The penguin on the left holds a rod, the penguin on the right holds none.\n"
+        "2. The penguin on the left wears a hat, the penguin on the right wears a scarf.\n"
+        "3. The penguin on the left is black, the penguin on the right is grey.",
+        "```\n" + "<li><a href='#'>item</a></li>\n" * 20 + "```",
+        "这张图片显示一只猫坐在红色的沙发上，另一只猫坐在蓝色的沙发上，第三只坐在地上。",
+        "| a | b |\n| --- | --- |\n" + "\n".join(f"| row {n} | {n * n} |" for n in range(20)),
+    ]  # fmt: skip
+    texts = loops + fine
+    assert gone(repetition(rows(*texts), 0.4), texts) == loops
+
+
+def test_repetition_is_what_it_says():
+    """Words in an n-gram of ten that stood before, by a slow and plain count."""
+    generator = random.Random(5)
+    texts = [" ".join(generator.choices("abcdef", k=generator.randint(1, 400))) for _ in range(60)]
+    texts += [" ".join(generator.choices("ab", k=60)) for _ in range(40)]
+    values = repetition(rows(*texts), 0.4).values
+    for text, value in zip(texts, values, strict=True):
+        words = text.split()
+        if len(words) < 15:
+            assert value is None
+            continue
+        seen, covered = set(), set()
+        for start in range(len(words) - 9):
+            gram = tuple(words[start : start + 10])
+            if gram in seen:
+                covered.update(range(start, start + 10))
+            seen.add(gram)
+        assert value == pytest.approx(len(covered) / len(words))
+
+
+def test_turns_that_come_again():
+    talks = [
+        ["What is it?", "A cat.", "what is it", "A cat on a mat."],
+        ["Colour?", "It is a red bus.", "And the size?", "It is a red bus."],
+        ["<image> What is it?", "A cat.", "<image> What is it?", "A dog."],
+        ["Is it red?", "yes", "Is it big?", "yes"],
+    ]
+    assert repeated_turns(rows(*talks), 0).removes.tolist() == [True, True, False, False]
+    assert repeated_turns(rows(*talks), 1).removes.tolist() == [False] * 4
+
+
+def test_lengths_count_signs_of_dense_scripts_as_words():
+    texts = ["a b c", "图片上有一只猫", "", "one"]
+    options = FilterOptions(min_answer_words=3, max_chars=25, max_turns=1)
+    found = {one.name: one for one in lengths(rows(*texts), options)}
+    assert found["answer_words"].values.to_list() == [3.0, 7.0, 0.0, 1.0]
+    assert found["answer_words"].removes.tolist() == [False, False, True, True]
+    assert found["characters"].values.to_list() == [16.0, 18.0, 11.0, 14.0]
+    assert not found["turns"].removes.any()
+
+
+def test_a_wording_leaves_numbers_names_and_quotes_out():
+    texts = pl.DataFrame(
+        {
+            "t": [
+                'The sign of Paul Smith says "Stop" at 12:30.',
+                "The sign of Ann says “Go on” at 7.",
+            ]
+        }
+    )
+    masked = texts.select(wording(pl.col("t")))["t"].to_list()
+    assert masked[0] == masked[1] == "the sign of n says q at 0"
+
+
+def test_templated_answers_are_capped_and_the_rest_stays():
+    many = [f"The number plate of the car is {n} in total." for n in range(300)]
+    texts = (
+        many + [f"{LONG} {'x' * n}" for n in range(1, 100)] + ["yes"] * 600 + ["a red car"] * 600
+    )
+    options = FilterOptions(max_template_share=0.05)
+    nobody = np.zeros(len(texts), dtype=bool)
+    nobody[:10] = True
+    found = templated(rows(*texts), options, nobody)
+    assert found.removes[:300].sum() == 300 - int(0.05 * len(texts))
+    assert found.removes[:10].all()  # what goes anyhow takes no place of the others
+    assert not found.removes[300:].any()
+    few = templated(rows(*many[:15]), FilterOptions(max_template_share=0.01), nobody[:15])
+    assert not few.removes.any()
+
+
+@pytest.fixture(scope="module")
+def captions(shared_data: Path) -> list[str]:
+    lines = (shared_data / "llava-bench-coco" / "coco2014_val_gpt4_qa_30x3.jsonl").open()
+    return [json.loads(line)["output"] for line in lines]
+
+
+def test_gpt4s_answers_all_stay(captions):
+    """Ninety answers that were made with care: none is broken."""
+    some = rows(*captions)
+    options = FilterOptions(broken="all", cut_certainty=0.5)
+    for found in answers.broken(some, options):
+        assert not found.removes.any(), (found.name, gone(found, captions))
+
+
+def test_model_answers_on_photos_and_charts(shared_data: Path):
+    """7,478 answers of 36 models, whose victims were looked at one by one."""
+    lines = (shared_data / "mllm-bench" / "answers.jsonl").open(encoding="utf-8")
+    texts = [json.loads(line)["answer"] for line in lines]
+    found = {
+        one.name: int(one.removes.sum())
+        for one in answers.broken(rows(*texts), FilterOptions(broken="all"))
+    }
+    assert 30 <= found["refusal"] <= 50
+    assert 50 <= found["repetition"] <= 100
+    assert 30 <= found["cut_answer"] <= 60
+    assert found["template_leak"] <= 4
+    assert found["empty_answer"] == 0
