@@ -4,21 +4,57 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from curate.ingest_options import IngestOptions
 from curate.ingest_tables import Plan
-from curate.sources.detect import CONVERTERS, MEANINGS, detect
+from curate.sources import labelstudio
+from curate.sources.detect import detect, usual_table
 from curate.sources.fields import Naming
 from curate.sources.files import Source, find_source, slug
-from curate.sources.preference import convert_correction
+from curate.sources.formats import FORMATS, Converter, Format
 from pairwright.command import Outcome
-from pairwright.errors import NotFoundError, UsageError
+from pairwright.errors import DataError, NotFoundError, UsageError
 from pairwright.options import RunOptions, as_config
 from pairwright.progress import say
 from pairwright.store import Dataset
 
-_PREFERENCES = ("trl-preference", "rlhf-v")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Tables by what the rows become, in the order of their dependence.
+_KINDS: dict[str, tuple[str, ...]] = {
+    "samples": ("images", "samples"),
+    "pairs": ("images", "samples", "pairs"),
+    "feedback": ("images", "samples", "responses", "feedback"),
+    "responses": ("images", "samples", "responses", "scores"),
+    "comparisons": ("images", "samples", "responses", "comparisons"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reading:
+    """How rows are read: their format and the table they are for.
+
+    Attributes:
+        format: `None`: rows about samples that the dataset has.
+    """
+
+    format: Format | None
+    table: str
+    scores: bool = False
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Tables to write."""
+        if self.format is None:
+            return (self.table,)
+        return _KINDS[self.table] + (("scores",) if self.scores else ())
+
+    @property
+    def converter(self) -> Converter:
+        """What makes drafts of the rows."""
+        assert self.format is not None
+        return self.format.makes[self.table]
 
 
 def ingest(options: IngestOptions, run: RunOptions) -> Outcome:
@@ -30,50 +66,110 @@ def ingest(options: IngestOptions, run: RunOptions) -> Outcome:
     Raises:
         PairwrightError: If the source as a whole cannot be read, or the options make no sense.
     """
-    source = find_source(options.source, options.split)
-    table, form = _table_and_format(source, options)
-    plan = _plan(source, options, run, table, form)
-    if table in ("responses", "comparisons"):
+    source = _source(options)
+    reading = _read_as(source, options)
+    plan = _plan(source, options, run, reading)
+    if reading.format is None:
         from curate import ingest_answers
 
         dataset = Dataset.find(_place(options))
         importer = {
             "responses": ingest_answers.import_responses,
             "comparisons": ingest_answers.import_comparisons,
-        }[table]
+        }[reading.table]
         return importer(dataset, plan)
     from curate import ingest_samples
 
-    convert = convert_correction if table == "feedback" else CONVERTERS[form]
     if run.dry_run:
-        return ingest_samples.preview(plan, convert)
-    return ingest_samples.ingest_samples(Dataset.create(_place(options)), plan, convert)
+        return ingest_samples.preview(plan, reading.converter)
+    dataset = Dataset.create(_place(options))
+    outcome = ingest_samples.ingest_samples(dataset, plan, reading.converter)
+    return _with_licence_note(outcome, reading.format)
 
 
-def _table_and_format(source: Source, options: IngestOptions) -> tuple[str, str]:
-    table: str | None = options.as_
-    form: str = options.format
-    if table in ("responses", "comparisons"):
-        return table, "auto"
-    if form == "auto":
-        form = "easy-vqa" if source.files[0].kind == "easy-vqa" else ""
-    if not form and table == "feedback":
-        form = "rlhf-v"
-    if not form:
-        form = detect(source.head(), options.source)
-        say(f"{options.source}: read as {MEANINGS[form]}; --format {form} (or another) says it")
-    if table is None:
-        table = "pairs" if form in _PREFERENCES else "samples"
-    if table in ("pairs", "feedback") and form not in _PREFERENCES:
+def _source(options: IngestOptions) -> Source:
+    if not _URL.match(options.source):
+        return find_source(options.source, options.split, options.subset)
+    if not options.fetch_urls or not options.source.lower().startswith("http"):
         msg = (
-            f"--as {table} needs rows with a better and a worse answer, and {options.source} is "
-            f"read as {MEANINGS[form]}; give --format trl-preference if it is not"
+            f"{options.source}: sources are local files; --fetch-urls downloads http(s) addresses "
+            "of single files"
         )
         raise UsageError(msg)
-    return table, form
+    from curate.sources.fetch import fetch_source
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    say(f"{options.source}: downloading")
+    path = fetch_source(
+        options.source, cache / "pairwright" / "sources", allow_private=options.allow_private_urls
+    )
+    return find_source(str(path), options.split, options.subset)
 
 
-def _plan(source: Source, options: IngestOptions, run: RunOptions, table: str, form: str) -> Plan:
+def _read_as(source: Source, options: IngestOptions) -> _Reading:
+    asked: str | None = options.as_
+    if options.format not in ("auto", "webdataset"):
+        form, table = _named(source, options)
+    elif options.format == "webdataset" and source.files[0].kind not in ("tar", "files"):
+        msg = f"{options.source}: --format webdataset needs tar archives, or a folder of such files"
+        raise UsageError(msg)
+    elif source.files[0].kind == "easy-vqa":
+        form, table = FORMATS["easy-vqa"], "samples"
+    else:
+        found = _detected(source, options)
+        if found is None:
+            assert asked is not None
+            return _Reading(format=None, table=asked)
+        form, table = found
+    table = asked or table
+    if table not in form.makes:
+        if table in ("responses", "comparisons") and options.format == "auto":
+            return _Reading(format=None, table=table)
+        makes = " or ".join(form.makes)
+        needs = "a better and a worse answer" if table in ("pairs", "feedback") else "them whole"
+        msg = (
+            f"--as {table} needs rows with {needs}, and {options.source} is read as "
+            f"{form.meaning}, which makes {makes}; give --format if it is something else"
+        )
+        raise UsageError(msg)
+    marked = form.name == "label-studio" and table == "samples"
+    scores = marked and any(labelstudio.has_marks(row) for row in source.head())
+    return _Reading(format=form, table=table, scores=scores)
+
+
+def _named(source: Source, options: IngestOptions) -> tuple[Format, str]:
+    form = FORMATS[options.format]
+    if options.as_ is not None or len(form.makes) == 1:
+        return form, options.as_ or next(iter(form.makes))
+    return form, usual_table(form, source.head())
+
+
+def _detected(source: Source, options: IngestOptions) -> tuple[Format, str] | None:
+    """The format by the fields of the rows; `None`: they are about samples that are there."""
+    if options.as_ == "feedback":
+        # Corrections need not look like anything else.
+        try:
+            guess = detect(source.head(), options.source)
+        except DataError:
+            return FORMATS["rlhf-v"], "feedback"
+        if "feedback" not in guess.format.makes:
+            return FORMATS["rlhf-v"], "feedback"
+        say(f"{options.source}: {guess.in_words()}")
+        return guess.format, "feedback"
+    if options.as_ in ("responses", "comparisons"):
+        whole = [form for form in FORMATS.values() if options.as_ in form.makes]
+        head = source.head()
+        for form in whole:
+            if head and sum(form.tell(row) is not None for row in head) * 2 > len(head):
+                say(f"{options.source}: read as {form.meaning}; --format NAME overrules")
+                return form, options.as_
+        return None
+    guess = detect(source.head(), options.source)
+    say(f"{options.source}: {guess.in_words()}")
+    return guess.format, guess.table
+
+
+def _plan(source: Source, options: IngestOptions, run: RunOptions, reading: _Reading) -> Plan:
     folder = source.folder if options.image_folder is None else options.image_folder
     if not folder.is_dir():
         msg = f"--image-folder {folder}: no such folder"
@@ -83,27 +179,21 @@ def _plan(source: Source, options: IngestOptions, run: RunOptions, table: str, f
     # Where things lie is no part of what they are: the fingerprints tell the source.
     for key in ("source", "output", "as_", "image_folder"):
         del config[key]
-    config |= {"as": table, "format": form, "source_name": name, "limit": run.limit}
+    form = "auto" if reading.format is None else reading.format.name
+    config |= {"as": reading.table, "format": form, "source_name": name, "limit": run.limit}
     if options.image_folder is not None:
         config["image_folder"] = str(folder.resolve())
+    if options.licence is None and source.licence is not None:
+        say(f"licence {source.licence}: from {source.name}'s README; --licence NAME overrules")
+        config["licence"] = source.licence
     return Plan(
         source=source,
         name=name,
         run=run.run or slug(name),
-        table=table,
+        table=reading.table,
+        kinds=reading.kinds,
         folder=folder,
-        naming=Naming(
-            question=options.question,
-            answer=options.answer,
-            image=options.image,
-            id=options.id,
-            reference=options.reference,
-            prompt=options.prompt,
-            licence=options.licence,
-            split=options.split,
-            no_images=not options.images,
-            max_text=options.max_text,
-        ),
+        naming=_naming(options, source),
         options=options,
         limit=run.limit,
         replace=run.replace,
@@ -111,6 +201,33 @@ def _plan(source: Source, options: IngestOptions, run: RunOptions, table: str, f
         config=config,
         fingerprints={f"source {file.name}": file.fingerprint() for file in source.files},
     )
+
+
+def _naming(options: IngestOptions, source: Source) -> Naming:
+    return Naming(
+        question=options.question,
+        answer=options.answer,
+        image=options.image,
+        id=options.id,
+        reference=options.reference,
+        prompt=options.prompt,
+        licence=options.licence or source.licence,
+        split=options.split,
+        no_images=not options.images,
+        fetch_urls=options.fetch_urls,
+        image_pattern=options.image_pattern,
+        max_text=options.max_text,
+    )
+
+
+def _with_licence_note(outcome: Outcome, form: Format) -> Outcome:
+    """Say that rows name no licence, since a public export refuses them."""
+    missing = outcome.summary.get("without_licence", 0)
+    if not missing:
+        return outcome
+    known = f" ({form.meaning}: {form.note})" if form.note else ""
+    line = f"{missing:,} samples name no licence{known}; --licence NAME says it for all"
+    return replace(outcome, message=f"{outcome.message}\n{line}")
 
 
 def _place(options: IngestOptions) -> Path:

@@ -15,8 +15,9 @@ class IngestOptions:
     """Options of `curate ingest`."""
 
     source: str = option(
-        help="JSON, JSON lines, Parquet or CSV file, a folder of Parquet shards or of images with "
-        "a metadata file, a glob, or easy-vqa",
+        help="JSON, JSON lines, CSV, Parquet, Arrow or WebDataset (tar) file, compressed or not; a "
+        "folder of such shards, of a Hub repository, of save_to_disk, or of images with a metadata "
+        "file; a glob; easy-vqa; with --fetch-urls an http(s) address",
         positional=True,
     )
     output: Path | None = option(
@@ -26,22 +27,53 @@ class IngestOptions:
         "working directory, or ./data)",
     )
     format: Literal[
-        "auto", "llava", "messages", "qa", "folder", "easy-vqa", "trl-preference", "rlhf-v"
-    ] = option("auto", help="format of the rows; auto tells it by their fields and says so")
+        "auto",
+        "llava",
+        "sharegpt",
+        "messages",
+        "swift",
+        "qa",
+        "caption",
+        "folder",
+        "m3it",
+        "minigpt",
+        "trl-preference",
+        "rlhf-v",
+        "rlaif-v",
+        "vlfeedback",
+        "label-studio",
+        "webdataset",
+        "easy-vqa",
+    ] = option("auto", help="format of the rows; auto tells it by their fields and says why")
     as_: Literal["samples", "pairs", "feedback", "responses", "comparisons"] | None = option(
         None,
-        help="table to write; pairs and feedback also write the samples they are about (default: "
-        "pairs for preference rows, else samples)",
+        help="table to write; pairs and feedback also write the samples they are about, responses "
+        "and comparisons where the rows hold them whole (VLFeedback, Label Studio) (default: by the "
+        "rows)",
     )
     image_folder: Path | None = option(
         None, help="folder of the images, the only one they are read from (default: SRC's)"
+    )
+    image_pattern: str | None = option(
+        None,
+        help="file name of an image whose row gives an id only, such as 'COCO_train2014_{:012d}.jpg'",
+    )
+    fetch_urls: bool = option(
+        False, help="fetch images that are http(s) addresses, and SRC itself if it is one"
+    )
+    allow_private_urls: bool = option(
+        False, help="with --fetch-urls: also from loopback and private addresses"
     )
     source_name: str | None = option(
         None, help="name of the source, part of all ids (default: from SRC)"
     )
     licence: str | None = option(None, help="licence of rows that name none")
     split: str | None = option(
-        None, help="split to take of easy-vqa or Hub shards; else the split of rows that name none"
+        None,
+        help="split to take of a source that has several; else the split of rows that name none",
+    )
+    subset: str | None = option(
+        None, help="configuration to take of a Hub repository that has several in its README"
     )
     link: bool = option(False, help="record the paths of image files instead of their bytes")
     images: bool = option(True, help="--no-images takes rows as text, whatever images they name")
@@ -68,6 +100,12 @@ class IngestOptions:
         """Refuse values that mean nothing."""
         if self.max_text < 1:
             msg = f"--max-text must be at least 1, got {self.max_text}"
+            raise UsageError(msg)
+        if self.allow_private_urls and not self.fetch_urls:
+            msg = "--allow-private-urls says where --fetch-urls may fetch from: give that too"
+            raise UsageError(msg)
+        if self.image_pattern is not None and "{" not in self.image_pattern:
+            msg = f"--image-pattern {self.image_pattern!r} has no {{}} where the id should stand"
             raise UsageError(msg)
         if self.link and not self.images:
             msg = "--link and --no-images exclude each other"

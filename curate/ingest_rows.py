@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+import numpy as np
 import xxhash
 
 from curate.ingest_tables import Plan
 from curate.sources.intake import Ticket
-from curate.sources.rows import Draft, Preference
+from curate.sources.rows import Draft, Mark, Preference
+from curate.sources.votes import Vote, combine
 from pairwright.conversation import Message, prompt_of
 from pairwright.ids import stable_id
 from pairwright.worddiff import diff_spans
+
+Rows = list[tuple[str, dict[str, Any]]]
 
 
 @dataclass(slots=True)
@@ -22,46 +26,106 @@ class Pending:
 
     Attributes:
         prompt: Prompt of the existing sample that the row is about, if it is about one.
+        rows: Rows that it becomes, by table, in the order of their dependence.
     """
 
     row_id: str
     sample_id: str
     draft: Draft
     prompt: list[Message] | None = None
+    rows: Rows = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)
 
 
 class Occurrences:
-    """Sample ids of a source whose own ids may repeat."""
+    """Sample ids of a source whose own ids may repeat.
+
+    Remembers 64 bits an id: the newest in a set, the others sorted in one array.
+    """
+
+    _NEWEST: Final = 500_000
 
     def __init__(self, source: str) -> None:
         """Start with no id seen."""
         self._source = source
-        self._count: Counter[int] = Counter()
+        self._newest: set[int] = set()
+        self._older = np.empty(0, dtype=np.uint64)
+        self._again: dict[int, int] = {}
 
     def sample_id(self, source_id: str) -> str:
         """Id of the next row of this id."""
         key = xxhash.xxh3_64_intdigest(source_id.encode("utf-8", "surrogatepass"))
-        occurrence = self._count[key]
-        self._count[key] += 1
+        occurrence = 0
+        if key in self._newest or self._is_older(key):
+            occurrence = self._again[key] = self._again.get(key, 0) + 1
+        else:
+            self._newest.add(key)
+            if len(self._newest) >= self._NEWEST:
+                self._settle()
         return stable_id(self._source, source_id, occurrence)
 
+    def _is_older(self, key: int) -> bool:
+        if not self._older.size:
+            return False
+        wanted = np.uint64(key)
+        at = int(self._older.searchsorted(wanted))
+        return at < self._older.size and self._older[at] == wanted
 
-def last_key(plan: Plan, pending: Pending) -> tuple[str, str]:
-    """The table that a row reaches last, and its key there: if it is there, the row is done."""
+    def _settle(self) -> None:
+        fresh = np.fromiter(self._newest, dtype=np.uint64, count=len(self._newest))
+        self._older = np.sort(np.concatenate([self._older, fresh]))
+        self._newest.clear()
+
+
+def rows_of_draft(plan: Plan, pending: Pending) -> Rows:
+    """All rows that a draft becomes; `image_ids` are filled in when the images are known."""
+    rows: Rows = []
+    if pending.prompt is None:
+        rows.append(("samples", _sample_row(plan, pending)))
+    rows += [(kind, row) for kind, row in _others(plan, pending) if kind in plan.kinds]
+    return rows
+
+
+def _others(plan: Plan, pending: Pending) -> Iterator[tuple[str, dict[str, Any]]]:
+    draft = pending.draft
     if plan.table == "pairs":
-        return "pairs", _pair_id(pending)
-    if plan.table == "feedback":
-        return "feedback", _feedback_id(plan, pending)
-    return "samples", pending.sample_id
+        yield "pairs", _pair_row(pending)
+        return
+    for correction in draft.corrections:
+        yield "responses", _corrected_row(plan, pending, correction)
+    for correction in draft.corrections:
+        yield "feedback", _feedback_row(plan, pending, correction)
+    ids = []
+    for one in draft.candidates:
+        row = _response_row(pending, one.text, one.model)
+        ids.append(row["response_id"])
+        yield "responses", row
+        for mark in one.marks:
+            yield "scores", _score_row(mark, row["response_id"], "response")
+    for mark in draft.marks:
+        yield "scores", _score_row(mark, pending.sample_id, "sample")
+    votes = [
+        Vote(
+            row_id=pending.row_id,
+            sample_id=pending.sample_id,
+            first=ids[ballot.first],
+            second=ids[ballot.second],
+            winner=ballot.winner,
+            by=ballot.by,
+            ordered=False,
+            text=ballot.text,
+        )
+        for ballot in draft.ballots
+    ]
+    for row in combine(votes)[0]:
+        yield "comparisons", row
 
 
-def sample_row(plan: Plan, pending: Pending, image_ids: list[str]) -> dict[str, Any]:
-    """Row of the samples table."""
+def _sample_row(plan: Plan, pending: Pending) -> dict[str, Any]:
     draft = pending.draft
     return {
         "sample_id": pending.sample_id,
-        "image_ids": image_ids,
+        "image_ids": None,
         "messages": draft.messages,
         "criteria": draft.criteria,
         "reference": draft.reference,
@@ -74,75 +138,83 @@ def sample_row(plan: Plan, pending: Pending, image_ids: list[str]) -> dict[str, 
     }
 
 
-def pair_row(pending: Pending, image_ids: list[str]) -> dict[str, Any]:
+def _pair_row(pending: Pending) -> dict[str, Any]:
     """Row of the pairs table; the sample's own answer is the chosen one."""
-    other = _preference(pending)
+    other = pending.draft.preference
+    assert other is not None
+    assert other.chosen is not None
     scores = (other.chosen_score, other.rejected_score)
-    margin = None if scores[0] is None or scores[1] is None else scores[0] - scores[1]
+    margin = other.margin
+    if margin is None and scores[0] is not None and scores[1] is not None:
+        margin = scores[0] - scores[1]
+    spans: tuple[Any, Any] = (other.chosen_spans, other.rejected_spans)
+    if other.corrects and spans == (None, None):
+        rejected_spans, chosen_spans = diff_spans(other.rejected, other.chosen)
+        spans = (chosen_spans, rejected_spans)
     return {
-        "pair_id": _pair_id(pending),
+        "pair_id": stable_id(pending.sample_id, other.chosen, other.rejected, other.method),
         "sample_id": pending.sample_id,
-        "image_ids": image_ids,
+        "image_ids": None,
         "prompt": prompt_of(pending.draft.messages),
         "chosen": other.chosen,
         "rejected": other.rejected,
+        "chosen_spans": spans[0],
+        "rejected_spans": spans[1],
         "chosen_score": scores[0],
         "rejected_score": scores[1],
         "margin": margin,
-        "method": "imported",
+        "method": other.method,
+        "control": other.control,
         "chosen_id": pending.sample_id,
         "policy": other.model,
     }
 
 
-def response_row(plan: Plan, pending: Pending) -> dict[str, Any]:
-    """Row of the responses table: the answer that was corrected."""
-    other = _preference(pending)
+def _response_row(pending: Pending, text: str, model: str) -> dict[str, Any]:
     return {
-        "response_id": _response_id(plan, pending),
+        "response_id": stable_id(pending.sample_id, model, 0, text),
         "sample_id": pending.sample_id,
         "prompt": pending.prompt or prompt_of(pending.draft.messages),
-        "text": other.rejected,
-        "model": _model(plan, other),
+        "text": text,
+        "model": model,
         "index": 0,
     }
 
 
-def feedback_row(plan: Plan, pending: Pending) -> dict[str, Any]:
+def _corrected_row(plan: Plan, pending: Pending, other: Preference) -> dict[str, Any]:
+    """Row of the responses table: the answer that was corrected."""
+    model = other.model or plan.options.model or plan.name
+    return _response_row(pending, other.rejected, model)
+
+
+def _feedback_row(plan: Plan, pending: Pending, other: Preference) -> dict[str, Any]:
     """Row of the feedback table; spans that were not marked are what the correction changed."""
-    other = _preference(pending)
     spans = other.spans
     if spans is None and other.chosen is not None:
         changed, _ = diff_spans(other.rejected, other.chosen)
         spans = [{**span, "correct": False} for span in changed]
+    by = other.by or plan.name
+    response_id = _corrected_row(plan, pending, other)["response_id"]
     return {
-        "feedback_id": _feedback_id(plan, pending),
-        "response_id": _response_id(plan, pending),
+        "feedback_id": stable_id(response_id, by),
+        "response_id": response_id,
         "spans": spans or [],
         "corrected": other.chosen,
-        "by": other.by or plan.name,
+        "by": by,
     }
 
 
-def _preference(pending: Pending) -> Preference:
-    assert pending.draft.preference is not None
-    return pending.draft.preference
-
-
-def _model(plan: Plan, other: Preference) -> str:
-    return other.model or plan.options.model or plan.name
-
-
-def _pair_id(pending: Pending) -> str:
-    other = _preference(pending)
-    return stable_id(pending.sample_id, other.chosen, other.rejected, "imported")
-
-
-def _response_id(plan: Plan, pending: Pending) -> str:
-    other = _preference(pending)
-    return stable_id(pending.sample_id, _model(plan, other), 0, other.rejected)
-
-
-def _feedback_id(plan: Plan, pending: Pending) -> str:
-    by = _preference(pending).by or plan.name
-    return stable_id(_response_id(plan, pending), by)
+def _score_row(mark: Mark, target_id: str, kind: str) -> dict[str, Any]:
+    return {
+        "target_id": target_id,
+        "rubric": mark.rubric,
+        "criterion": mark.criterion,
+        "judge": mark.by,
+        "draw": 0,
+        "target_kind": kind,
+        "score": mark.score,
+        "text": mark.text,
+        "rubric_hash": stable_id("imported", mark.rubric)[:16],
+        "prompt_hash": stable_id("imported", mark.rubric, mark.criterion)[:16],
+        "error": mark.error,
+    }

@@ -7,15 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from curate.ingest_images import carry_images, known_images
-from curate.ingest_rows import (
-    Occurrences,
-    Pending,
-    feedback_row,
-    last_key,
-    pair_row,
-    response_row,
-    sample_row,
-)
+from curate.ingest_rows import Occurrences, Pending, rows_of_draft
 from curate.ingest_tables import (
     VERB,
     Plan,
@@ -23,10 +15,11 @@ from curate.ingest_tables import (
     Tables,
     attempt,
     in_words,
+    key_of,
     reject_reasons,
     rows_of,
 )
-from curate.sources.detect import Converter
+from curate.sources.formats import Converter
 from curate.sources.intake import Intake
 from curate.sources.rows import RowError, printable
 from pairwright.command import Outcome
@@ -35,11 +28,6 @@ from pairwright.errors import DataError
 from pairwright.progress import Progress, say
 from pairwright.store import Dataset
 
-_TABLES: Final = {
-    "samples": ("images", "samples"),
-    "pairs": ("images", "samples", "pairs"),
-    "feedback": ("images", "samples", "responses", "feedback"),
-}
 _BATCH_ROWS: Final = 512
 _BATCH_IMAGES: Final = 256
 _BATCH_BYTES: Final = 32 << 20
@@ -60,15 +48,22 @@ def ingest_samples(dataset: Dataset, plan: Plan, convert: Converter) -> Outcome:
     """
     if plan.replace:
         carry_images(dataset, plan.run)
-    with Tables(dataset, plan, _TABLES[plan.table]) as tables:
+    with Tables(dataset, plan, plan.kinds) as tables:
         if tables.is_complete:
             return _outcome(dataset, plan, tables, done=True)
         if tables.main.resumed:
             say(f"samples/{plan.run}: resuming after {tables.main.n_rows:,} rows")
         known = known_images(dataset, plan.run) | tables.writers["images"].keys("image_id")
-        with Intake(plan.folder, known, link=plan.options.link) as intake:
+        with Intake(
+            plan.folder,
+            known,
+            link=plan.options.link,
+            allow_private=plan.options.allow_private_urls,
+        ) as intake:
             _Run(dataset, plan, tables, intake, convert).run()
             tables.main.summary["images_decoded"] = intake.n_decoded
+            if intake.n_fetched:
+                tables.main.summary["images_fetched"] = intake.n_fetched
     return _outcome(dataset, plan, tables, done=False)
 
 
@@ -133,16 +128,22 @@ class _Run:
             pending = Pending(row.row_id, sample_id, draft)
             if self._prompts is not None:
                 self._prompts.place(pending, row.value)
-            table, key = last_key(self._plan, pending)
-            if key in self._given:
+            pending.rows = rows_of_draft(self._plan, pending)
+            if not self._is_first(pending):
                 detail = "the same answer was corrected before by the same annotator"
                 raise RowError("duplicate_feedback", detail)
         except RowError as error:
             self._tables.reject(row.row_id, error)
             return None
-        if self._prompts is not None:
-            self._given.add(key)
-        return None if self._tables.done(table, key) else pending
+        done = all(self._tables.done(kind, key_of(kind, row)) for kind, row in pending.rows)
+        return None if done else pending
+
+    def _is_first(self, pending: Pending) -> bool:
+        """Whether a correction is not one that was there before."""
+        keys = {row["feedback_id"] for kind, row in pending.rows if kind == "feedback"}
+        fresh = not keys or not keys <= self._given
+        self._given |= keys
+        return fresh
 
     def _finish(self, batch: list[Pending]) -> None:
         for pending in batch:
@@ -168,15 +169,12 @@ class _Run:
         self._tables.flush()
 
     def _write(self, pending: Pending, image_ids: list[str]) -> None:
-        draft, plan, tables = pending.draft, self._plan, self._tables
+        draft, tables = pending.draft, self._tables
         size = 400 + len(draft.meta or "") + sum(len(m["content"]) for m in draft.messages)
-        if pending.prompt is None:
-            tables.add("samples", sample_row(plan, pending, image_ids), size)
-        if plan.table == "pairs":
-            tables.add("pairs", pair_row(pending, image_ids), 2 * size)
-        if plan.table == "feedback":
-            tables.add("responses", response_row(plan, pending), size)
-            tables.add("feedback", feedback_row(plan, pending), size)
+        for kind, row in pending.rows:
+            if "image_ids" in row:
+                row["image_ids"] = image_ids
+            tables.add(kind, row, size)
 
 
 class _Prompts:
@@ -241,7 +239,11 @@ def _outcome(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Out
     answered = pl.col("messages").list.last().struct.field("role") == "assistant"
     facts = (
         dataset.scan(manifest)
-        .select(unanswered=(~answered).sum(), text_only=(pl.col("image_ids").list.len() == 0).sum())
+        .select(
+            unanswered=(~answered).sum(),
+            text_only=(pl.col("image_ids").list.len() == 0).sum(),
+            without_licence=pl.col("licence").is_null().sum(),
+        )
         .collect()
         .row(0, named=True)
     )

@@ -6,7 +6,7 @@ import itertools
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,7 @@ class Plan:
         name: Name of the source, part of its ids.
         run: Name of the runs that are written.
         table: What the rows shall become.
+        kinds: Tables that are written, in the order of their dependence.
         folder: The only folder that image paths may lead to.
         config: Configuration to record.
         fingerprints: Of the source's files.
@@ -46,6 +47,7 @@ class Plan:
     name: str
     run: str
     table: str
+    kinds: tuple[str, ...]
     folder: Path
     naming: Naming
     options: IngestOptions
@@ -197,15 +199,18 @@ class Tables:
     def done(self, kind: str, key: str) -> bool:
         """Whether a row is durable already, or about to be."""
         if kind not in self._done:
-            self._done[kind] = self.writers[kind].keys(_KEYS[kind])
+            frame = self.writers[kind].written(list(KEYS[kind]))
+            rows = () if frame is None else frame.iter_rows(named=True)
+            self._done[kind] = {key_of(kind, row) for row in rows}
         return key in self._done[kind]
 
     def add(self, kind: str, row: dict[str, Any], n_bytes: int = 200) -> None:
         """Append a row, unless it is there."""
-        key = row[_KEYS[kind]]
+        key = key_of(kind, row)
         if self.done(kind, key):
             return
-        self._done[kind].add(key)
+        if kind not in _ONCE:
+            self._done[kind].add(key)
         self._rows[kind].append(row)
         self._count(n_bytes)
 
@@ -232,14 +237,22 @@ class Tables:
         self._pending, self._flushed_at = (0, 0), time.monotonic()
 
 
-_KEYS: Final = {
-    "images": "image_id",
-    "samples": "sample_id",
-    "pairs": "pair_id",
-    "responses": "response_id",
-    "feedback": "feedback_id",
-    "comparisons": "comparison_id",
+KEYS: Final[dict[str, tuple[str, ...]]] = {
+    "images": ("image_id",),
+    "samples": ("sample_id",),
+    "pairs": ("pair_id",),
+    "responses": ("response_id",),
+    "scores": ("target_id", "rubric", "criterion", "judge", "draw"),
+    "feedback": ("feedback_id",),
+    "comparisons": ("comparison_id",),
 }
+# Tables whose keys one run makes once only: remembering them would cost memory row by row.
+_ONCE: Final = ("samples", "pairs", "images")
+
+
+def key_of(kind: str, row: Mapping[str, Any]) -> str:
+    """The key of a row as one text."""
+    return "\x1f".join(str(row[name]) for name in KEYS[kind])
 
 
 def reject_reasons(dataset: Dataset, step: str, run: str) -> dict[str, int]:

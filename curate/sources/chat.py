@@ -1,13 +1,21 @@
-"""LLaVA, ShareGPT and `messages` rows: a list of turns, with images beside or inside it."""
+"""LLaVA, ShareGPT and `messages` rows: a list of turns, with images beside or inside it.
+
+LLaVA's own files hold `id`, `image` (one path; LLaVA-NeXT: several) and `conversations` of
+`{from: human | gpt, value}` with `<image>` where the picture stands. ShareGPT as LLaMA-Factory's
+data README describes it has the same turns, `images` as a list, `system` and `tools` beside them,
+and the roles `observation` and `function_call`, which stand at a user's and an assistant's place;
+their names are kept in `meta`. `messages` are `{role, content}`, as OpenAI, TRL and LLaMA-Factory's
+openai style have them; content is text or a list of typed parts.
+"""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from curate.sources.fields import Naming, check_text, describe
+from curate.sources.fields import Naming, describe
 from curate.sources.refs import image_field, image_refs
 from curate.sources.rows import Draft, ImageRef, RowError
-from curate.sources.turns import marked, settle, turns_of
+from curate.sources.turns import settle, tool_roles, turns_of, with_system
 
 TURNS: Final = ("conversations", "messages", "conversation")
 
@@ -21,14 +29,14 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     name = next((n for n in TURNS if row.get(n) is not None), None)
     if name is None:
         raise RowError("missing_field", f"none of the fields {', '.join(TURNS)}")
+    refuse_media(row)
     messages, inside = turns_of(row[name], name, naming)
-    system = row.get("system")
-    if isinstance(system, str) and messages[0]["role"] != "system":
-        text = marked(check_text(system, "system", naming.max_text), literal=True, naming=naming)
-        messages.insert(0, {"role": "system", "content": text})
+    messages = with_system(messages, row.get("system"), naming)
     images = all_images(row, inside, naming)
     draft = Draft(messages=settle(messages, len(images)), images=images)
     used = (name, "system", image_field(row, naming) or "")
+    roles = tool_roles(row[name])
+    row = row if roles is None else {**row, "roles": roles}
     return describe(draft, row, used, naming)
 
 
@@ -43,6 +51,17 @@ def all_images(row: dict[str, Any], inside: list[ImageRef], naming: Naming) -> l
         detail = f"{len(inside)} images inside the turns and {len(beside)} beside them"
         raise RowError("ambiguous_images", detail)
     return inside or beside
+
+
+def refuse_media(row: dict[str, Any]) -> None:
+    """Refuse rows about films and sounds, which would otherwise pass for text.
+
+    Raises:
+        RowError: If there are any.
+    """
+    for name in ("videos", "video", "audios", "audio"):
+        if row.get(name):
+            raise RowError("unsupported_media", f"the row has {name}; only images are supported")
 
 
 def is_turns(value: Any) -> bool:

@@ -44,6 +44,7 @@ def read_rows(path: Path) -> Iterator[RawRow]:
                 "image": f"{image}.png",
                 "question": question,
                 "answer": answer,
+                "license": "mit",
             }
             yield RawRow(number + 1, row)
     except (ValueError, TypeError) as error:

@@ -13,8 +13,17 @@ from curate.sources.rows import Draft, RowError
 ID: Final = ("id", "question_id", "sample_id", "idx", "uid", "qid", "_id")
 QUESTION: Final = ("question", "prompt", "instruction", "query", "problem")
 ANSWER: Final = ("answer", "response", "output", "outputs", "completion", "label")
-CAPTION: Final = ("caption", "text", "description")
-IMAGE: Final = ("images", "image", "file_name", "filename", "file", "image_path")
+CAPTION: Final = ("caption", "recaption", "detailed_caption", "text", "description")
+IMAGE: Final = (
+    "images",
+    "image",
+    "file_name",
+    "filename",
+    "file",
+    "image_path",
+    "img_path",
+    "image_url",
+)
 LICENCE: Final = ("licence", "license")
 _MAX_ID: Final = 1000
 
@@ -33,6 +42,8 @@ class Naming:
         licence: Licence of rows that name none.
         split: Split of rows that name none.
         no_images: Take rows as text, whatever images they name.
+        fetch_urls: Take images that are http(s) addresses.
+        image_pattern: What a row's image value becomes, such as `COCO_train2014_{:012d}.jpg`.
         max_text: Characters a text may have.
     """
 
@@ -45,6 +56,8 @@ class Naming:
     licence: str | None = None
     split: str | None = None
     no_images: bool = False
+    fetch_urls: bool = False
+    image_pattern: str | None = None
     max_text: int = 1_000_000
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from curate.sources.fetch import Fetcher
 from curate.sources.rows import ImageRef, RowError, printable
 from pairwright.ids import content_hash
 from pairwright.images import ImageError, ImageFacts, inspect_image, read_file
@@ -27,6 +28,10 @@ from pairwright.images import ImageError, ImageFacts, inspect_image, read_file
 _SECONDS_IN_PROCESS: Final = 1.5
 _CHUNK: Final = 16
 _MAX_REMEMBERED: Final = 500_000
+# What an image that is not here yet is counted as.
+_REMOTE_BYTES: Final = 1 << 20
+_SUFFIXES: Final = (".jpg", ".jpeg", ".png", ".webp", ".JPG", ".JPEG", ".PNG", "")
+_FOLDERS: Final = ("", "image", "images")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +47,14 @@ class Inspected:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Where the result for one image will be."""
+    """Where the result for one image will be.
+
+    Attributes:
+        found: The result: an id, or why there is none.
+    """
 
     key: str
-    image_id: str | None = None
+    found: str | Inspected | None = None
     chunk: _Chunk | None = None
     index: int = 0
 
@@ -75,6 +84,8 @@ def _inspect(ref: ImageRef, folder: Path, link: bool) -> Inspected:
         if ref.content is not None:
             return Inspected(facts=inspect_image(ref.content), content=ref.content)
         path = Path(ref.path or "")
+        if ref.stem:
+            path = _with_suffix(path, folder)
         content = read_file(path, folder)
         facts = inspect_image(content)
         if link:
@@ -84,16 +95,38 @@ def _inspect(ref: ImageRef, folder: Path, link: bool) -> Inspected:
         return Inspected(reason=error.reason, detail=printable(error.detail))
 
 
+def _with_suffix(path: Path, folder: Path) -> Path:
+    """The file that an image id means: with a usual suffix, in the folder or its `image(s)`."""
+    for inner in _FOLDERS:
+        for suffix in _SUFFIXES:
+            candidate = Path(inner, f"{path}{suffix}")
+            try:
+                found = (folder / candidate).is_file()
+            except (OSError, ValueError):
+                found = False
+            if found:
+                return candidate
+    return path
+
+
 class Intake:
     """Turns the images that rows name into ids; used as a context manager."""
 
-    def __init__(self, folder: Path, known: set[str], *, link: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        known: set[str],
+        *,
+        link: bool = False,
+        allow_private: bool = False,
+    ) -> None:
         """Remember what is there.
 
         Args:
             folder: The only folder that paths may lead to.
             known: Ids of images that need no second look; new ones are added.
             link: Whether to record paths instead of bytes.
+            allow_private: Whether images may be fetched from private addresses.
         """
         self._folder, self._known, self._link = folder, known, link
         self._seen: dict[str, str | Inspected] = {}
@@ -101,7 +134,9 @@ class Intake:
         self._pool: ProcessPoolExecutor | None = None
         self._busy = 0.0
         self._new: list[dict[str, Any]] = []
-        self.n_decoded = 0
+        self._allow_private = allow_private
+        self._fetcher: Fetcher | None = None
+        self.n_decoded = self.n_fetched = 0
 
     def __enter__(self) -> Self:
         """Nothing to start yet: small inputs need no pool."""
@@ -113,7 +148,9 @@ class Intake:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the pool."""
+        """Stop the pool and what is being fetched."""
+        if self._fetcher is not None:
+            self._fetcher.close()
         if self._pool is not None:
             self._pool.shutdown(wait=kind is None, cancel_futures=True)
 
@@ -121,9 +158,10 @@ class Intake:
         """Bytes that looking at an image takes at least, to bound what is under way."""
         if ref.content is not None:
             return len(ref.content)
-        key = f"path:{ref.path}"
-        if key in self._seen or key in self._waiting:
+        if ref.key in self._seen or ref.key in self._waiting:
             return 0
+        if ref.url is not None:
+            return _REMOTE_BYTES
         try:
             return (self._folder / (ref.path or "")).stat().st_size
         except (OSError, ValueError):
@@ -132,12 +170,15 @@ class Intake:
     def submit(self, refs: Sequence[ImageRef]) -> list[Ticket]:
         """Have images looked at; those seen before are not looked at again."""
         tickets, chunk = [], _Chunk([])
+        arrived = self._fetch(refs)
         for ref in refs:
-            key = f"path:{ref.path}" if ref.content is None else content_hash(ref.content)
+            key = ref.key if ref.content is None else content_hash(ref.content)
+            if key in arrived:
+                ref = self._arrived(key, arrived.pop(key))
             if key in self._known:
-                ticket = Ticket(key, image_id=key)
+                ticket = Ticket(key, found=key)
             elif key in self._seen:
-                ticket = Ticket(key)
+                ticket = Ticket(key, found=self._seen[key])
             elif key in self._waiting:
                 ticket = self._waiting[key]
             else:
@@ -151,15 +192,34 @@ class Intake:
         self._start(chunk)
         return tickets
 
+    def _fetch(self, refs: Sequence[ImageRef]) -> dict[str, bytes | ImageError]:
+        """Contents of the addresses that were not asked before, by their keys."""
+        urls = {
+            ref.key: ref.url
+            for ref in refs
+            if ref.url is not None and ref.key not in self._seen and ref.key not in self._waiting
+        }
+        if not urls:
+            return {}
+        if self._fetcher is None:
+            self._fetcher = Fetcher(allow_private=self._allow_private)
+        self.n_fetched += len(urls)
+        return dict(zip(urls, self._fetcher.images(list(urls.values())), strict=True))
+
+    def _arrived(self, key: str, content: bytes | ImageError) -> ImageRef:
+        """An image that was fetched; what was not is remembered as one that cannot be used."""
+        if isinstance(content, ImageError):
+            self._seen[key] = Inspected(reason=content.reason, detail=content.detail)
+            return ImageRef(url=key)
+        return ImageRef(content=content)
+
     def image_id(self, ticket: Ticket) -> str:
         """Id of an image.
 
         Raises:
             RowError: If the image cannot be used.
         """
-        if ticket.image_id is not None:
-            return ticket.image_id
-        seen = self._seen.get(ticket.key)
+        seen = self._seen.get(ticket.key) if ticket.found is None else ticket.found
         if seen is None:
             assert ticket.chunk is not None
             seen = self._settle(ticket, self._results(ticket.chunk)[ticket.index])

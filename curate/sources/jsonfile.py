@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from curate.sources.compressed import open_binary
 from curate.sources.rows import RawRow, RowError
 
 MAX_ROW_CHARS: Final = 64 << 20
@@ -52,12 +53,15 @@ def _is_object(line: str) -> bool:
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
-    """Open text in UTF-8 (or UTF-16 with a mark); broken bytes become surrogates, row by row."""
-    with path.open("rb") as file:
+    """Open text in UTF-8 (or UTF-16 with a mark); broken bytes become surrogates, row by row.
+
+    Compressed files are decompressed on the way.
+    """
+    with open_binary(path) as file:
         mark = file.read(2)
     if mark in (b"\xff\xfe", b"\xfe\xff"):
-        return path.open(encoding="utf-16", errors="replace", newline="\n")
-    return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+        return io.TextIOWrapper(open_binary(path), "utf-16", "replace", "\n")
+    return io.TextIOWrapper(open_binary(path), "utf-8-sig", "surrogateescape", "\n")
 
 
 def read_json(path: Path) -> Iterator[RawRow]:

@@ -1,4 +1,13 @@
-"""Preference rows (TRL, RLHF-V, RLAIF-V) and corrections: one prompt, a better and a worse answer."""
+"""Preference rows (TRL, RLHF-V, RLAIF-V) and corrections: one prompt, a better and a worse answer.
+
+TRL has `prompt`, `chosen`, `rejected` as text or as turns, or whole conversations in the latter two;
+LLaMA-Factory's ShareGPT form has the prompt in `conversations` and one turn in each of `chosen` and
+`rejected`. RLHF-V's Parquet (the card of openbmb/RLHF-V-Dataset, CC BY-NC 4.0) keeps question, chosen
+and rejected as JSON in `text`, without offsets: what was corrected is told by a diff of the words.
+RLAIF-V's (card of openbmb/RLAIF-V-Dataset, CC BY-NC 4.0) has them as columns. In both,
+`origin_split` is JSON that names the model. Our own exports have marks, margin and spans beside
+them, and keep them on the way back.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +15,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
-from curate.sources.chat import all_images, is_turns
+from curate.sources.chat import TURNS, all_images, is_turns, refuse_media
 from curate.sources.fields import (
     QUESTION,
     Naming,
@@ -16,10 +25,19 @@ from curate.sources.fields import (
     number,
     scalar_text,
 )
+from curate.sources.qa import with_input
 from curate.sources.refs import image_field
 from curate.sources.rows import Draft, ImageRef, Preference, RowError
 from curate.sources.spans import apply_spans, read_spans
-from curate.sources.turns import settle, simple_turns, turns_of, with_answer
+from curate.sources.turns import (
+    history_turns,
+    objects_of,
+    settle,
+    simple_turns,
+    turns_of,
+    with_answer,
+    with_system,
+)
 from pairwright.conversation import Message, unescape
 
 CHOSEN: Final = ("chosen", "corrected", "correction", "corrected_answer")
@@ -27,7 +45,10 @@ REJECTED: Final = ("rejected", "original", "response", "answer", "original_answe
 _CHOSEN_SCORE: Final = ("chosen_score", "score_chosen", "chosen_rating")
 _REJECTED_SCORE: Final = ("rejected_score", "score_rejected", "rejected_rating")
 _BY: Final = ("by", "annotator", "corrected_by")
-_MODEL: Final = ("model", "model_id", "origin_model")
+_MODEL: Final = ("model", "model_id", "origin_model", "policy")
+_SPANS: Final = ("chosen_spans", "rejected_spans")
+# Of pairs that we exported.
+_OURS: Final = ("margin", "method", "control", *_SPANS)
 
 
 def unpack(row: dict[str, Any]) -> dict[str, Any]:
@@ -50,17 +71,22 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     Raises:
         RowError: If the row is not of that form, or both answers are the same.
     """
+    corrected = unpack(row) is not row
     row = unpack(row)
+    refuse_media(row)
     chosen = _need(row, CHOSEN)
     rejected = _need(row, REJECTED)
-    asked = first_field(row, QUESTION, naming.question)
+    asked = first_field(row, (*QUESTION, *TURNS), naming.question)
     prompt, inside = _prompt(row, asked, chosen, rejected, naming)
     good = _answer(row, chosen, naming)
     bad = _answer(row, rejected, naming)
     if good == bad:
         raise RowError("same_answers", f"{chosen} and {rejected} are the same text")
+    prompt = with_system(prompt, row.get("system"), naming)
     images = all_images(row, inside, naming)
     scores = [first_field(row, names, None) for names in (_CHOSEN_SCORE, _REJECTED_SCORE)]
+    spans = [_our_spans(row, name, text) for name, text in zip(_SPANS, (good, bad), strict=True)]
+    ours = row.get("pair_id") is not None
     draft = Draft(
         messages=settle(with_answer(prompt, good), len(images)),
         images=images,
@@ -69,11 +95,18 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
             rejected=bad,
             chosen_score=number(row.get(scores[0] or "")),
             rejected_score=number(row.get(scores[1] or "")),
-            model=_text(row, _MODEL, naming),
+            margin=number(row.get("margin")),
+            chosen_spans=spans[0],
+            rejected_spans=spans[1],
+            corrects=corrected,
+            model=_text(row, _MODEL, naming) or _origin_model(row),
+            method=(_text(row, ("method",), naming) or "imported") if ours else "imported",
+            control=_text(row, ("control",), naming) if ours else None,
         ),
     )
-    used = [chosen, rejected, asked or "", image_field(row, naming) or ""]
-    return describe(draft, row, [*used, *(s or "" for s in scores)], naming)
+    used = [chosen, rejected, asked or "", image_field(row, naming) or "", "system"]
+    used += [*(s or "" for s in scores), *(_OURS if ours else ("margin", *_SPANS))]
+    return describe(draft, row, used, naming)
 
 
 def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
@@ -92,7 +125,7 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
     good = apply_spans(bad, spans or []) if chosen is None else _answer(row, chosen, naming)
     if good == bad and not spans:
         raise RowError("same_answers", f"{chosen} and {rejected} are the same text")
-    asked = first_field(row, QUESTION, naming.question)
+    asked = first_field(row, (*QUESTION, *TURNS), naming.question)
     inside: list[ImageRef] = []
     if asked is None:
         messages = simple_turns(naming.prompt, None, naming)
@@ -101,17 +134,18 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
     if good is not None:
         messages = with_answer(messages, good)
     images = all_images(row, inside, naming)
+    correction = Preference(
+        chosen=good,
+        rejected=bad,
+        spans=spans,
+        by=_text(row, _BY, naming),
+        model=_text(row, _MODEL, naming) or _origin_model(row),
+    )
     draft = Draft(
         messages=settle(messages, len(images)),
         images=images,
         has_prompt=asked is not None or bool(images),
-        preference=Preference(
-            chosen=good,
-            rejected=bad,
-            spans=spans,
-            by=_text(row, _BY, naming),
-            model=_text(row, _MODEL, naming),
-        ),
+        corrections=[correction],
     )
     used = [chosen or "", rejected, "spans", asked or "", image_field(row, naming) or ""]
     return describe(draft, row, used, naming)
@@ -129,14 +163,40 @@ def _text(row: dict[str, Any], names: Sequence[str], naming: Naming) -> str | No
     return None if name is None else scalar_text(row[name], name, naming.max_text)
 
 
+def _origin_model(row: dict[str, Any]) -> str | None:
+    """The model that RLHF-V and RLAIF-V name in the JSON of `origin_split`."""
+    origin = row.get("origin_split")
+    if not isinstance(origin, str) or not origin.lstrip().startswith("{"):
+        return None
+    try:
+        model = json.loads(origin).get("model")
+    except (ValueError, RecursionError):
+        return None
+    return check_text(model, "origin_split", 1000) if isinstance(model, str) and model else None
+
+
+def _our_spans(row: dict[str, Any], what: str, answer: str) -> list[dict[str, Any]] | None:
+    """Changed parts of an answer, as an export of ours has them.
+
+    Raises:
+        RowError: If one is not that part of the answer.
+    """
+    value = objects_of(row.get(what))
+    if value is None:
+        return None
+    spans = read_spans(answer, value)
+    return [{key: span[key] or "" for key in ("start", "end", "text", "kind")} for span in spans]
+
+
 def _prompt(
     row: dict[str, Any], asked: str | None, chosen: str, rejected: str, naming: Naming
 ) -> tuple[list[Message], list[ImageRef]]:
     """The prompt: a field of its own, or what both conversations begin with."""
-    if asked is not None and is_turns(row[asked]):
+    if asked in TURNS or (asked is not None and is_turns(row[asked])):
         return turns_of(row[asked], asked, naming)
     if asked is not None:
-        return simple_turns(row[asked], None, naming), []
+        extra = with_input(row, row[asked]) if asked == "instruction" else row[asked]
+        return history_turns(row.get("history"), naming) + simple_turns(extra, None, naming), []
     if not is_turns(row[chosen]) or not is_turns(row[rejected]):
         raise RowError("missing_field", "no prompt")
     first, inside = turns_of(row[chosen], chosen, naming)
@@ -150,7 +210,10 @@ def _prompt(
 def _answer(row: dict[str, Any], what: str, naming: Naming) -> str:
     """The last answer of a field that holds text or turns."""
     value = row[what]
+    if isinstance(value, dict):
+        value = [value]  # LLaMA-Factory: one turn
     if is_turns(value):
+        row = {**row, what: value}
         last = turns_of(value, what, naming)[0][-1]
         if last["role"] != "assistant":
             raise RowError("wrong_order", f"{what} does not end with an answer")

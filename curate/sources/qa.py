@@ -1,10 +1,17 @@
-"""Question and answer in columns, or an image with a caption."""
+"""Question and answer in columns, or an image with a caption.
+
+Takes in Alpaca rows (`instruction`, `input`, `output`, `history`, as LLaMA-Factory's data README has
+them), M3IT (`instruction`, `inputs`, `image_base64_str` as a list, `outputs`; the Hub's data viewer
+of MMInstruction/M3IT), RLAIF-V-like questions, image folders with `file_name` and `text`, and sets
+of captions. SAIL-VL's own caption files are not public (its paper, arXiv 2501.05952, releases the
+models), so they are read by what all such sets share: an image or its address, and a caption.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from curate.sources.chat import all_images, is_turns
+from curate.sources.chat import all_images, is_turns, refuse_media
 from curate.sources.fields import (
     ANSWER,
     CAPTION,
@@ -16,7 +23,14 @@ from curate.sources.fields import (
 )
 from curate.sources.refs import image_field
 from curate.sources.rows import Draft, ImageRef, RowError
-from curate.sources.turns import settle, simple_turns, turns_of
+from curate.sources.turns import (
+    history_turns,
+    is_history,
+    settle,
+    simple_turns,
+    turns_of,
+    with_system,
+)
 from pairwright.conversation import Message
 
 
@@ -29,6 +43,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     Raises:
         RowError: If the row is not of that form.
     """
+    refuse_media(row)
     question, answer, task = _fields(row, naming)
     inside: list[ImageRef] = []
     if question is not None and is_turns(row[question]):
@@ -36,13 +51,18 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
         messages += _answer_turns(row, answer, naming)
     else:
         asked = naming.prompt if question is None else row[question]
-        asked = _with_input(row, asked) if question == "instruction" else asked
+        asked = with_input(row, asked) if question == "instruction" else asked
         messages = simple_turns(asked, None if answer is None else row[answer], naming)
+        messages = history_turns(row.get("history"), naming) + messages
+    if question is not None:
+        messages = with_system(messages, row.get("system"), naming)
     images = all_images(row, inside, naming)
     if question is None and not images:
         raise RowError("missing_field", "neither a question nor an image")
     draft = Draft(messages=settle(messages, len(images)), images=images, task=task)
     used = [question or "", answer or "", image_field(row, naming) or ""]
+    used += ["system"] if question is not None else []
+    used += ["history"] if is_history(row.get("history")) else []
     if question == "instruction":
         used += ["input", "inputs"]
     return describe(draft, row, used, naming)
@@ -71,7 +91,7 @@ def _answer_turns(row: dict[str, Any], answer: str | None, naming: Naming) -> li
     return simple_turns("", row[answer], naming)[1:]
 
 
-def _with_input(row: dict[str, Any], instruction: Any) -> Any:
+def with_input(row: dict[str, Any], instruction: Any) -> Any:
     """Alpaca and M3IT: an instruction and the input that it is about."""
     extra = row.get("input") or row.get("inputs")
     if not isinstance(extra, str) or not isinstance(instruction, str):

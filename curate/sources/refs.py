@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from curate.sources.fetch import remote_error
 from curate.sources.fields import IMAGE, Naming, type_name
 from curate.sources.rows import ImageRef, RowError, printable
 
@@ -15,6 +16,7 @@ MAX_IMAGES: Final = 1000
 # M3IT and its kin: base64 without the data: in front.
 BASE64_FIELD: Final = "image_base64_str"
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_SLOT = re.compile(r"\{(?::0(\d{1,2})d)?\}")
 
 
 def image_field(row: Mapping[str, Any], naming: Naming) -> str | None:
@@ -28,19 +30,20 @@ def image_refs(row: Mapping[str, Any], naming: Naming) -> list[ImageRef]:
     """Images of a row, in order.
 
     Raises:
-        RowError: If one is a URL, or of a type that cannot be an image.
+        RowError: If one is a URL that is not to be fetched, or of a type that cannot be an image.
     """
     name = image_field(row, naming)
     if name is None or naming.no_images:
         return []
     value = row.get(name)
     if name == BASE64_FIELD:
-        items = value if isinstance(value, list) else [value]
+        # Rows without an image have a list of one null or empty text there.
+        items = [item for item in (value if isinstance(value, list) else [value]) if item]
         value = [f"data:image;base64,{item}" if isinstance(item, str) else item for item in items]
-    return as_refs(value)
+    return as_refs(value, naming)
 
 
-def as_refs(value: Any) -> list[ImageRef]:
+def as_refs(value: Any, naming: Naming) -> list[ImageRef]:
     """Images of a field, in order.
 
     Raises:
@@ -51,11 +54,11 @@ def as_refs(value: Any) -> list[ImageRef]:
         detail = f"{len(items):,} images in a row, the limit is {MAX_IMAGES:,}"
         raise RowError("too_many_images", detail, stage="image")
     if not isinstance(value, list | tuple):
-        return [] if value is None or value == "" else [as_ref(value)]
-    return [as_ref(item) for item in items]
+        return [] if value is None or value == "" else [as_ref(value, naming)]
+    return [as_ref(item, naming) for item in items]
 
 
-def as_ref(value: Any) -> ImageRef:
+def as_ref(value: Any, naming: Naming) -> ImageRef:
     """One image.
 
     Raises:
@@ -67,19 +70,36 @@ def as_ref(value: Any) -> ImageRef:
         if not known:
             detail = f"an image with neither bytes nor path: {printable(str(list(value)))}"
             raise RowError("missing_image", detail, stage="image")
-        return as_ref(known[0])
+        return as_ref(known[0], naming)
+    if isinstance(value, ImageRef):
+        return value
     if isinstance(value, bytes):
         return ImageRef(content=value)
+    if isinstance(value, int) and not isinstance(value, bool) and naming.image_pattern:
+        value = str(value)
     if not isinstance(value, str):
         raise RowError("wrong_type", f"an image is {type_name(value)}, not a path", stage="image")
     if value[:5].lower() == "data:":
         return ImageRef(content=_data_uri(value))
     if _URL.match(value):
-        detail = f"{printable(value)}: images are never fetched; download them first"
-        raise RowError("remote_image", detail, stage="image")
+        if not naming.fetch_urls or value[:4].lower() != "http":
+            raise remote_error(value)
+        return ImageRef(url=value)
     if not value.strip():
         raise RowError("missing_image", "an image with an empty path", stage="image")
-    return ImageRef(path=value)
+    return ImageRef(path=from_pattern(value, naming.image_pattern))
+
+
+def from_pattern(value: str, pattern: str | None) -> str:
+    """The path of an image whose row gives an id only: `{}` or `{:012d}` stands for it."""
+    if pattern is None:
+        return value
+
+    def fill(match: re.Match[str]) -> str:
+        width = match[1]
+        return value.zfill(int(width)) if width and value.isdigit() else value
+
+    return _SLOT.sub(fill, pattern)
 
 
 def _data_uri(value: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pairwright.conversation import Message
@@ -40,10 +40,21 @@ class RawRow:
 
 @dataclass(frozen=True, slots=True)
 class ImageRef:
-    """An image that a row names: a path in the image folder, or the bytes themselves."""
+    """An image that a row names: a path in the image folder, an address, or the bytes themselves.
+
+    Attributes:
+        stem: The path lacks its suffix, as image ids do: the usual ones are tried.
+    """
 
     path: str | None = None
     content: bytes | None = None
+    url: str | None = None
+    stem: bool = False
+
+    @property
+    def key(self) -> str:
+        """What the image is remembered by, until its content is known."""
+        return f"url:{self.url}" if self.path is None else f"path:{self.path}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,6 +67,12 @@ class Preference:
         spans: Marked parts of the worse one, as the feedback table has them.
         by: Who marked or corrected it.
         model: Model that wrote the worse one.
+        margin: Difference of the marks, where the row says it.
+        chosen_spans: Changed parts of the better one, as the pairs table has them.
+        rejected_spans: Changed parts of the worse one.
+        corrects: The better one is the worse one corrected: what changed can be told by words.
+        method: How an exported pair was made.
+        control: Control that an exported pair belongs to.
     """
 
     chosen: str | None
@@ -65,6 +82,54 @@ class Preference:
     spans: list[dict[str, Any]] | None = None
     by: str | None = None
     model: str | None = None
+    margin: float | None = None
+    chosen_spans: list[dict[str, Any]] | None = None
+    rejected_spans: list[dict[str, Any]] | None = None
+    corrects: bool = False
+    method: str = "imported"
+    control: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Mark:
+    """A mark that a row brings for an answer.
+
+    Attributes:
+        score: `None` where the row says there is none.
+        text: The reasons given.
+        error: Why there is no score.
+    """
+
+    rubric: str
+    criterion: str
+    by: str
+    score: float | None
+    text: str | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Candidate:
+    """One of several answers that a row has for its question."""
+
+    text: str
+    model: str
+    marks: list[Mark] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ballot:
+    """A verdict on two of the candidates, by their numbers.
+
+    Attributes:
+        winner: `first`, `second`, `tie` or `both_bad`.
+    """
+
+    first: int
+    second: int
+    winner: str
+    by: str
+    text: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -76,6 +141,11 @@ class Draft:
         images: In the order of their marks.
         source_id: Id in the source; `None` where it has none.
         has_prompt: Whether the row has a question of its own.
+        preference: A better and a worse answer.
+        corrections: Answers that were corrected or marked, one an annotator.
+        candidates: Answers of models.
+        ballots: Verdicts on them.
+        marks: Marks of the conversation's own answer.
     """
 
     messages: list[Message]
@@ -87,8 +157,12 @@ class Draft:
     split: str | None = None
     task: str | None = None
     meta: str | None = None
-    preference: Preference | None = None
     has_prompt: bool = True
+    preference: Preference | None = None
+    corrections: list[Preference] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    ballots: list[Ballot] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
 
 
 def printable(text: str, limit: int = 300) -> str:

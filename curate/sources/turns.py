@@ -22,6 +22,18 @@ _ROLES: Final = {
     "bot": "assistant",
     "answer": "assistant",
     "system": "system",
+    # What a tool answered stands where a user would speak, a call where the model would.
+    "observation": "user",
+    "tool": "user",
+    "tool_response": "user",
+    "function_response": "user",
+    "function_call": "assistant",
+    "tool_call": "assistant",
+    "function": "assistant",
+}
+# Roles whose names the messages table does not know.
+TOOLS: Final = frozenset(role for role in _ROLES if "tool" in role or "func" in role) | {
+    "observation"
 }
 _MAX_TURNS: Final = 10_000
 
@@ -43,6 +55,7 @@ def turns_of(value: Any, what: str, naming: Naming) -> tuple[list[Message], list
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
             raise RowError("wrong_type", f"{what} is text, not a list of turns") from error
+    value = _laid_out(value)
     if not isinstance(value, list):
         raise RowError("wrong_type", f"{what} is {type_name(value)}, not a list of turns")
     if not value:
@@ -57,6 +70,87 @@ def turns_of(value: Any, what: str, naming: Naming) -> tuple[list[Message], list
         messages.append(message)
         inside += refs
     return messages, inside
+
+
+def _laid_out(value: Any) -> Any:
+    """Turns as a list of objects, one a turn.
+
+    `datasets` keeps a sequence of objects as an object of lists; ms-swift writes a question and its
+    answer as one `{human, assistant}`.
+    """
+    if isinstance(value, dict):
+        return objects_of(value)
+    if not isinstance(value, list) or not all(_is_exchange(turn) for turn in value):
+        return value
+    turns = []
+    for turn in value:
+        turns.append({"role": "user", "content": turn["human"]})
+        if turn.get("assistant") is not None:
+            turns.append({"role": "assistant", "content": turn["assistant"]})
+    return turns
+
+
+def _is_exchange(turn: Any) -> bool:
+    return isinstance(turn, dict) and "human" in turn and turn.keys() <= {"human", "assistant"}
+
+
+def objects_of(value: Any) -> Any:
+    """An object of lists of one length as a list of objects; anything else as it is."""
+    if not isinstance(value, dict) or not value:
+        return value
+    columns = list(value.values())
+    if not all(isinstance(column, list) and len(column) == len(columns[0]) for column in columns):
+        return value
+    return [dict(zip(value, items, strict=True)) for items in zip(*columns, strict=True)]
+
+
+def tool_roles(value: Any) -> list[str] | None:
+    """The source's own roles, where they name tools, which our messages do not."""
+    turns = _laid_out(value)
+    if not isinstance(turns, list):
+        return None
+    roles = [_either(turn, "from", "role") if isinstance(turn, dict) else None for turn in turns]
+    names = [role if isinstance(role, str) else "" for role in roles]
+    return names if any(name.lower() in TOOLS for name in names) else None
+
+
+def history_turns(value: Any, naming: Naming) -> list[Message]:
+    """Earlier turns as Alpaca and ms-swift keep them: a list of `[question, answer]`.
+
+    Args:
+        value: Of the field; what is no list of lists is no history.
+        naming: What the user said about the fields.
+
+    Raises:
+        RowError: If an exchange is not of that form.
+    """
+    if not is_history(value):
+        return []
+    if len(value) > _MAX_TURNS:
+        raise RowError("too_many_turns", f"{len(value):,} exchanges, the limit is {_MAX_TURNS:,}")
+    messages: list[Message] = []
+    for number, exchange in enumerate(value, start=1):
+        if not isinstance(exchange, list | tuple) or len(exchange) != 2:
+            raise RowError("wrong_type", f"exchange {number} of history is no question and answer")
+        messages += simple_turns(exchange[0], exchange[1], naming)
+    return messages
+
+
+def is_history(value: Any) -> bool:
+    """Whether a field holds earlier exchanges."""
+    return isinstance(value, list) and bool(value) and isinstance(value[0], list | tuple)
+
+
+def with_system(messages: list[Message], system: Any, naming: Naming) -> list[Message]:
+    """Messages behind the system text that stands in a field of its own.
+
+    Raises:
+        RowError: If it is no text that can be used.
+    """
+    if not isinstance(system, str) or messages[0]["role"] == "system":
+        return messages
+    text = marked(check_text(system, "system", naming.max_text), literal=True, naming=naming)
+    return [{"role": "system", "content": text}, *messages]
 
 
 def _content_of(turn: Any) -> Any:
@@ -111,7 +205,7 @@ def _parts(
             names = ("image", "image_url", "url", "path")
             inside = next((part[name] for name in names if part.get(name)), None)
             if inside is not None:
-                refs.append(as_ref(inside))
+                refs.append(as_ref(inside, naming))
         elif isinstance(part, dict) and part.get("type", "text") == "text":
             text = check_text(part.get("text"), what, naming.max_text)
             pieces.append(marked(text, literal, naming))

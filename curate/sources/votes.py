@@ -18,7 +18,7 @@ _BY: Final = ("judge", "by", "annotator")
 _TEXT: Final = ("judge_text", "rationale", "reason", "explanation")
 _ORDER: Final = ("order",)
 _CRITERION: Final = ("criterion",)
-_MEANING: Final = {
+MEANING: Final = {
     **dict.fromkeys(("a1", "1", "a", "model_1", "model_a", "first", "left", "answer1"), "first"),
     **dict.fromkeys(("a2", "2", "b", "model_2", "model_b", "second", "right", "answer2"), "second"),
     **dict.fromkeys(("tie", "same", "equal", "both"), "tie"),
@@ -72,7 +72,7 @@ def read_vote(row: dict[str, Any], row_id: str, sample_id: str, by: str) -> Vote
         raise RowError("missing_field", f"a verdict needs {', '.join(wanted)}")
     if first == second:
         raise RowError("same_answers", f"{printable(first, 100)} is compared with itself")
-    winner = _MEANING.get(verdict.strip().casefold())
+    winner = MEANING.get(verdict.strip().casefold())
     if winner is None and verdict in (first, second):
         winner = "first" if verdict == first else "second"
     if winner is None:
