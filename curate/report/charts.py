@@ -214,10 +214,19 @@ def layout(flow: dict[str, Any]) -> tuple[list[Spec], list[Spec], int]:
         nodes.append(one)
         return one
 
-    def link(c: int, y0: float, to: Spec, rows: int, colour: str, y1: float | None = None) -> None:
+    def link(
+        c: int,
+        y0: float,
+        to: Spec,
+        rows: int,
+        colour: str,
+        y1: float | None = None,
+        origin: str = "",
+    ) -> None:
         links.append(
             {"c0": c, "c1": to["c"], "y0": y0, "y1": to["y"] if y1 is None else y1,
-             "h": max(1.0, rows * scale), "rows": rows, "colour": colour, "name": to["name"],
+             "h": max(1.0, rows * scale), "rows": rows, "colour": colour,
+             "name": f"{origin} \u2192 {to['name']}" if origin else to["name"],
              "share": f"{100 * rows / total:.1f} %"}
         )  # fmt: skip
 
@@ -243,7 +252,7 @@ def layout(flow: dict[str, Any]) -> tuple[list[Spec], list[Spec], int]:
         gone = sum(rows for _, rows, _ in lost)
         under = f"\u2212{gone:,}" if gone else "nothing dropped"
         under = f"{left:,} samples" if title == _READ else under
-        trunk = node(c, _TOP, left, KEPT, head=title, under=under, name=f"left after: {title}",
+        trunk = node(c, _TOP, left, KEPT, head=title, under=under, name=f"left after {title[0].lower()}{title[1:]}",
                      label=f"{left:,} kept" if last else "")  # fmt: skip
         if number == 0:
             _draw_links(sources, scale, trunk, lost, link, lines)
@@ -285,11 +294,14 @@ def _draw_links(
     for one in sources:
         rows = one["rows"] if len(sources) > 1 or one["rejected"] else trunk["rows"]
         if rows:
-            link(0, one["y"], trunk, rows, KEPT, into)
+            link(0, one["y"], {**trunk, "name": "read in"}, rows, KEPT, into, one["source"])
         into += rows * scale
         if one["rejected"]:
             to = {"c": trunk["c"], "name": lost[0][0], "y": into_lost}
-            link(0, one["y"] + one["rows"] * scale, to, one["rejected"], lost[0][2], into_lost)
+            link(
+                0, one["y"] + one["rows"] * scale, to, one["rejected"], lost[0][2], into_lost,
+                one["source"],
+            )  # fmt: skip
             into_lost += one["rejected"] * scale
 
 

@@ -19,12 +19,14 @@ from curate.report.parts import (
     word_marks,
 )
 from pairwright.htmltext import visible
+from pairwright.worddiff import Span
 
 if TYPE_CHECKING:
     from curate.report.sections import Drawing
 
 Figures = dict[str, Any]
 
+_SHORT: Final = 160  # characters of a conversation that may stand twice
 _OPEN: Final = 6  # cards that are seen without unfolding the rest
 
 
@@ -87,25 +89,34 @@ def _group(group: Figures, figures: Figures, drawing: Drawing, cut: float | None
         f'<div class="side k"><p class=fate>{visible(fate)}</p>'
         f"{_what(drawing.pictures.of(kept), turns(kept, marks[0]), kept)}</div>"
     )
-    right = []
+    right: list[str] = []
+    above = None
     for place, member in enumerate(group["removed"]):
         row = samples.get(member["sample_id"])
         if row is None:
             continue
-        theirs = marks[1] if place == 0 else differences(kept, row)[1]
-        same = not theirs and row["turns"] == kept["turns"]
-        long = sum(len(turn["text"]) for turn in row["turns"]) > 160
-        words = (
-            "<p class=same>the same words</p>" if same and (place or long) else turns(row, theirs)
-        )
+        right_words = _words(kept, row, above, marks[1] if place == 0 else None)
+        above = row
         right.append(
             f"<div class=side><p class=fate>removed <span class=soft>{visible(member['words'])}"
             f"</span>{_likeness(member['similarity'], cut)}</p>"
-            f"{_what(drawing.pictures.of(row, skip=kept['image_ids']), words, row)}</div>"
+            f"{_what(drawing.pictures.of(row, skip=kept['image_ids']), right_words, row)}</div>"
         )
     more = group["removed_in_all"] - len(right)
     tail = f"<p class=more>and {more:,} more rows of this group removed</p>" if more > 0 else ""
     return f"<article class=group>{left}<div class=went>{''.join(right)}{tail}</div></article>"
+
+
+def _words(
+    kept: Figures, row: Figures, above: Figures | None, marks: dict[int, list[Span]] | None
+) -> str:
+    """The turns of a removed row, or that they are those of the row beside or above it."""
+    if row["turns"] == kept["turns"]:
+        if above is not None or sum(len(turn["text"]) for turn in row["turns"]) > _SHORT:
+            return "<p class=same>the same words</p>"
+    elif above is not None and row["turns"] == above["turns"]:
+        return "<p class=same>the same words as the row above</p>"
+    return turns(row, differences(kept, row)[1] if marks is None else marks)
 
 
 def _what(pictures: str, words: str, row: Figures) -> str:

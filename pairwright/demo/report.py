@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pairwright.htmltext import data_uri, visible
 from pairwright.manifest import write_bytes
 
 _WORDS = {
@@ -31,6 +31,7 @@ font-variant-numeric:tabular-nums}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(13rem,1fr));gap:.8rem}
 .card{background:var(--card);border-radius:.5rem;padding:.7rem}.card img{width:96px;height:96px;
 image-rendering:pixelated;border-radius:.3rem;margin-right:.3rem}.good{color:#2a8f4f}.bad{color:#c8413a}
+.ctl{font:.7em monospace;border:1px solid;border-radius:3px;padding:0 .2em}
 svg text{fill:var(--ink);font:13px system-ui,sans-serif}
 """
 
@@ -184,14 +185,8 @@ def _bars(results: dict[str, Any]) -> str:
 
 
 def _card(card: dict[str, Any]) -> str:
-    images = "".join(f'<img alt="" src="{_data_uri(image)}">' for image in card["images"])
+    images = "".join(f'<img alt="" src="{data_uri(image)}">' for image in card["images"])
     lines = "".join(
-        f'<div class="{html.escape(kind)}">{html.escape(text)}</div>'
-        for kind, text in card["lines"]
+        f'<div class="{html.escape(kind)}">{visible(text)}</div>' for kind, text in card["lines"]
     )
     return f"<div class=card>{images}{lines}</div>"
-
-
-def _data_uri(image: bytes) -> str:
-    kind = "jpeg" if image.startswith(b"\xff\xd8") else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
