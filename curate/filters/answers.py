@@ -77,7 +77,9 @@ _SELDOM = (
     r"also|often|every|each|his|her|our|your|my|these|those|other|another|such|until|upon|over|"
     r"under|after|before|during|indicates|shows|using|including|like)$|['’-]$"
 )
-_DANGLING = r"[^)\s]\s*,$|[(\[&+=–—]$"
+_DANGLING = r"[(\[&+=–—]$"
+# A comma ends people's captions by mistake, so it counts after a closed sentence or in a long text.
+_COMMA = r"[^)\s]\s*,$"
 _BARE_MARK = r"\n\s*(?:\d{1,3}[.)]|[-*•+])$"
 _LIST_ITEM = (
     r"^\s*(?:[-*•+#>|]|\d{1,3}[.)]\s|\(?[a-zA-Z][.)]\s)|\|\s*$|^\s*\*\*[^*]+\*\*|^[^.!?]{0,60}:\s"
@@ -172,7 +174,9 @@ def cut_off(rows: Rows, least: float) -> Found:
     fences = text.str.count_matches("```")
     never = text.str.contains(_BARE_MARK) | (fences % 2 == 1)
     closed = text.str.contains(_END) | ((fences % 2 == 0) & text.str.ends_with("```"))
-    certain = (words >= 4) & (text.str.contains(_OPEN) | text.str.contains(_DANGLING))
+    comma = text.str.contains(_COMMA) & ((words >= 15) | text.str.contains(r"[.!?]\s"))
+    dangling = text.str.contains(_OPEN) | text.str.contains(_DANGLING) | comma
+    certain = (words >= 4) & dangling
     line = pl.col("line")
     sentences = line.str.count_matches(r"[\p{L}\p{N})\"”'][.!?]\s+[\p{Lu}\"“]")
     tail = line.str.extract(r"(?:.*[.!?]\s+)?(.*)$", 1)

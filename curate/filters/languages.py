@@ -8,8 +8,6 @@ cause of a wrong guess (an English list of Italian films), short questions the s
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +21,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 # Signs of a text that are looked at; more do not change the guess.
-_LOOK = 240
+_LOOK = 160
 # Signs of scripts without spaces say more than letters do.
 _DENSE = 3
-_POOL_FROM = 20_000
 # Languages that a guess may mix up and that one who asks for either means.
 _SAME = (
     {"no", "nb", "nn", "da"}, {"hr", "bs", "sr"}, {"ms", "id"}, {"cs", "sk"}, {"zh", "ja"},
@@ -89,18 +86,6 @@ def _bare(text: pl.Expr) -> pl.Expr:
 
 
 def _guess(texts: list[str]) -> list[tuple[str, float]]:
-    if len(texts) < _POOL_FROM or (os.cpu_count() or 1) < 2:
-        return _guess_some(texts)
-    import multiprocessing
-
-    # Not forked: other threads (polars) may hold locks.
-    context = multiprocessing.get_context("spawn")
-    parts = [texts[start : start + 5_000] for start in range(0, len(texts), 5_000)]
-    with ProcessPoolExecutor(min(len(parts), os.cpu_count() or 1), mp_context=context) as pool:
-        return [one for part in pool.map(_guess_some, parts) for one in part]
-
-
-def _guess_some(texts: list[str]) -> list[tuple[str, float]]:
     identifier = _identifier()
     out = []
     for text in texts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ MIN_WORDS = 15
 # Scripts without spaces are counted by the sign, of which two make about a word.
 _DENSE = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _CHUNK = 100_000
+_NOTED = 5_000
 _WORD = r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\p{L}\p{M}\p{N}]+"
 _SAME_SIGN = "|".join(f"{sign}{{15,}}" for sign in "abcdefghijklmnopqrstuvwyz") + r"|!{15,}|\?{15,}"
 
@@ -33,8 +35,22 @@ def repetition(rows: Rows, most: float) -> Found:
         ]
     )
     values = rows.spread(shares, "share", "max")
-    return Found("repetition", f"over {most:g} of an answer's words only repeat", values,
-                 high(values, most), cut=most, unit="share of an answer's words that repeat")  # fmt: skip
+    found = Found("repetition", f"over {most:g} of an answer's words only repeat", values,
+                  high(values, most), cut=most, unit="share of an answer's words that repeat")  # fmt: skip
+    victims = rows.answers.filter(pl.col("row").is_in(np.flatnonzero(found.removes)))
+    for row, text in victims.head(_NOTED).select("row", "text").iter_rows():
+        passage = _repeated(text)
+        if passage:
+            found.where.setdefault(row, passage)
+    return found
+
+
+def _repeated(text: str) -> str:
+    """The passage that an answer says most often, and how often."""
+    words = text.split()
+    grams = Counter(" ".join(words[n : n + NGRAM]) for n in range(len(words) - NGRAM + 1))
+    gram, count = max(grams.items(), key=lambda item: item[1], default=("", 0))
+    return f"{count} times: {gram} ..." if count > 1 else ""
 
 
 def _shares(answers: pl.DataFrame) -> pl.DataFrame:

@@ -93,6 +93,7 @@ def test_again_there_is_nothing_to_do_and_a_change_is_refused(data):
     with pytest.raises(ConfigChangedError, match="min_side was 16, now 20"):
         filter_samples(data, FilterOptions(preset="basic", min_side=20), RunOptions())
     other = filter_samples(data, FilterOptions(min_side=20), RunOptions(run="strict"))
+    assert other.rows == again.rows == 6
     assert "not in force, decisions/filter-rules is" in other.message
 
 

@@ -101,13 +101,13 @@ def test_cut_answers_but_not_captions():
         "Here is the code:\n```python\nprint(1)",
         f"{LONG} He seems to be waiting for",
         f"{LONG} The lighthous",
-        "It has a horse, a cart,",
+        f"{LONG} It has a horse, a cart,",
     ]
     fine = [
         "a man riding a wave on a surfboard", LONG, "yes", "A red bus", "He said: \"Stop!\"",
         "1. a red bus\n2. a blue car", "| a | b |\n|---|---|\n| 1 | 2 |", "print(a, b),\nprint(c, d),",
         f"{LONG} Location: Paris", f"{LONG}\n\n**Colour:** red", "What are you looking at",
-        "那是一只猫。", f"{LONG} #beach #dogs #Sunset", "x = 3, y = 4", "Emoji at the end 😀",
+        "A colorful umbrella by the beach,", "那是一只猫。", f"{LONG} #beach #dogs #Sunset", "x = 3, y = 4", "Emoji at the end 😀",
         f"{LONG} The beliefs of the people are many and varied", "```\ncode\n```", "From A to Z",
     ]  # fmt: skip
     texts = cut + fine
