@@ -63,8 +63,7 @@ class Dataset:
     def find(cls, argument: str | Path | None = None) -> Dataset:
         """Open the dataset that was named, or the one a user means who named none.
 
-        Without an argument: `$PAIRWRIGHT_DATA`, else the dataset that contains the working
-        directory, else `./data`.
+        Without one: `$PAIRWRIGHT_DATA`, else the dataset around the working directory, or `./data`.
         """
         if argument is not None:
             if re.match(r"[a-z][a-z0-9+.-]*://", str(argument)):
@@ -313,6 +312,7 @@ class Dataset:
         resumable: bool = True,
         rejects: bool | str = True,
         retry_stages: Collection[str] = (),
+        grows: bool = False,
         part_rows: int = 50_000,
         part_bytes: int = 128 << 20,
         part_seconds: float = 30.0,
@@ -328,12 +328,12 @@ class Dataset:
             fingerprints: Other inputs by name, such as a source file's hash.
             replace: Discard an existing run of this name.
             resumable: Whether parts of an unfinished run are of use.
-            rejects: Whether rows can be rejected (`rejects/<verb>/<run>`); another name than the
-                verb where one run's name stands for several tables.
+            rejects: Whether rows can be rejected (`rejects/<verb>/<run>`), or another name for it.
             retry_stages: Reject stages that a repeat tries again, also on a finished run.
-            part_rows: Rows after which a part is flushed.
-            part_bytes: Bytes after which a part is flushed.
-            part_seconds: Seconds after which a part is flushed.
+            grows: Whether a run goes on when its inputs changed, instead of being refused.
+            part_rows: Rows, bytes or seconds after which a part is flushed.
+            part_bytes: See `part_rows`.
+            part_seconds: See `part_rows`.
         """
         from schemas.tables import TABLES
 
@@ -359,7 +359,7 @@ class Dataset:
         reject_writer = None
         if rejects:
             step = rejects if isinstance(rejects, str) else verb
-            reject_writer = RunWriter(self.path, manifest(f"rejects/{step}"))
+            reject_writer = RunWriter(self.path, manifest(f"rejects/{step}"), grows=grows)
         return RunWriter(
             self.path,
             manifest(kind),
@@ -370,6 +370,7 @@ class Dataset:
             part_seconds=part_seconds,
             rejects=reject_writer,
             retry_stages=retry_stages,
+            grows=grows,
         )
 
 

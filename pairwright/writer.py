@@ -43,6 +43,7 @@ class RunWriter:
         part_seconds: float = 30.0,
         rejects: RunWriter | None = None,
         retry_stages: Collection[str] = (),
+        grows: bool = False,
     ) -> None:
         """See `pairwright.store.Dataset.write`, which makes these."""
         self._folder = root / manifest.kind / manifest.run
@@ -52,6 +53,7 @@ class RunWriter:
         self._limits = (part_rows, part_bytes, part_seconds)
         self._rejects = rejects
         self._retry_stages = retry_stages
+        self._grows = grows
         self._buffer: list[pl.DataFrame] = []
         self._reject_rows: list[dict[str, Any]] = []
         self._seen_rejects: set[tuple[str, str]] = set()
@@ -95,7 +97,10 @@ class RunWriter:
         old = Manifest.load(self._folder)
         if self._rejects is not None:
             self._rejects._replace = self._replace
+        grown = False
         if old is not None and not self._replace:
+            if self._grows and old.inputs != self.manifest.inputs:
+                old.inputs, grown = self.manifest.inputs, True
             difference = _difference(old, self.manifest)
             if difference:
                 msg = (
@@ -112,6 +117,10 @@ class RunWriter:
         else:
             assert old is not None
             self.manifest = old
+            if grown:
+                # `finished_at` stays: which run of a verb is in force goes by it.
+                old.status = "running"
+                old.save(self._folder)
             self.resumed = not old.is_complete
             self._drop_unlisted()
         if self._rejects is not None:
@@ -256,7 +265,8 @@ class RunWriter:
                 return
             self.flush()
             if kind is None:
-                self.manifest.status, self.manifest.finished_at = "complete", now()
+                keep = self.manifest.finished_at if self._grows else None
+                self.manifest.status, self.manifest.finished_at = "complete", keep or now()
                 self.manifest.save(self._folder)
         finally:
             if self._rejects is not None:

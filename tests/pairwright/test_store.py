@@ -221,3 +221,37 @@ def test_secrets_stay_out_of_the_lineage(dataset, monkeypatch):
 def test_run_names_cannot_leave_the_dataset(dataset, run):
     with pytest.raises(UsageError, match="--run"):
         dataset.write("responses", run, verb="sample", config={})
+
+
+def test_a_run_that_grows_goes_on_with_other_inputs_and_keeps_its_place(dataset):
+    def write(run, *numbers, config=None, fail=False):
+        inputs = [m for m in dataset.runs("samples") if m.is_complete]
+        with dataset.write(
+            "responses", run, verb="sample", config=config or {}, inputs=inputs, grows=True
+        ) as writer:
+            if not writer.is_complete:
+                done = writer.keys("response_id")
+                writer.add([response(n) for n in numbers if f"r{n}" not in done])
+                if fail:
+                    writer.reject("r9", "x", "broken")
+                    writer.flush()
+                    raise RuntimeError
+        return writer
+
+    write("a", 0, 1)
+    write("b", 0)
+    first = dataset.manifest("responses", "a")
+    assert write("a", 0, 1).resumed is False
+    with dataset.write("samples", "more", verb="ingest", config={}) as writer:
+        writer.add([sample(7)])
+    with pytest.raises(RuntimeError):
+        write("a", 0, 1, 2, fail=True)
+    assert not dataset.manifest("responses", "a").is_complete
+    assert write("a", 0, 1, 2, 3).n_rejects == 1
+    grown = dataset.manifest("responses", "a")
+    assert (grown.rows, grown.finished_at) == (4, first.finished_at)
+    assert len(grown.inputs) == 2
+    assert dataset.in_force("responses")["sample"].run == "a"
+    assert not write("a", 0).resumed
+    with pytest.raises(ConfigChangedError):
+        write("a", config={"n": 2})
