@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
+from curate._preprocess import Preprocess
 from pairwright.errors import MissingExtraError, NotFoundError, PairwrightError, UsageError
 
 RANDOM = "random"
@@ -24,19 +25,20 @@ class ClipModel:
     Attributes:
         name: Architecture, weights' fingerprint and preprocessing in one word.
         network: The torch module.
-        preprocess: Image to tensor.
+        preprocess: Image bytes to what `images` takes.
         tokenize: Texts to tensor.
         device: Where it computes.
     """
 
     name: str
     network: Any
-    preprocess: Callable[[Any], Any]
+    preprocess: Preprocess
     tokenize: Callable[[list[str]], Any]
     device: str
 
-    def images(self, batch: Any) -> Any:
-        """Unit vectors of a batch of preprocessed images, 32-bit floats on the CPU."""
+    def images(self, prepared: Sequence[Any]) -> Any:
+        """Unit vectors of a batch of prepared images, 32-bit floats on the CPU."""
+        batch = self.preprocess.batch(prepared, self.device)
         return self._unit(self.network.encode_image, batch)
 
     def texts(self, texts: list[str]) -> Any:
@@ -90,7 +92,7 @@ def load_clip(model: str, pretrained: str | None, device: str) -> ClipModel:
         logging.disable(logging.NOTSET)
     network.eval()
     name = f"{_slug(model)}-{fingerprint(network)}"
-    return ClipModel(name, network, preprocess, tokenize, device)
+    return ClipModel(name, network, Preprocess(preprocess), tokenize, device)
 
 
 def _resolve(open_clip: Any, model: str, pretrained: str | None) -> tuple[str, str | None]:

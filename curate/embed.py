@@ -14,7 +14,7 @@ from curate.options import EmbedOptions
 from pairwright.command import Outcome
 from pairwright.conversation import plain_text
 from pairwright.errors import UsageError
-from pairwright.images import ImageError, ImageReader, open_image
+from pairwright.images import ImageError, ImageReader
 from pairwright.options import RunOptions
 from pairwright.progress import Progress, say
 from pairwright.store import Dataset
@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 
 VERB = "embed"
 STAGE = "embed"
+# A killed run loses what came after its last part: this many rows, or half a minute's.
+PART_ROWS = 20_000
 
 
 def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
     """Embed every distinct image that has no vector yet.
 
     The run is named after the model and the fingerprint of its weights, so that vectors of
-    different weights never mix.
+    different weights never mix. The same command again, after more was ingested, adds what is new.
 
     Raises:
         PairwrightError: If the dataset has no images, or the model cannot be loaded.
@@ -51,37 +53,46 @@ def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
     model = load_clip(options.model, options.pretrained, options.device)
     name = run.run or (f"{model.name}-text" if options.text else model.name)
     if run.dry_run:
-        words = f" and {len(texts):,} texts" if options.text else ""
-        return Outcome(
-            message=f"dry run: would embed {len(ids):,} images{words} into embeddings/{name}"
-        )
+        return Outcome(message=_dry_run(dataset, name, ids, texts))
     if options.text:
         inputs += dataset.sample_inputs()
     config = {"model": model.name, "text": options.text, "limit": run.limit}
     with dataset.write(
         "embeddings", name, verb=VERB, config=config, inputs=inputs, replace=run.replace,
-        part_rows=20_000,
+        grows=True, part_rows=PART_ROWS,
     ) as writer:  # fmt: skip
         if writer.is_complete:
             message = f"nothing to do: embeddings/{name} is finished ({writer.n_rows:,} rows)"
             return _outcome(writer, name, message)
         done = writer.keys("item_id") | writer.rejected_ids()
+        if done:
+            say(f"embeddings/{name}: going on after {len(done):,} rows")
         waiting = [image_id for image_id in ids if image_id not in done]
-        started = time.monotonic()
+        started, cpu = time.monotonic(), time.process_time()
         reader = ImageReader(dataset)
         _embed_images(model, reader, sorted(waiting, key=reader.sort_key), writer, options)
-        seconds = time.monotonic() - started
+        seconds, cpu = time.monotonic() - started, time.process_time() - cpu
         _embed_texts(model, {k: v for k, v in texts.items() if k not in done}, writer, options)
         rate = len(waiting) / seconds if seconds > 0 else 0.0
         writer.summary.update(
-            images=len(ids), texts=len(texts), images_per_second=round(rate, 1),
+            images=len(ids), texts=len(texts), images_embedded=len(waiting),
+            images_per_second=round(rate, 1), cpu_seconds=round(cpu, 1),
             dimension=_dimension(model), device=model.device,
         )  # fmt: skip
     message = (
         f"embeddings/{name}: {writer.n_rows:,} rows, {len(waiting):,} images in {seconds:.1f} s "
-        f"({rate:,.1f} images/s on {model.device}), {writer.n_rejects:,} rejected"
+        f"({rate:,.1f} images/s on {model.device}, {cpu:.1f} s of CPU), {writer.n_rejects:,} rejected"
     )
     return _outcome(writer, name, message)
+
+
+def _dry_run(dataset: Dataset, name: str, ids: list[str], texts: dict[str, str]) -> str:
+    old = dataset.manifest("embeddings", name)
+    found = None if old is None else dataset.scan(old).select("item_id").collect()["item_id"]
+    done = set() if found is None else set(found.to_list())
+    words = f" and {len(texts.keys() - done):,} texts" if texts else ""
+    n_images = sum(image_id not in done for image_id in ids)
+    return f"dry run: would embed {n_images:,} images{words} into embeddings/{name}"
 
 
 def _outcome(writer: RunWriter, name: str, message: str) -> Outcome:
@@ -115,28 +126,27 @@ def text_id(text: str) -> str:
 def _embed_images(
     model: ClipModel, reader: ImageReader, ids: list[str], writer: RunWriter, options: EmbedOptions
 ) -> None:
-    import torch
-
     with Progress("embedding images", len(ids), unit="images") as progress:
         for batch in _batches(_prepared(model, reader, ids, writer, options), options.batch_size):
-            names = [name for name, _ in batch]
-            vectors = model.images(torch.stack([tensor for _, tensor in batch]))
-            writer.add(_rows(names, "image", model.name, vectors))
+            vectors = model.images([prepared for _, prepared in batch])
+            writer.add(_rows([name for name, _ in batch], "image", model.name, vectors))
             progress.advance(len(batch))
 
 
 def _prepared(
     model: ClipModel, reader: ImageReader, ids: list[str], writer: RunWriter, options: EmbedOptions
 ) -> Iterator[tuple[str, Any]]:
-    """Preprocessed images in order; bytes are read here, decoded in threads, some ahead."""
+    """Prepared images in order; bytes are read here, decoded in threads, some ahead.
+
+    Threads, not processes: Pillow decodes and resizes without the interpreter lock, so they cost
+    no more CPU per image, and processes take seconds each to import torch (`benchmarks/embed.py`
+    measures both).
+    """
     from curate.minhash import n_threads
 
     workers = options.workers or n_threads()
     ahead = options.batch_size + 2 * workers
     waiting: deque[tuple[str, Future[Any]]] = deque()
-
-    def prepare(content: bytes) -> Any:
-        return model.preprocess(open_image(content))
 
     def collect() -> Iterator[tuple[str, Any]]:
         name, future = waiting.popleft()
@@ -152,7 +162,7 @@ def _prepared(
             except ImageError as error:
                 writer.reject(image_id, STAGE, error.reason, error.detail)
                 continue
-            waiting.append((image_id, pool.submit(prepare, content)))
+            waiting.append((image_id, pool.submit(model.preprocess.prepare, content)))
             if len(waiting) > ahead:
                 yield from collect()
         while waiting:

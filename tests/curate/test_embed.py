@@ -1,13 +1,16 @@
 """`curate embed`: real open_clip models, tiny and of random weights."""
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from tiny_dataset import make_dataset, picture
+from tiny_dataset import make_dataset, picture, sample, write_dataset
 
 from curate.embed import embed
 from curate.options import EmbedOptions
@@ -85,6 +88,27 @@ def test_vectors_are_open_clip_s_of_unit_length(data, trained):
     assert np.allclose(found, expected, atol=2e-3)
 
 
+def test_preparing_in_two_steps_gives_the_same_bits(trained):
+    import torch
+    from torchvision.transforms import Compose, ToTensor
+
+    from curate._preprocess import Preprocess
+
+    contents = [picture(n, size=(90 + 7 * n, 70)) for n in range(3)]
+    _, transform = open_clip.create_model_from_pretrained(f"local-dir:{trained}")
+    expected = torch.stack([transform(open_image(content)) for content in contents])
+    split = Preprocess(transform)
+    prepared = [split.prepare(content) for content in contents]
+    assert prepared[0].dtype == np.uint8
+    assert torch.equal(split.batch(prepared, "cpu"), expected)
+    # A transform that cannot be split is used as it stands.
+    other = Preprocess(Compose([*transform.transforms[:-1], lambda t: t * 2, ToTensor]))
+    assert other._split is None
+    plain = Preprocess(Compose([lambda image: transform(image)]))
+    prepared = [plain.prepare(content) for content in contents]
+    assert torch.equal(plain.batch(prepared, "cpu"), expected)
+
+
 def test_it_resumes_and_then_has_nothing_to_do(data, trained):
     outcome = run(data, trained)
     rows = rows_of(data, outcome)
@@ -100,6 +124,49 @@ def test_it_resumes_and_then_has_nothing_to_do(data, trained):
     assert "7 rows, 3 images in" in again.message
     assert rows_of(data, again).sort("item_id").equals(rows.sort("item_id"))
     assert run(data, trained).message.startswith("nothing to do")
+
+
+def test_new_images_are_added_by_the_same_command(data, trained):
+    first = run(data, trained)
+    assert run(data, trained).message.startswith("nothing to do")
+    more = [picture(n) for n in range(5, 10)]
+    write_dataset(data.path, more, [sample(f"x{n}", [c], "<image>?", "a") for n, c in
+                                    enumerate(more)], source="more")  # fmt: skip
+    assert "would embed 3 images" in run(data, trained, RunOptions(dry_run=True)).message
+    again = run(data, trained)
+    assert again.table == first.table
+    assert "10 rows, 3 images in" in again.message
+    rows = rows_of(data, again)
+    assert set(rows["item_id"]) == set(data.union("images").collect()["image_id"])
+    assert rows["item_id"].is_unique().all()
+    assert run(data, trained).message.startswith("nothing to do")
+
+
+def test_kill_9_and_the_same_command_goes_on(tmp_path, trained):
+    data = make_dataset(tmp_path / "data", images=60, questions=1)
+    code = (
+        "import sys, time, curate.embed, curate._clip; curate.embed.PART_ROWS = 8;"
+        "slow = curate._clip.ClipModel.images;"
+        "curate._clip.ClipModel.images = lambda s, b: (time.sleep(0.15), slow(s, b))[1];"
+        "from curate.cli import main; sys.argv[0] = 'curate'; main()"
+    )
+    words = ["embed", str(data.path), "--model", str(trained), "--batch-size", "4"]
+    process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not list(data.path.glob("embeddings/*/part-*.parquet")):
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -9
+    (manifest,) = data.runs("embeddings")
+    assert not manifest.is_complete
+    assert 8 <= manifest.rows < 60
+    again = run(data, trained)
+    assert f"60 rows, {60 - manifest.rows} images in" in again.message
+    whole = run(data, trained, RunOptions(run="whole"))
+    vectors = [rows_of(data, one).sort("item_id")["vector"] for one in (again, whole)]
+    assert np.allclose(vectors[0].to_numpy(), vectors[1].to_numpy(), atol=2e-3)
 
 
 def test_other_weights_make_another_run(data, trained, bare):
