@@ -23,6 +23,9 @@ _TOKEN = re.compile(r'"(?:[^"\\]++|\\.)*+"|[{}\[\]"]', re.DOTALL)
 _FIRST_KEY = re.compile(r'\{\s*"((?:[^"\\]|\\.){1,100})"\s*:')
 # Keys under which files of one object keep their rows.
 _WRAPPERS: Final = ("data", "rows", "samples", "examples", "items", "annotations", "questions")
+# An object longer than this that has such a list is read element by element.
+_WRAP_CHARS: Final = 16 << 20
+_WRAPPED = re.compile(rf'"({"|".join(_WRAPPERS)})"\s*:\s*\[\s*\{{')
 
 
 def looks_like_json(head: str) -> bool:
@@ -75,7 +78,12 @@ def read_json(path: Path) -> Iterator[RawRow]:
     with open_text(path) as file:
         values = _read_lines(file) if is_lines(head) else _Window(file).rows()
         first, second = next(values, None), next(values, None)
-        rows = _wrapped(first.value) if first is not None and second is None else None
+        alone = (
+            first is not None
+            and second is None
+            and not head.lstrip("\ufeff \t\r\n").startswith("[")
+        )
+        rows = _wrapped(first.value) if alone and first is not None else None
         if rows is not None:
             yield from (RawRow(number, row) for number, row in enumerate(rows, start=1))
             return
@@ -84,7 +92,10 @@ def read_json(path: Path) -> Iterator[RawRow]:
 
 
 def _wrapped(value: Any) -> list[Any] | None:
-    lists = [value[key] for key in _WRAPPERS if key in value] if isinstance(value, dict) else []
+    # A task of Label Studio has its fields in `data`, and annotations beside them.
+    if not isinstance(value, dict) or isinstance(value.get("data"), dict):
+        return None
+    lists = [value[key] for key in _WRAPPERS if key in value]
     good = [rows for rows in lists if isinstance(rows, list) and rows and isinstance(rows[0], dict)]
     return good[0] if len(good) == 1 else None
 
@@ -126,6 +137,9 @@ class _Window:
                 in_array, self._at = True, self._at + 1
             elif mark == "]" and in_array:
                 in_array, self._at = False, self._at + 1
+            elif not number and not in_array and mark == "{" and self._is_wrapper():
+                yield from self._inside()
+                return
             else:
                 for row in _spread(self._value(number + 1)):
                     number = row.number
@@ -134,12 +148,52 @@ class _Window:
             detail = "the file ends before its list does: rows are missing"
             yield RawRow(number + 1, error=RowError("truncated_file", detail, stage="parse"))
 
-    def _next(self) -> str | None:
-        """First character that is neither white space nor a comma."""
+    def _is_wrapper(self) -> bool:
+        """Whether the object that begins here is long, and holds a list of rows."""
+        while not self._ended and len(self._text) - self._at <= _WRAP_CHARS:
+            self._more()
+        if self._ended or _balanced_end(self._text, self._at, len(self._text)) is not None:
+            return False
+        return _WRAPPED.search(self._text, self._at) is not None
+
+    def _inside(self) -> Iterator[RawRow]:
+        """The first list of rows in an object that is too long to be held."""
+        self._at += 1
+        number = 0
+        while (mark := self._next()) is not None and mark != "}":
+            key = self._value(number + 1)
+            if key.error is not None or not isinstance(key.value, str) or self._next(":") is None:
+                yield RawRow(number + 1, error=key.error or _broken(ValueError("no key: value")))
+                return
+            wanted = key.value in _WRAPPERS and not number
+            listed = self._next() == "["
+            for row in self._elements(number) if listed else [self._value(number + 1)]:
+                if row.error is not None or (wanted and listed and isinstance(row.value, dict)):
+                    number = row.number
+                    yield row
+
+    def _elements(self, number: int) -> Iterator[RawRow]:
+        """Elements of the list that begins here."""
+        self._at += 1
+        while (mark := self._next()) is not None:
+            if mark == "]":
+                self._at += 1
+                return
+            row = self._value(number + 1)
+            number = row.number
+            yield row
+        detail = "the file ends before its list does: rows are missing"
+        yield RawRow(number + 1, error=RowError("truncated_file", detail, stage="parse"))
+
+    def _next(self, behind: str = "") -> str | None:
+        """First character that is neither white space nor a comma (nor `behind`, skipped once)."""
         while True:
             match = _SPACE.match(self._text, self._at)
             self._at = match.end() if match else self._at
             if self._at < len(self._text):
+                if behind and self._text[self._at] == behind:
+                    behind, self._at = "", self._at + 1
+                    continue
                 return self._text[self._at]
             if self._ended:
                 return None

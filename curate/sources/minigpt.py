@@ -24,8 +24,8 @@ _DIALOGUE: Final = ("conversations", "conversation", "dialogue", "dialog", "mess
 _CAPTION: Final = ("caption", "grounded_caption", "captions")
 _HERE = re.compile(r"<img>\s*<image(?:here|feature)?>\s*</img>", re.IGNORECASE)
 _SPEAKER = re.compile(
-    r"(?:^|\n)[ \t]*(?:###[ \t]*)?(Human|User|Question|Q|Assistant|GPT|Bot|Answer|A)[ \t]*:[ \t]*",
-    re.IGNORECASE,
+    r"(?:(?:^|\n)[ \t]*|[ \t](?=(?:Human|Assistant):))"
+    r"(Human|User|Question|Q|Assistant|GPT|Bot|Answer|A)[ \t]*:[ \t]*"
 )
 _USERS: Final = ("human", "user", "question", "q")
 
@@ -103,7 +103,7 @@ def _turn(role: str, text: Any) -> dict[str, Any]:
 
 def _spoken(text: str) -> Any:
     """A text with the speakers' names in front, as turns; any other text as it is."""
-    pieces = _SPEAKER.split(text)
+    pieces = _SPEAKER.split(re.sub(r"[ \t]*###[ \t]*", "\n", text))
     if len(pieces) < 3:
         return text
     turns = [

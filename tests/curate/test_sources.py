@@ -1,8 +1,11 @@
 """Readers and converters: what a row of each format becomes."""
 
 import base64
+import bz2
+import gzip
 import io
 import json
+import lzma
 
 import polars as pl
 import pytest
@@ -59,6 +62,48 @@ def test_json_of_every_shape_is_read(tmp_path, monkeypatch, text):
     assert read(path) == (ROWS, [])
     monkeypatch.setattr(jsonfile, "_CHUNK_CHARS", 37)  # rows larger than the window
     assert read(path) == (ROWS, [])
+
+
+def test_rows_inside_a_long_object_are_streamed(tmp_path, monkeypatch):
+    others = {"info": {"rows": [1]}, "images": [{"id": 1}] * 3, "licenses": [{"a": "}]"}]}
+    text = json.dumps({**others, "annotations": ROWS, "note": 1})
+    path = write(tmp_path / "rows.json", text)
+    assert read(path) == (ROWS, [])
+    monkeypatch.setattr(jsonfile, "_CHUNK_CHARS", 37)
+    monkeypatch.setattr(jsonfile, "_WRAP_CHARS", 500)
+    monkeypatch.setattr(jsonfile, "MAX_ROW_CHARS", 600)
+    assert read(path) == (ROWS, [])
+    good, bad = read(write(path, text[:2000]))
+    assert good == ROWS[: len(good)]
+    assert len(good) > 5
+    assert bad
+    alone = [{"id": 1, "annotations": [{"a": 1}]}]
+    assert read(write(path, json.dumps(alone))) == (alone, [])
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "zst"])
+def test_compressed_files_are_read_and_a_cut_one_keeps_what_it_can(tmp_path, kind):
+    import pyarrow as pa
+
+    rows = [{"id": n, "noise": base64.b64encode(bytes([n % 251, n % 13]) * 40).decode()[n % 50 :]}
+            for n in range(4000)]  # fmt: skip
+    raw = "\n".join(map(json.dumps, rows)).encode()
+    pack = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress,
+            "zst": lambda b: pa.compress(b, codec="zstd", asbytes=True)}[kind]  # fmt: skip
+    path = tmp_path / f"rows.jsonl.{kind}"
+    path.write_bytes(pack(raw))
+    source = files.find_source(str(path))
+    assert source.name == "rows"
+    assert [row.value for _, row in source.rows()] == rows
+    path.write_bytes(pack(raw) + pack(b"\n" + raw) if kind != "xz" else pack(raw))
+    assert len(list(source.rows())) == (4000 if kind == "xz" else 8000)
+    path.write_bytes(pack(raw)[: len(pack(raw)) * 3 // 4])
+    found = [row for _, row in source.rows()]
+    assert found[-1].error.reason == "truncated_file"
+    table = pack(b"id,question\n1,Q\n")
+    (tmp_path / f"t.csv.{kind}").write_bytes(table)
+    found = list(files.find_source(str(tmp_path / f"t.csv.{kind}")).rows())
+    assert [row.value for _, row in found] == [{"id": "1", "question": "Q"}]
 
 
 def test_utf_16_is_read(tmp_path):
