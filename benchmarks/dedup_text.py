@@ -1,150 +1,213 @@
-"""Text near-duplicates: pairwright's MinHash against datasketch's, on the same texts in one run.
+"""Text near-duplicates from Parquet to Parquet: pairwright against Daft, rensa and datasketch.
 
-    python benchmarks/dedup_text.py [--n 50000] [--threshold 0.7] [--seed 1]
+    python benchmarks/dedup_text.py [--n 1000000] [--repeat 1] [--only pairwright daft]
 
-Texts are seeded; a fifth of them are copies of others with words replaced, so that their exact
-Jaccard coefficients are known and spread round the threshold. Both sides keep the first of every
-kind and remove later texts. datasketch is used as its documentation shows: one `MinHash` a text
-(with the same hash function as ours, which is faster than its default), then `MinHashLSH`, with its
-own choice of bands and with ours; it does not verify what the bands propose.
+Every tool is a process of its own that reads the same Parquet file of texts (`texts.py`: 10 to 60
+words, a fifth of them copies of known Jaccard coefficients) and writes the rows it would remove;
+word triples, 128 permutations, threshold 0.7. XXH3 hashes the triples everywhere but in rensa, whose
+hash function is fixed. The peers (versions are printed) are installed into an environment of their
+own under the temporary folder, or `--peers` names one. Runs alternate.
 
-What is printed: wall and processor seconds, ratio of the latter (other programs do not disturb it), rows removed, how many of them are below the threshold to every
-text that the tool matched them to, and how many planted pairs at or above it are left.
+Printed per tool: wall seconds, processor seconds of the whole process (start and imports included)
+and their ratio to pairwright's, peak memory, rows removed, and the errors, counted exactly:
+`below`, removed rows that no kept text reaches the threshold to; `left`, pairs at or above the
+threshold of which both are kept. The peers do not verify what their bands propose.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from texts import Texts, make, write_dataset, write_parquet
 
-from curate.minhash import choose_bands, minhash_groups, shingle_hash32
-
-NUM_PERM = 128
-
-
-def make_texts(n: int, seed: int) -> tuple[list[str], list[tuple[int, int]]]:
-    """Texts of 8 to 40 words, and which one each planted copy was made of."""
-    generator = np.random.default_rng(seed)
-    words = np.array([f"word{i}" for i in range(20_000)])
-    weight = 1 / np.arange(10, len(words) + 10)
-    weight /= weight.sum()
-    n_copies = n // 5
-    lengths = generator.integers(8, 41, n - n_copies)
-    drawn = generator.choice(len(words), int(lengths.sum()), p=weight)
-    originals = np.split(drawn, np.cumsum(lengths)[:-1])
-    sources = generator.integers(0, len(originals), n_copies)
-    copies = []
-    for source in sources:
-        copy = originals[source].copy()
-        changes = generator.integers(0, max(2, len(copy) // 8))
-        copy[generator.integers(0, len(copy), changes)] = generator.integers(0, len(words), changes)
-        copies.append(copy)
-    order = generator.permutation(n)
-    place = np.argsort(order)
-    everything = originals + copies
-    texts = [" ".join(words[everything[k]]) for k in order]
-    pairs = [(int(place[s]), int(place[len(originals) + k])) for k, s in enumerate(sources)]
-    return texts, [(min(pair), max(pair)) for pair in pairs]
+HERE = Path(__file__).resolve().parent
+THRESHOLD = 0.7
+PEERS = ("daft==0.7.26", "rensa==0.5.0", "datasketch==2.0.0", "xxhash", "pyarrow", "numpy")
 
 
-def shingles(text: str) -> set[bytes]:
-    """Word triples, as both sides use them."""
-    words = text.split()
-    return {" ".join(words[i : i + 3]).encode() for i in range(len(words) - 2)}
+class Cost(NamedTuple):
+    """What one run took."""
+
+    wall: float
+    cpu: float
+    peak: float  # MB
 
 
-def jaccard(a: set[bytes], b: set[bytes]) -> float:
-    """Exact Jaccard coefficient."""
-    return len(a & b) / len(a | b)
+def ours(source: str, target: str) -> None:
+    """The pure function, from Parquet to Parquet."""
+    from curate.minhash import minhash_groups
+
+    table = pl.read_parquet(source)
+    found = minhash_groups(table["text"], threshold=THRESHOLD)
+    decisions = pl.concat([table.select("id"), found], how="horizontal")
+    decisions.filter(~pl.col("kept")).select(
+        removed="id", stands=decisions["id"].gather(decisions.filter(~pl.col("kept"))["kept_index"])
+    ).write_parquet(target)
 
 
-def run_ours(texts: list[str], threshold: float) -> dict[int, list[int]]:
-    """Removed rows, and the row that each matched."""
-    found = minhash_groups(pl.Series(texts), threshold=threshold, num_perm=NUM_PERM)
-    removed = found.with_row_index("row").filter(~pl.col("kept"))
-    return {row: [kept] for row, kept in zip(removed["row"], removed["kept_index"], strict=True)}
+def measured(command: list[str]) -> Cost:
+    """Run a process to its end."""
+    started, peak = time.perf_counter(), 0
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+        status = Path(f"/proc/{process.pid}/status")
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            # Not ru_maxrss: that starts at the size of this process.
+            found = re.search(r"VmHWM:\s*(\d+)", status.read_text())
+            peak = int(found[1]) if found else peak
+            time.sleep(0.02)
+        wall, usage = time.perf_counter() - started, ended[2]
+        process.returncode = os.waitstatus_to_exitcode(ended[1])
+        if process.returncode:
+            said.seek(0)
+            sys.exit(f"{' '.join(command)}\n{said.read().decode(errors='replace')[-2000:]}")
+    return Cost(wall, usage.ru_utime + usage.ru_stime, peak / 1024)
 
 
-def sketch(texts: list[str]) -> list[object]:
-    """Signatures by datasketch; permutations are drawn once."""
-    from datasketch import MinHash
-
-    empty = MinHash(NUM_PERM, hashfunc=shingle_hash32)
-    out = []
-    for text in texts:
-        one = empty.copy()
-        one.update_batch(shingles(text))
-        out.append(one)
-    return out
+def peers_python(folder: Path | None) -> str:
+    """Python of the peers' environment, which is made if it is not there."""
+    folder = folder or Path(tempfile.gettempdir()) / "pairwright-bench-text"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder)], check=True)
+    install = ["uv", "pip", "install", "-q", "--no-config", "-p", str(python.absolute()), *PEERS]
+    subprocess.run(install, check=True)
+    return str(python)
 
 
-def run_datasketch(
-    sketches: list[object], threshold: float, bands: tuple[int, int] | None
-) -> dict[int, list[int]]:
-    """Removed rows, and the kept rows that the index proposed for each."""
-    from datasketch import MinHashLSH
+def families(texts: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All pairs of texts that were made of one another, with their exact Jaccard coefficients.
 
-    index = MinHashLSH(threshold=threshold, num_perm=NUM_PERM, params=bands)
-    removed = {}
-    for row, one in enumerate(sketches):
-        matches = index.query(one)
-        if matches:
-            removed[row] = list(matches)
-        else:
-            index.insert(row, one, check_duplication=False)
-    return removed
+    Texts that were not are independent draws and share next to no triples.
+    """
+    order = np.argsort(texts.sources, kind="stable")
+    source, copies = texts.sources[order], texts.copies[order]
+    edges = np.flatnonzero(np.r_[True, source[1:] != source[:-1], True])
+    a, b = [], []
+    for start, end in pairwise(edges.tolist()):
+        members = [int(source[start]), *copies[start:end].tolist()]
+        for k, one in enumerate(members):
+            for other in members[k + 1 :]:
+                a.append(one)
+                b.append(other)
+    first, second = np.array(a), np.array(b)
+    value = np.array([jaccard(texts, i, j) for i, j in zip(a, b, strict=True)])
+    return first, second, value
 
 
-def timed(work: Callable[[], object]) -> tuple[object, np.ndarray]:
-    """Result, and wall and processor seconds."""
-    started = time.perf_counter(), time.process_time()
-    result = work()
-    return result, np.array([time.perf_counter() - started[0], time.process_time() - started[1]])
+def jaccard(texts: Texts, i: int, j: int) -> float:
+    """Exact Jaccard coefficient of the word triples of two texts."""
+    one, other = (triples(texts.words[texts.at[k] : texts.at[k + 1]]) for k in (i, j))
+    return len(one & other) / len(one | other)
+
+
+def triples(words: np.ndarray) -> set[int]:
+    """Triples of word numbers, each as one number."""
+    wide = words.astype(np.int64)
+    return set(((wide[:-2] << 32) | (wide[1:-1] << 16) | wide[2:]).tolist())
+
+
+def errors(target: Path, n: int, pairs: tuple[np.ndarray, ...]) -> tuple[int, int, int]:
+    """Rows removed, those below the threshold to every kept text, and true pairs left."""
+    a, b, value = pairs
+    gone = np.zeros(n, dtype=bool)
+    gone[pl.read_parquet(target)["removed"].to_numpy()] = True
+    near = value >= THRESHOLD - 1e-12
+    covered = np.zeros(n, dtype=bool)
+    covered[a[near & ~gone[b]]] = True
+    covered[b[near & ~gone[a]]] = True
+    left = int((near & ~gone[a] & ~gone[b]).sum())
+    return int(gone.sum()), int((gone & ~covered).sum()), left
 
 
 def main() -> None:
-    """Run both and print the table."""
+    """Run all tools and print the table."""
+    if sys.argv[1:2] == ["--ours"]:
+        ours(*sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=50_000, help="texts")
-    parser.add_argument("--threshold", type=float, default=0.7)
+    parser.add_argument("--n", type=int, default=1_000_000, help="texts")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--ours-only", action="store_true", help="for sizes datasketch is slow at")
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each; medians are printed")
+    parser.add_argument("--only", nargs="+", default=[""], help="tools whose name begins so")
+    parser.add_argument("--peers", type=Path, help="environment with the peers")
     options = parser.parse_args()
-    texts, pairs = make_texts(options.n, options.seed)
-    sets = [shingles(text) for text in texts] if not options.ours_only else []
-    planted = [p for p in pairs if sets and jaccard(sets[p[0]], sets[p[1]]) >= options.threshold]
-    print(f"{options.n:,} texts, {len(planted):,} planted pairs at {options.threshold:g} or more")
-    minhash_groups(pl.Series(texts[:100]))  # compiled once a machine, not once a run
-    ours, seconds = timed(lambda: run_ours(texts, options.threshold))
-    results = [("pairwright", ours, seconds)]
-    if not options.ours_only:
-        sketches, sketching = timed(lambda: sketch(texts))
-        for bands in (None, choose_bands(options.threshold, NUM_PERM)):
-            removed, matching = timed(
-                lambda bands=bands: run_datasketch(sketches, options.threshold, bands)
-            )
-            name = (
-                "datasketch, its bands" if bands is None else f"datasketch, {bands[0]} x {bands[1]}"
-            )
-            results.append((name, removed, sketching + matching))
+    python = peers_python(options.peers)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        compare(options, python, folder)
+
+
+def compare(options: argparse.Namespace, python: str, folder: Path) -> None:
+    """Make the texts, run the tools in turns, count errors, print."""
+    texts = make(options.n, options.seed)
+    source, target = folder / "texts.parquet", folder / "removed.parquet"
+    write_parquet(texts, source)
+    write_dataset(texts, folder / "data")
+    pairs = families(texts)
+    n_near = int((pairs[2] >= THRESHOLD).sum())
     print(
-        f"{'':24}{'wall s':>9}{'cpu s':>8}{'ratio':>8}{'removed':>9}{'below':>7}{'pairs left':>12}"
+        f"{options.n:,} texts, {len(pairs[0]):,} planted pairs, {n_near:,} at {THRESHOLD} or more"
     )
-    for name, removed, spent in results:
-        below = sum(
-            max(jaccard(sets[row], sets[kept]) for kept in matches) < options.threshold
-            for row, matches in removed.items()
-            if sets
-        )
-        left = sum(a not in removed and b not in removed for a, b in planted)
+    print(", ".join(PEERS[:3]), flush=True)
+    peer = str(HERE / "peers")
+    io = [str(source), str(target)]
+    curate = shutil.which("curate", path=str(Path(sys.executable).parent)) or "curate"
+    dedup = [curate, "dedup", str(folder / "data"), "--on", "text", "--replace", "--quiet"]
+    tools = {
+        "pairwright": [sys.executable, __file__, "--ours", *io],
+        "pairwright: curate dedup": dedup,
+        "daft, bands in numpy": [python, f"{peer}/text_daft.py", *io, "numpy"],
+        "daft, bands in daft": [python, f"{peer}/text_daft.py", *io, "own"],
+        "rensa, stream": [python, f"{peer}/text_rensa.py", *io, "stream"],
+        "rensa, flags": [python, f"{peer}/text_rensa.py", *io, "flags"],
+        "datasketch, its bands": [python, f"{peer}/text_datasketch.py", *io, "own"],
+    }
+    tools = {k: v for k, v in tools.items() if k.startswith(tuple(options.only))}
+    warm = [sys.executable, __file__, "--ours", str(folder / "few.parquet"), str(target)]
+    pl.read_parquet(source).head(1000).write_parquet(folder / "few.parquet")
+    measured(warm)  # compiled once a machine, not once a run
+    costs: dict[str, list[Cost]] = {tool: [] for tool in tools}
+    found = {}
+    for _ in range(options.repeat):
+        for tool, command in tools.items():
+            target.unlink(missing_ok=True)
+            costs[tool].append(measured(command))
+            if command is dedup:
+                export_removed(folder / "data", target)
+            found[tool] = errors(target, options.n, pairs)
+    medians = {t: Cost(*map(statistics.median, zip(*c, strict=True))) for t, c in costs.items()}
+    base = medians.get("pairwright", next(iter(medians.values()))).cpu
+    print(
+        f"{'':26}{'wall s':>8}{'cpu s':>8}{'ratio':>8}{'peak MB':>9}{'removed':>10}{'below':>9}"
+        f"{'left':>9}{'left %':>9}"
+    )
+    for tool, cost in medians.items():
+        removed, below, left = found[tool]
         print(
-            f"{name:24}{spent[0]:>9.2f}{spent[1]:>8.2f}{spent[1] / seconds[1]:>7.1f}x"
-            f"{len(removed):>9,}{below:>7,}{left:>12,}"
+            f"{tool:26}{cost.wall:>8.1f}{cost.cpu:>8.1f}{cost.cpu / base:>7.2f}x{cost.peak:>9,.0f}"
+            f"{removed:>10,}{below:>9,}{left:>9,}{100 * left / max(n_near, 1):>8.3f}%"
         )
+
+
+def export_removed(data: Path, target: Path) -> None:
+    """Rows that `curate dedup` removed, as numbers."""
+    gone = pl.scan_parquet(data / "decisions/dedup/*.parquet").filter(~pl.col("kept"))
+    number = pl.col("sample_id").str.to_integer(base=16).alias("removed")
+    gone.select(number).collect().write_parquet(target)
 
 
 if __name__ == "__main__":

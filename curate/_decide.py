@@ -176,7 +176,7 @@ def _ranked(
 
     n = len(corpus)
     # Sorted by the last key first; every sort is stable.
-    order: np.ndarray[Any, np.dtype[np.int64]] = np.arange(n, dtype=np.int64)
+    order: np.ndarray = np.arange(n, dtype=np.int64)
     names = [name for name in options.priorities if name != "order"]
     if "order" in options.priorities:
         names = names[: options.priorities.index("order")]
@@ -386,9 +386,9 @@ def _decisions(work: Work, capped: np.ndarray, run: str) -> Iterator[pl.DataFram
 
 def _same_texts(corpus: Corpus, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Whether rows are the same turns, word for word as folded."""
-    return _same(corpus.texts_at, corpus.texts, rows, others) & _same(
-        corpus.texts_at, corpus.roles, rows, others
-    )
+    said = _same(corpus.texts_at, corpus.texts, rows, others)
+    said &= _same(corpus.texts_at, corpus.roles, rows, others)
+    return said
 
 
 def _same_images(corpus: Corpus, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -396,10 +396,10 @@ def _same_images(corpus: Corpus, rows: np.ndarray, others: np.ndarray) -> np.nda
 
 
 def _same(at: np.ndarray, values: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
-    (mine_at, mine), (their_at, theirs) = take_lists(at, rows), take_lists(at, others)
+    """Whether lists of rows equal those of others, by their hashes."""
     one, other = (
         hash_lists(starts, values[places], 7)
-        for starts, places in ((mine_at, mine), (their_at, theirs))
+        for starts, places in (take_lists(at, rows), take_lists(at, others))
     )
     equal: np.ndarray = one == other
     return equal

@@ -10,8 +10,8 @@ import numpy as np
 
 from curate._lists import Numbering
 from curate._spill import Spill
-from curate._text import flat, fold, wording
-from curate.minhash import NGRAM, Shingles, shingle
+from curate._text import Packed, fold_packed, wording
+from curate.minhash import NGRAM, Shingles, count_words, shingle
 
 if TYPE_CHECKING:
     import polars as pl
@@ -199,35 +199,24 @@ class _Texts:
 
     def number(self, plain: pl.Series) -> np.ndarray:
         """Number of every text; those that are new are looked at."""
-        import polars as pl
-
-        unique = plain.unique(maintain_order=True).rename("plain").to_frame()
-        folded = fold(unique["plain"])
+        folded = fold_packed(plain)
         known = len(self._numbers)
-        low, high = text_keys(folded)
-        numbers = self._numbers.number(low, high)
-        new, first = np.unique(numbers[numbers >= known], return_index=True)
-        if len(new):
-            self._add(folded.gather(np.flatnonzero(numbers >= known)[first]))
-        numbered = unique.with_columns(text=pl.Series(numbers))
-        frame = plain.rename("plain").to_frame()
-        joined = frame.join(numbered, on="plain", how="left", maintain_order="left")
-        return joined["text"].to_numpy()
+        numbers = self._numbers.number(*text_keys(folded))
+        places = _first_new(numbers, known)
+        if len(places):
+            self._add(folded.take(places))
+        return numbers
 
-    def _add(self, folded: pl.Series) -> None:
-        from curate import _kernels_text as kernels
-
-        words = np.empty(len(folded), dtype=np.int32)
-        kernels.count_words(*flat(folded), words)
-        self._words.append(words)
+    def _add(self, folded: Packed) -> None:
+        self._words.append(count_words(folded))
         if self._wants_shingles:
             found = shingle(folded, self._ngram)
             self._values.append(found.values)
             self._counts.append(np.diff(found.at))
         if self._wants_words:
-            spoken = wording(folded)
-            self._said.append(text_keys(spoken["said"])[0])
-            self._facts.append(text_keys(spoken["facts"])[0])
+            spoken = wording(folded.series())
+            self._said.append(text_keys(Packed.of(spoken["said"]))[0])
+            self._facts.append(text_keys(Packed.of(spoken["facts"]))[0])
 
     def finish(self) -> TextSide:
         """Everything."""
@@ -247,11 +236,12 @@ class _Images:
         self._ids: list[pl.Series] = []
 
     def number(self, ids: pl.Series) -> np.ndarray:
+        """Number of every image."""
         known = len(self._numbers)
-        numbers = self._numbers.number(*text_keys(ids))
-        new, first = np.unique(numbers[numbers >= known], return_index=True)
-        if len(new):
-            self._ids.append(ids.gather(np.flatnonzero(numbers >= known)[first]))
+        numbers = self._numbers.number(*text_keys(Packed.of(ids)))
+        places = _first_new(numbers, known)
+        if len(places):
+            self._ids.append(ids.gather(places))
         return numbers
 
     def ids(self) -> pl.Series:
@@ -260,12 +250,18 @@ class _Images:
         return pl.concat(self._ids) if self._ids else pl.Series(dtype=pl.String)
 
 
-def text_keys(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+def _first_new(numbers: np.ndarray, known: int) -> np.ndarray:
+    """Where each number from `known` on occurs first; new numbers rise in order of appearance."""
+    before = np.maximum.accumulate(np.r_[known - 1, numbers[:-1]]) if len(numbers) else numbers
+    return np.flatnonzero(numbers > before)
+
+
+def text_keys(texts: Packed) -> tuple[np.ndarray, np.ndarray]:
     """128-bit hashes of texts, in two halves."""
     from curate import _kernels_number as kernels
 
     low, high = (np.empty(len(texts), dtype=np.uint64) for _ in range(2))
-    kernels.hash_texts(*flat(texts), low, high)
+    kernels.hash_texts(*texts, low, high)
     return low, high
 
 

@@ -30,10 +30,10 @@ def hash_lists(at: Any, values: Any, seed: Any, out: Any) -> None:
 
 
 @jit
-def hash_texts(data: Any, ends: Any, low: Any, high: Any) -> None:
+def hash_texts(data: Any, begin: Any, stop: Any, low: Any, high: Any) -> None:
     """128-bit hash of every text: XXH3, and a multiplicative one that shares nothing with it."""
     for i in range(low.size):
-        start, end = ends[i], ends[i + 1]
+        start, end = begin[i], stop[i]
         low[i] = xxh3(data, start, end - start)
         h = np.uint64(end - start) * _GOLDEN
         k = start

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from curate._jit import jit
-from curate._kernels_xxh3 import xxh3
+from curate._kernels_xxh3 import read64, xxh3
 
 _SPACE = np.uint8(32)
 _GOLDEN, _MIX1, _MIX2 = (
@@ -21,6 +21,8 @@ _GOLDEN, _MIX1, _MIX2 = (
 )
 _FMIX1, _FMIX2 = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
 _TOP = np.uint32(0xFFFFFFFF)
+# Sets up to this size are sorted through 64 buckets.
+_SMALL, _N_BUCKETS, _BUCKET_SHIFT = 256, 64, np.uint64(58)
 
 
 @jit
@@ -40,13 +42,143 @@ def tagged(value: Any, place: int) -> Any:
 
 
 @jit
-def count_words(data: Any, ends: Any, words: Any) -> None:
+def _among(byte: Any, signs: Any) -> bool:
+    found = False
+    for sign in signs:
+        found |= byte == sign
+    return found
+
+
+@jit
+def _spaces(word: Any) -> Any:
+    """The top bit of every byte that is a space."""
+    word ^= np.uint64(0x2020202020202020)
+    low = np.uint64(0x7F7F7F7F7F7F7F7F)
+    return ~(((word & low) + low) | word | low)
+
+
+@jit
+def lower(data: Any, out: Any) -> None:
+    """Write bytes with ASCII letters in lower case.
+
+    Over the whole array and without branches, so that the compiler makes wide instructions of it.
+    """
+    for k in range(data.size):
+        byte = data[k]
+        upper = np.uint8(byte - np.uint8(65)) < np.uint8(26)
+        out[k] = byte + np.uint8(32) if upper else byte
+
+
+@jit
+def _kind(data: Any, start: int, stop: int) -> Any:
+    """Whether a text is ASCII, and whether it has control characters or spaces in a row."""
+    top = np.uint64(0x8080808080808080)
+    high, odd, before = np.uint64(0), np.uint64(0), np.uint64(0)
+    k = start
+    while k + 8 <= stop:
+        word = read64(data, k)
+        high |= word
+        odd |= (word - np.uint64(0x2020202020202020)) & ~word & top  # a byte below 32
+        found = _spaces(word)
+        odd |= found & ((found << np.uint64(8)) | before)
+        before = found >> np.uint64(56)
+        k += 8
+    while k < stop:
+        byte = data[k]
+        high |= np.uint64(byte)
+        odd |= np.uint64(byte < 32)
+        odd |= np.uint64(byte == _SPACE and k > start and data[k - 1] == _SPACE)
+        k += 1
+    return (high & top) == 0, odd != 0
+
+
+@jit
+def fold_ascii(
+    data: Any, start: Any, stop: Any, before: Any, after: Any, out: Any, low: Any, high: Any,
+    plain: Any,
+) -> None:  # fmt: skip
+    """Fold texts of ASCII: lower case, single spaces, signs dropped at both ends.
+
+    Args:
+        data: Bytes of the texts.
+        start: Where each begins.
+        stop: Where each ends.
+        before: Signs dropped in front, unless nothing would be left.
+        after: Signs dropped behind.
+        out: The bytes in lower case (`lower`); gets the folded texts, each within its old place.
+        low: Gets where each folded text begins.
+        high: Gets where each ends.
+        plain: Gets whether each is ASCII; others are not folded.
+    """
+    for i in range(start.size):
+        plain[i], odd = _kind(data, start[i], stop[i])
+        first, last = start[i], stop[i]
+        if odd:
+            last = first
+            for k in range(start[i], stop[i]):
+                blank = out[k] == _SPACE or 9 <= out[k] <= 13
+                if blank and last > first and out[last - 1] == _SPACE:
+                    continue
+                out[last] = _SPACE if blank else out[k]
+                last += 1
+        while first < last and out[first] == _SPACE:
+            first += 1
+        while last > first and out[last - 1] == _SPACE:
+            last -= 1
+        low[i], high[i] = first, last
+        while first < last and _among(out[first], before):
+            first += 1
+        while last > first and _among(out[last - 1], after):
+            last -= 1
+        if first < last:
+            low[i], high[i] = first, last
+
+
+@jit
+def gather_bytes(data: Any, start: Any, stop: Any, ends: Any, out: Any) -> None:
+    """Copy slices one after the other."""
+    for i in range(start.size):
+        for k in range(stop[i] - start[i]):
+            out[ends[i] + k] = data[start[i] + k]
+
+
+@jit
+def count_words(data: Any, start: Any, stop: Any, words: Any) -> None:
     """Words of every text."""
     for i in range(words.size):
-        n = 1 if ends[i + 1] > ends[i] else 0
-        for k in range(ends[i], ends[i + 1]):
+        k, end = start[i], stop[i]
+        n: Any = 1 if end > k else 0
+        while k + 8 <= end:
+            found = _spaces(read64(data, k)) >> np.uint64(7)
+            n += np.int64((found * np.uint64(0x0101010101010101)) >> np.uint64(56))
+            k += 8
+        while k < end:
             n += data[k] == _SPACE
+            k += 1
         words[i] = n
+
+
+@jit
+def _word_starts(data: Any, begin: int, end: int, out: Any) -> int:
+    """Where the words of a text begin, and one past where the last ends; the number of words."""
+    out[0] = begin
+    k = begin
+    words = 1 if end > begin else 0
+    while k + 8 <= end:
+        found = _spaces(read64(data, k))
+        while found != 0:
+            lowest = (found & (~found + np.uint64(1))) >> np.uint64(7)
+            out[words] = k + 1 + np.int64((lowest * np.uint64(0x0001020304050607)) >> np.uint64(56))
+            words += 1
+            found &= found - np.uint64(1)
+        k += 8
+    while k < end:
+        if data[k] == _SPACE:
+            out[words] = k + 1
+            words += 1
+        k += 1
+    out[words] = end + 1  # as if a space followed
+    return words
 
 
 @jit
@@ -59,13 +191,14 @@ def n_shingles(words: int, ngram: int) -> int:
 
 @jit
 def fill_shingles(
-    data: Any, ends: Any, ngram: int, most_words: int, first: int, at: Any, out: Any
+    data: Any, start: Any, stop: Any, ngram: int, most_words: int, first: int, at: Any, out: Any
 ) -> None:
     """Sorted distinct shingle hashes of texts from number `first` on.
 
     Args:
         data: Bytes of the texts.
-        ends: Where each begins and ends.
+        start: Where each begins.
+        stop: Where each ends.
         ngram: Words a shingle.
         most_words: Words of the longest text.
         first: Number of the text that `at[0]` belongs to.
@@ -73,14 +206,10 @@ def fill_shingles(
         out: Room for all shingles, doubles counted.
     """
     starts = np.empty(most_words + 2, dtype=np.int64)
+    room, count = np.empty(_SMALL, dtype=np.uint64), np.empty(_N_BUCKETS + 1, dtype=np.int64)
     for i in range(at.size):
-        begin, end = ends[first + i], ends[first + i + 1]
-        words = 0
-        for k in range(begin, end):
-            if k == begin or data[k - 1] == _SPACE:
-                starts[words] = k
-                words += 1
-        starts[words] = end + 1  # as if a space followed
+        begin, end = start[first + i], stop[first + i]
+        words = _word_starts(data, begin, end, starts)
         n, base = n_shingles(words, ngram), at[i]
         span = ngram if words >= ngram else 1
         for k in range(n):
@@ -89,26 +218,38 @@ def fill_shingles(
             low = begin if whole else starts[k]
             high = end if whole else starts[k + span] - 1
             out[base + k] = xxh3(data, low, high - low)
-        at[i] = _sort_distinct(out[base : base + n])
+        at[i] = _sort_distinct(out[base : base + n], room, count)
 
 
 @jit
-def _sort_distinct(values: Any) -> int:
-    if values.size <= 48:
-        for i in range(1, values.size):
-            value, k = values[i], i - 1
+def _sort_distinct(values: Any, room: Any, count: Any) -> int:
+    """Sort hashes and drop doubles; `room` and `count` are scratch space."""
+    n = values.size
+    if n > room.size:
+        values.sort()
+    else:
+        # Hashes spread evenly: by their top bits they are nearly in order.
+        count[:] = 0
+        for i in range(n):
+            count[(values[i] >> _BUCKET_SHIFT) + np.uint64(1)] += 1
+        for bucket in range(1, count.size):
+            count[bucket] += count[bucket - 1]
+        for i in range(n):
+            bucket = values[i] >> _BUCKET_SHIFT
+            room[count[bucket]] = values[i]
+            count[bucket] += 1
+        for i in range(n):
+            value, k = room[i], i - 1
             while k >= 0 and values[k] > value:
                 values[k + 1] = values[k]
                 k -= 1
             values[k + 1] = value
-    else:
-        values.sort()
-    n = 1
-    for i in range(1, values.size):
-        if values[i] != values[n - 1]:
-            values[n] = values[i]
-            n += 1
-    return n
+    distinct = 1
+    for i in range(1, n):
+        if values[i] != values[distinct - 1]:
+            values[distinct] = values[i]
+            distinct += 1
+    return distinct
 
 
 @jit
@@ -166,7 +307,8 @@ def fill_band_keys(
         mine = texts[texts_at[i] : texts_at[i + 1]]
         _signature(shingles, at, mine, a, b, signature)
         for band in range(out.shape[0]):
-            h = mix(groups[i] + np.uint64(band + 1) * _GOLDEN)
+            h = groups[i]
             for r in range(rows):
-                h = mix(h ^ np.uint64(signature[band * rows + r])) + _GOLDEN
-            out[band, i] = np.uint32(mix(h) >> np.uint64(32))
+                h = (h ^ np.uint64(signature[band * rows + r])) * _MIX1
+                h ^= h >> np.uint64(32)
+            out[band, i] = np.uint32((h * _MIX2) >> np.uint64(32))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -21,6 +21,8 @@ _TYPOGRAPHIC = {
 }
 _BEFORE = " \"'\u00ab(["
 _AFTER = " .,;:!?\"'\u00bb\u2026\u3002\uff01\uff1f\uff0c)]"
+_ASCII_AFTER = "".join(sign for sign in _AFTER if sign.isascii()).encode()
+_ASCII_BEFORE = "".join(sign for sign in _BEFORE if sign.isascii()).encode()
 
 # Words that may differ between two questions that ask the same.
 _LIGHT = "a an the this that these those please kindly"
@@ -42,6 +44,54 @@ _FACTS = (
 )
 
 
+class Packed(NamedTuple):
+    """Texts as slices of one array of UTF-8 bytes.
+
+    Attributes:
+        data: The bytes.
+        start: Where each text begins.
+        stop: Where each ends.
+    """
+
+    data: np.ndarray
+    start: np.ndarray
+    stop: np.ndarray
+
+    @classmethod
+    def of(cls, texts: pl.Series) -> Packed:
+        """Texts of a column without nulls."""
+        import pyarrow as pa
+
+        array = texts.to_arrow().cast(pa.large_string())
+        assert not array.null_count
+        _, offsets, data = array.buffers()
+        ends = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+        content = np.frombuffer(data, np.uint8) if data is not None else np.empty(0, np.uint8)
+        return cls(content, ends[:-1], ends[1:])
+
+    def __len__(self) -> int:
+        """Number of texts."""
+        return len(self.start)
+
+    def take(self, places: np.ndarray) -> Packed:
+        """Some of the texts."""
+        return Packed(self.data, self.start[places], self.stop[places])
+
+    def series(self) -> pl.Series:
+        """As a column."""
+        import polars as pl
+        import pyarrow as pa
+
+        from curate import _kernels_text as kernels
+
+        ends = np.zeros(len(self.start) + 1, dtype=np.int64)
+        np.cumsum(self.stop - self.start, out=ends[1:])
+        data = np.empty(int(ends[-1]), dtype=np.uint8)
+        kernels.gather_bytes(*self, ends, data)
+        buffers = pa.py_buffer(ends), pa.py_buffer(data)
+        return pl.Series("text", pa.LargeStringArray.from_buffers(len(ends) - 1, *buffers))
+
+
 def fold(texts: pl.Series) -> pl.Series:
     """Texts without what does not change their meaning.
 
@@ -50,28 +100,49 @@ def fold(texts: pl.Series) -> pl.Series:
     ("Red." and "red" are one answer) unless nothing would be left. Characters of scripts that use
     no spaces are set apart, so that they count as words.
     """
+    return fold_packed(texts).series().rename(texts.name)
+
+
+def fold_packed(texts: pl.Series) -> Packed:
+    """`fold`, packed. Plain ASCII, which most texts are, is folded by a compiled loop."""
+    from curate import _kernels_text as kernels
+
+    data, start, stop = Packed.of(texts)
+    before, after = (np.frombuffer(one, np.uint8) for one in (_ASCII_BEFORE, _ASCII_AFTER))
+    out, low, high = np.empty_like(data), np.empty_like(start), np.empty_like(stop)
+    plain = np.empty(len(start), dtype=np.bool_)
+    kernels.lower(data, out)
+    kernels.fold_ascii(data, start, stop, before, after, out, low, high, plain)
+    if plain.all():
+        return Packed(out, low, high)
+    rest = np.flatnonzero(~plain)
+    others = Packed.of(fold_unicode(texts.gather(rest)))
+    low[rest], high[rest] = others.start + len(out), others.stop + len(out)
+    return Packed(np.concatenate([out, others.data]), low, high)
+
+
+def fold_unicode(texts: pl.Series) -> pl.Series:
+    """`fold` for any text; slower than that for plain ASCII."""
     import polars as pl
 
     text = pl.col("text")
-    frame = texts.rename("text").to_frame()
-    if not frame.select(text.str.contains(r"[^\x00-\x7F]").any()).item():
-        plain = text.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars(" ")
-    else:
-        table = _case_table()
-        folded = text.str.normalize("NFC").str.replace_many(list(table), list(table.values()))
-        plain = (
-            folded.str.to_lowercase()
-            .str.replace_all("\u03c2", "\u03c3", literal=True)  # final sigma
-            .str.normalize("NFC")
-            .str.replace_all(_INVISIBLE, "")
-            .str.replace_all(_UNSPACED, " $1 ")
-            .str.replace_all(r"\s+", " ")
-            .str.strip_chars(" ")
-        )
+    table = _case_table()
+    folded = text.str.normalize("NFC").str.replace_many(list(table), list(table.values()))
+    plain = (
+        folded.str.to_lowercase()
+        .str.replace_all("\u03c2", "\u03c3", literal=True)  # final sigma
+        .str.normalize("NFC")
+        .str.replace_all(_INVISIBLE, "")
+        .str.replace_all(_UNSPACED, " $1 ")
+        .str.replace_all(r"\s+", " ")
+        .str.strip_chars(" ")
+    )
     bare = text.str.strip_chars_start(_BEFORE).str.strip_chars_end(_AFTER)
     return (
-        frame.with_columns(plain)
-        .select(pl.when(bare == "").then(text).otherwise(bare).alias("text"))
+        texts.rename("text")
+        .to_frame()
+        .with_columns(plain)
+        .select(pl.when(bare == "").then(text).otherwise(bare).alias(texts.name))
         .to_series()
     )
 
@@ -117,15 +188,3 @@ def wording(folded: pl.Series) -> pl.DataFrame:
             .alias("facts")
         )
     )
-
-
-def flat(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """UTF-8 bytes of all texts one after the other, and where each begins and ends."""
-    import pyarrow as pa
-
-    array = texts.to_arrow().cast(pa.large_string())
-    assert not array.null_count
-    _, offsets, data = array.buffers()
-    ends = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    content = np.frombuffer(data, dtype=np.uint8) if data is not None else np.empty(0, np.uint8)
-    return content, ends

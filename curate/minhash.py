@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xxhash
 
-from curate._text import flat, fold
+from curate._text import Packed, fold_packed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -68,7 +68,7 @@ def permutations(num_perm: int, seed: int = SEED) -> tuple[np.ndarray, np.ndarra
     return a, b
 
 
-def shingle(texts: pl.Series, ngram: int = NGRAM) -> Shingles:
+def shingle(texts: pl.Series | Packed, ngram: int = NGRAM) -> Shingles:
     """Word n-grams of folded texts.
 
     A text of fewer words stands for itself whole and for its single words, so that distinct short
@@ -76,22 +76,30 @@ def shingle(texts: pl.Series, ngram: int = NGRAM) -> Shingles:
     """
     from curate import _kernels_text as kernels
 
-    data, ends = flat(texts)
-    words = np.empty(len(texts), dtype=np.int64)
-    kernels.count_words(data, ends, words)
+    packed = texts if isinstance(texts, Packed) else Packed.of(texts)
+    words = count_words(packed)
     room = np.where(words >= ngram, words - ngram + 1, np.where(words < 2, 1, words + 1))
-    at = np.zeros(len(texts) + 1, dtype=np.int64)
+    at = np.zeros(len(words) + 1, dtype=np.int64)
     np.cumsum(room, out=at[1:])
     values = np.empty(at[-1], dtype=np.uint64)
     counts = at[:-1].copy()
     most = int(words.max(initial=0))
 
     def work(first: int, last: int) -> None:
-        kernels.fill_shingles(data, ends, ngram, most, first, counts[first:last], values)
+        kernels.fill_shingles(*packed, ngram, most, first, counts[first:last], values)
 
-    in_threads(work, len(texts))
+    in_threads(work, len(packed))
     n = kernels.compact(at, counts, values)
     return Shingles(at, values[:n])
+
+
+def count_words(texts: Packed) -> np.ndarray:
+    """Words of folded texts."""
+    from curate import _kernels_text as kernels
+
+    words = np.empty(len(texts), dtype=np.int64)
+    kernels.count_words(*texts, words)
+    return words
 
 
 def signatures(
@@ -166,20 +174,22 @@ def minhash_groups(
     """
     import polars as pl
 
-    from curate._items import TextSide
+    from curate._items import TextSide, text_keys
+    from curate._lists import Numbering
     from curate._star import Items, star
 
-    frame = pl.DataFrame({"text": fold(texts.fill_null(""))}).with_row_index("row")
-    unique = frame.group_by("text", maintain_order=True).agg(pl.col("row").first())
-    unique = unique.with_row_index("text_id")
-    side = TextSide(shingle(unique["text"], ngram))
-    found = star(Items.of_texts(unique.height), side, threshold=threshold, num_perm=num_perm)
-    decided = unique.with_columns(
-        first=unique["row"].gather(pl.Series(found.kept)),
-        similarity=pl.Series(found.similarity),
-    )
-    return frame.join(decided.drop("row"), on="text", how="left", maintain_order="left").select(
-        (pl.col("row") == pl.col("first")).alias("kept"),
-        pl.col("first").cast(pl.Int64).alias("kept_index"),
-        "similarity",
+    folded = fold_packed(texts.fill_null(""))
+    numbering = Numbering()
+    number = numbering.number(*text_keys(folded))
+    first = np.empty(len(numbering), dtype=np.int64)
+    first[number[::-1]] = np.arange(len(number))[::-1]  # of several the last assigned stays
+    side = TextSide(shingle(folded.take(first), ngram))
+    found = star(Items.of_texts(len(first)), side, threshold=threshold, num_perm=num_perm)
+    kept_index = first[found.kept][number]
+    return pl.DataFrame(
+        {
+            "kept": kept_index == np.arange(len(number)),
+            "kept_index": kept_index,
+            "similarity": found.similarity[number],
+        }
     )

@@ -10,7 +10,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate._text import fold
+from curate._text import fold, fold_unicode
 from curate.minhash import choose_bands, minhash_groups, shingle, shingle_hash32, signatures
 
 WORDS = st.sampled_from(["red", "a", "is", "there", "no", "cat", "é", "日本", "ß"])
@@ -219,3 +219,15 @@ def test_crowded_buckets_lose_nothing(threshold, monkeypatch):
         monkeypatch.setattr("curate._buckets.CROWDED", crowd)
         found = minhash_groups(texts, threshold=threshold)
         assert np.flatnonzero(found["kept"].to_numpy()).tolist() == kept
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text(st.characters(max_codepoint=127), max_size=12), max_size=8))
+def test_plain_texts_are_folded_as_all_others(texts):
+    series = pl.Series("text", texts, dtype=pl.String)
+    assert fold(series).to_list() == fold_unicode(series).to_list()
+
+
+def test_texts_of_both_kinds_in_one_column():
+    texts = ["  “Straße”  ", " The CAT. ", "...", "", "ne\u0301e"]
+    assert fold(pl.Series("x", texts)).to_list() == ["strasse", "the cat", "...", "", "née"]
