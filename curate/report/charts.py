@@ -256,7 +256,7 @@ def layout(flow: dict[str, Any]) -> tuple[list[Spec], list[Spec], int]:
                      label=f"{left:,} kept" if last else "")  # fmt: skip
         if number == 0:
             _draw_links(sources, scale, trunk, lost, link, lines)
-        else:
+        elif left:
             link(c - 1, _TOP, trunk, left, KEPT)
         y0 = _TOP + left * scale
         for place, (words, rows, colour) in enumerate(lost):

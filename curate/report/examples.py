@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from curate.report.options import ReportOptions
     from pairwright.store import Dataset
 
-_MEMBERS: Final = 3  # removed rows of a group that are shown
+_MEMBERS: Final = 2  # removed rows of a group that are shown
 _TURNS: Final = 6
 _TEXT: Final = 700
 _REJECTS: Final = 4
@@ -68,18 +68,21 @@ def duplicates(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[s
         "run": step.manifest.ref,
         "groups": groups.height,
         "rows": removed.height,
+        "on": step.manifest.config.get("on"),
         "threshold": step.manifest.config.get("threshold"),
         "sizes": sizes.to_dicts(),
         "similarity": _similarity(removed["similarity"]),
         "held_back": summary.get("held_back_pairs"),
-        "examples": _groups(removed, groups, options),
+        "examples": _groups(removed, groups, step, options),
         "held_back_examples": [
             {"a": a, "b": b} for a, b in summary.get("held_back_examples", [])[: options.examples]
         ],
     }
 
 
-def _groups(removed: pl.DataFrame, groups: pl.DataFrame, options: ReportOptions) -> list[Row]:
+def _groups(
+    removed: pl.DataFrame, groups: pl.DataFrame, step: Step, options: ReportOptions
+) -> list[Row]:
     """Some groups of every reason, since one kind may crowd out the others."""
     import polars as pl
 
@@ -104,7 +107,7 @@ def _groups(removed: pl.DataFrame, groups: pl.DataFrame, options: ReportOptions)
                 "kept": group["kept_id"],
                 "removed": [
                     {"sample_id": r["sample_id"], "reason": r["reason"], "method": r["method"],
-                     "similarity": r["similarity"], "words": reason_words(r["reason"])}
+                     "similarity": r["similarity"], "words": step.words(r["reason"])}
                     for r in mine.head(_MEMBERS).iter_rows(named=True)
                 ],
                 "removed_in_all": group["removed"],
@@ -166,7 +169,7 @@ def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Ro
                 "verb": step.manifest.verb,
                 "step": step_title(step.manifest.verb),
                 "reason": reason,
-                "words": reason_words(str(reason)),
+                "words": step.words(str(reason)),
                 "method": method,
                 "rule": rule,
                 "threshold": cut,
@@ -289,19 +292,21 @@ def rejects(dataset: Dataset) -> list[Row]:
     for manifest in dataset.runs("rejects"):
         if not manifest.rows:
             continue
-        rows = dataset.scan(manifest).collect()
-        for (stage, reason), mine in rows.group_by("stage", "reason", maintain_order=True):
-            first = mine.select("row_id", "detail").head(_REJECTS)
+        first = pl.struct("row_id", pl.col("detail").str.slice(0, 300)).head(_REJECTS)
+        groups = (
+            dataset.scan(manifest)
+            .group_by("stage", "reason")
+            .agg(pl.len().alias("rows"), first.alias("examples"))
+            .collect()
+        )
+        for one in groups.iter_rows(named=True):
             out.append(
                 {
                     "table": manifest.ref,
                     "verb": manifest.verb,
-                    "stage": stage,
-                    "stage_words": stage_words(str(stage)),
-                    "reason": reason,
-                    "words": reason_words(str(reason)),
-                    "rows": mine.height,
-                    "examples": first.with_columns(pl.col("detail").str.slice(0, 300)).to_dicts(),
+                    "stage_words": stage_words(one["stage"]),
+                    "words": reason_words(one["reason"]),
+                    **one,
                 }
             )
     return sorted(out, key=lambda one: (-one["rows"], one["table"], one["stage"], one["reason"]))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from curate.report.words import double_words, reason_words
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,11 +26,20 @@ class Step:
         manifest: The run.
         reasons: Dropped rows by reason, most first.
         undecided: Samples that came to it and that it holds no row for: they were ingested later.
+        images: Whether the dataset has images.
     """
 
     manifest: Manifest
     reasons: list[tuple[str, int]]
     undecided: int
+    images: bool
+
+    def words(self, reason: str) -> str:
+        """A reason of this run in plain words."""
+        if self.manifest.verb == "dedup":
+            on = str(self.manifest.config.get("on"))
+            return double_words(reason, on, images=self.images)
+        return reason_words(reason)
 
     @property
     def dropped(self) -> int:
@@ -87,6 +98,7 @@ def read_facts(dataset: Dataset, limit: int | None = None) -> Facts:
     frame = _ids(dataset, samples)
     frame = frame.head(limit) if limit else frame
     steps = []
+    images = any(one.rows for one in dataset.runs("images"))
     for number, manifest in enumerate(steps_in_order(dataset)):
         rows = dataset.scan(manifest).select("sample_id", "kept", "reason").collect()
         joined = frame.join(rows, on="sample_id", how="left", maintain_order="left")
@@ -104,6 +116,7 @@ def read_facts(dataset: Dataset, limit: int | None = None) -> Facts:
                     zip(counts["reason"].to_list(), counts["count"].to_list(), strict=True)
                 ),
                 undecided=int((still_in & joined["kept"].is_null()).sum()),
+                images=images,
             )
         )
         mark = pl.when(gone).then(pl.lit(number, pl.Int16)).otherwise(pl.col("step"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from curate.report.facts import KEPT, Facts
-from curate.report.words import reason_words, step_title
+from curate.report.words import step_title
 
 if TYPE_CHECKING:
     from pairwright.manifest import Manifest
@@ -46,7 +46,7 @@ def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
                 "reasons": [
                     {
                         "reason": reason,
-                        "words": reason_words(reason),
+                        "words": step.words(reason),
                         "rows": rows,
                     }
                     for reason, rows in step.reasons
@@ -66,9 +66,9 @@ def _rejected(dataset: Dataset, facts: Facts) -> dict[str, int]:
     out: dict[str, int] = {}
     for manifest in dataset.runs("rejects"):
         if manifest.verb == "ingest" and manifest.run in samples and manifest.rows:
-            ids = dataset.scan(manifest).select("row_id").unique().collect()
+            ids = dataset.scan(manifest).select(pl.col("row_id").n_unique()).collect()
             name = source_of.get(manifest.run, manifest.run)
-            out[name] = out.get(name, 0) + ids.height
+            out[name] = out.get(name, 0) + int(ids.item())
     return out
 
 

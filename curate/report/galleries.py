@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Figures = dict[str, Any]
 
 _SHORT: Final = 160  # characters of a conversation that may stand twice
+_UNFOLDED: Final = 2  # reasons of a step that are seen without unfolding
 _OPEN: Final = 6  # cards that are seen without unfolding the rest
 
 
@@ -44,8 +45,7 @@ def duplicates(figures: Figures, drawing: Drawing) -> str:
     intro = (
         f"<p class=about>{found['rows']:,} rows went because a row that stays says the same; "
         f"{found['groups']:,} rows stand for them. Each was compared with the row that stands for it, "
-        "never only through others. Likeness is the share of word triples that two texts have in common"
-        f"{f'; at {cut:g} or more they count as the same' if cut is not None else ''}.</p>"
+        f"never only through others. {_meaning(found)}</p>"
     )
     charts_ = []
     if alike["below"]:
@@ -72,6 +72,15 @@ def duplicates(figures: Figures, drawing: Drawing) -> str:
         "Words that differ are <mark>marked</mark>.</p>"
         f"{cards}{_held_back(found, figures, drawing)}"
     )
+
+
+def _meaning(found: Figures) -> str:
+    """What the likeness of two rows is."""
+    if found["on"] == "image":
+        return "Rows count as the same if their images do, whatever is said about them."
+    cut = found["threshold"]
+    least = f"; at {cut:g} or more they count as the same" if isinstance(cut, int | float) else ""
+    return f"Likeness is the share of word triples that two texts have in common{least}."
 
 
 def _group(group: Figures, figures: Figures, drawing: Drawing, cut: float | None) -> str:
@@ -168,10 +177,10 @@ def victims(figures: Figures, drawing: Drawing) -> str:
         if any(s["verb"] != "dedup" for s in figures["funnel"]["steps"]):
             return "<p class=none>The filters that ran dropped nothing.</p>"
         return missing("victims", figures)
-    out, step = [], None
+    out, step, shown_here = [], None, 0
     for reason in figures["victims"]:
         if reason["run"] != step:
-            step = reason["run"]
+            step, shown_here = reason["run"], 0
             out.append(f"<h3>{visible(reason['step'])} <small>{visible(step)}</small></h3>")
         value, by = reason["value"], ""
         if not reason["method"].startswith(reason["reason"]):
@@ -180,23 +189,26 @@ def victims(figures: Figures, drawing: Drawing) -> str:
             span = f"values {number(value['min'])} to {number(value['max'])}"
             by = f"{by}; {span}" if by else span
         rule = f": {reason['rule']}" if reason["rule"] else ""
-        cards = folded([_victim(one, figures, drawing) for one in reason["examples"]], "cards")
+        varies = value is not None and value["min"] != value["max"]
+        shown = [_victim(one, figures, drawing, varies=varies) for one in reason["examples"]]
         out.append(
-            f"<details open class=reason><summary><b>{reason['rows']:,}</b> {visible(reason['words'])}"
+            f"<details{' open' if shown_here < _UNFOLDED else ''} class=reason><summary><b>{reason['rows']:,}</b> {visible(reason['words'])}"
             f"{visible(rule)} <span class=soft>{visible(by)}</span></summary>"
-            f"{cards}</details>"
+            f"{folded(shown, 'cards')}</details>"
         )
+        shown_here += 1
     return (
         "<p class=about>What the filters took, by reason. Rows nearest to the threshold come first, then "
         f"some that were {tag('drawn at random')}</p>{''.join(out)}"
     )
 
 
-def _victim(one: Figures, figures: Figures, drawing: Drawing) -> str:
+def _victim(one: Figures, figures: Figures, drawing: Drawing, *, varies: bool) -> str:
     row = figures["samples"].get(one["sample_id"])
     if row is None:
         return ""
-    value = tag(f"value {number(one['value'])}", "num") if one["value"] is not None else ""
+    has_value = varies and one["value"] is not None
+    value = tag(f"value {number(one['value'])}", "num") if has_value else ""
     near = tag("drawn at random") if one["drawn"] else ""
     other = _beside(one["beside"]) if one["beside"] else ""
     if one["other"]:

@@ -164,7 +164,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
     body = "".join(
         f"<tr>{''.join(cell('td', i, text) for i, text in enumerate(row))}</tr>" for row in rows
     )
-    return f"<div class=scroll tabindex=0><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+    return f"<div class=scroll tabindex=0 role=region aria-label=Table><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
 
 
 def bars(values: Sequence[dict[str, Any]], *, total: int, fates: bool) -> str:

@@ -33,7 +33,7 @@ class Drawing:
         self.specs.append(spec)
         width = f"min-width:{least}px;" if least else ""
         return (
-            f'<div class="chart{" wide" if least else ""}"{" tabindex=0" if least else ""}>'
+            f'<div class="chart{" wide" if least else ""}"{" tabindex=0 role=region aria-label=Diagram" if least else ""}>'
             f'<div data-chart={len(self.specs) - 1} style="{width}min-height:{tall}px"></div></div>'
         )
 

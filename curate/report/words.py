@@ -50,6 +50,10 @@ REASONS: Final[dict[str, str]] = {
     "no_score": "no mark",
 }
 
+# The same where dedup compared texts alone, or images alone (`--on`).
+_ON_TEXT: Final = {"exact": "same words", "near_text": "nearly the same words"}
+_ON_IMAGE: Final = {"exact": "the same image file", "near_image": "a copy of the image"}
+
 STAGES: Final[dict[str, str]] = {
     "parse": "reading the row",
     "image": "opening an image",
@@ -79,6 +83,21 @@ def step_title(verb: str) -> str:
 def reason_words(reason: str) -> str:
     """A reason of a decision in plain words."""
     return REASONS.get(reason) or reason.replace("_", " ").replace(":", ": ")
+
+
+def double_words(reason: str, on: str, *, images: bool) -> str:
+    """A reason of `curate dedup` in plain words.
+
+    Args:
+        reason: The reason.
+        on: What the run compared: `sample`, `image` or `text`.
+        images: Whether the dataset has images at all.
+    """
+    if on == "image":
+        return _ON_IMAGE.get(reason) or reason_words(reason)
+    if on == "text" or not images:
+        return _ON_TEXT.get(reason) or reason_words(reason)
+    return reason_words(reason)
 
 
 def stage_words(stage: str) -> str:
