@@ -173,7 +173,11 @@ def _text(field: str, content: bytes) -> str:
 def _json(field: str, content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(_text(field, content), parse_constant=lambda _: None)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise RowError(
+            "too_deep", f"{field}: more nested than can be read", stage="parse"
+        ) from error
+    except ValueError as error:
         raise RowError("broken_json", f"{field}: {error}", stage="parse") from error
     if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
         return {"messages" if "role" in value[0] else "conversations": value}
