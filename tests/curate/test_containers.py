@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import os
 import tarfile
 
 import numpy as np
@@ -88,7 +87,7 @@ def test_conversations_and_classes_in_an_archive(tmp_path, capsys):
         ("a/7.json", json.dumps({"images": ["7.b.png", "7.a.png"], "conversations": turns}).encode()),
         ("a/7.a.png", picture(1, "PNG")), ("a/7.b.png", picture(2, "PNG")),
         ("a/8.0.jpg", picture(3)), ("a/8.10.jpg", picture(4)), ("a/8.2.jpg", picture(5)),
-        ("a/8.json", json.dumps(turns[:1] + [{"from": "gpt", "value": "None."}]).replace("or", "<image>").encode()),
+        ("a/8.json", json.dumps([turns[0], {"from": "gpt", "value": "None."}]).replace("or", "<image>").encode()),
         ("a/9.jpg", picture(6)), ("a/9.question.txt", b"Which?"), ("a/9.cls", b"3"),
     ]  # fmt: skip
     code, shown, _ = run(capsys, tar(tmp_path / "t.tar", members), "-o", tmp_path / "d")
@@ -138,8 +137,8 @@ def test_a_hostile_archive_costs_its_bad_rows_only(tmp_path, capsys):
         "unsafe_member": 5, "unnamed_member": 1, "not_an_image": 1, "broken_json": 1, "not_an_object": 1,
         "invalid_unicode": 1, "duplicate_member": 1, "too_deep": 1, "missing_field": 2, "nul_in_text": 1,
     }  # fmt: skip
-    assert sorted(os.listdir(folder)) == ["t.tar"]
-    assert sorted(os.listdir(tmp_path)) == ["d", "src"]
+    assert sorted(path.name for path in folder.iterdir()) == ["t.tar"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "src"]
 
     whole = (folder / "t.tar").read_bytes()
     (folder / "cut.tar").write_bytes(whole[: len(whole) // 2 - 700])

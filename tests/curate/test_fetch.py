@@ -102,7 +102,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server():
     one = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     one.asked, one.elsewhere = [], "http://169.254.169.254/latest/meta-data"
-    thread = threading.Thread(target=one.serve_forever, daemon=True)
+    thread = threading.Thread(target=one.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield one
     one.shutdown()
