@@ -93,6 +93,18 @@ COMMANDS = (
         ),
     ),
     Command(
+        name="select",
+        target="curate.select:select",
+        options="curate.select_options:SelectOptions",
+        summary="choose a budget of rows: good, different from each other, of every task",
+        examples=(
+            "curate select data/ --n 5000",
+            "curate select data/ --fraction 0.2 --balance task --per-image 4",
+            "curate select data/ --plan plan.yaml --dry-run",
+            "curate select data/ --n 5000 --method k-center --run centers",
+        ),
+    ),
+    Command(
         name="export",
         target="curate.export:export",
         options="curate.export_options:ExportOptions",
