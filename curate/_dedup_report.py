@@ -140,7 +140,8 @@ def examples(found: Found, options: DedupOptions) -> list[tuple[str, list[str]]]
         lines = []
         for row in some.iter_rows(named=True):
             mark = "" if row["similarity"] is None else f"  similarity {row['similarity']:.3f}"
-            lines += [f"  - {spoken[row['row']]}", f"    kept: {spoken[row['kept_row']]}{mark}"]
+            one, other = spoken[row["row"]], spoken[row["kept_row"]]
+            lines += [f"  - {_cut(one)}", f"    kept: {_cut(other)}{mark}", *_differing(one, other)]
         shown.append((f"removed as {reason}", lines))
     lines = []
     contested = next(iter(found.conflicted()), pl.DataFrame())
@@ -155,7 +156,13 @@ def examples(found: Found, options: DedupOptions) -> list[tuple[str, list[str]]]
             f"    {_cut(row['answer'])}   |   {_cut(row['other_answer'])}",
         ]
     shown.append(("conflicts", lines))
-    lines = [line for a, b in held.tolist() for line in (f"  - {spoken[a]}", f"    {spoken[b]}")]
+    lines = []
+    for a, b in held.tolist():
+        lines += [
+            f"  - {_cut(spoken[a])}",
+            f"    {_cut(spoken[b])}",
+            *_differing(spoken[a], spoken[b]),
+        ]
     shown.append(("near, but kept", lines))
     return shown
 
@@ -177,14 +184,22 @@ def _some_removed(found: Found, most: int) -> pl.DataFrame:
 
 
 def _spoken(found: Found, rows: list[int]) -> dict[int, str]:
-    """Conversations on one line, by row."""
+    """Conversations, by row."""
     picked = found.samples.pick(np.unique(np.array(rows, dtype=np.int64)))
     return {
-        row["row"]: _cut(
-            " -> ".join(m["content"] or "" for m in row["messages"] or [] if m is not None)
-        )
+        row["row"]: " -> ".join(m["content"] or "" for m in row["messages"] or [] if m is not None)
         for row in picked.iter_rows(named=True)
     }
+
+
+def _differing(removed: str, kept: str) -> list[str]:
+    """The words in which two texts differ, unless there are none."""
+    from pairwright.worddiff import diff_spans
+
+    here, there = diff_spans(removed, kept)
+    parts = [f"-[{' '.join(one['text'].split())}]" for one in here if one["text"].strip()]
+    parts += [f"+[{' '.join(one['text'].split())}]" for one in there if one["text"].strip()]
+    return [f"    differs: {_cut(' '.join(parts))}"] if parts else []
 
 
 def _cut(words: str) -> str:
