@@ -28,7 +28,13 @@ _DECEIVING: Final = {
     0x2069: "PDI",
     0xFEFF: "BOM",
 }
-_JSON: Final[dict[str, str | int | None]] = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_JSON: Final[dict[str, str | int | None]] = {
+    "<": "\\u003c",
+    ">": "\\u003e",
+    "&": "\\u0026",
+    "\u2028": "\\u2028",
+    "\u2029": "\\u2029",
+}
 
 
 def visible(text: str) -> str:
@@ -39,6 +45,12 @@ def visible(text: str) -> str:
     if text.isascii() and text.isprintable():
         return html.escape(text)
     return "".join(_character(char) for char in text)
+
+
+def plain(text: str, most: int = 200) -> str:
+    """Text for places that take no mark-up (a title, a chart's label): one line, nothing hidden."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= most else line[: most - 1] + "\u2026"
 
 
 def _character(char: str) -> str:

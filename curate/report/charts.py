@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pairwright.htmltext import plain
+
 Spec = dict[str, Any]
 
 _VEGA: Final = "https://vega.github.io/schema/vega/v6.json"  # a name, never fetched
@@ -208,6 +210,7 @@ def layout(flow: dict[str, Any]) -> tuple[list[Spec], list[Spec], int]:
     links: list[Spec] = []
 
     def node(c: int, y: float, rows: int, colour: str, **words: str) -> Spec:
+        words = {key: plain(text) for key, text in words.items()}
         one = {"c": c, "y": y, "h": max(1.5, rows * scale), "rows": rows, "colour": colour,
                "name": words.get("name", words.get("label", "")), "share": f"{100 * rows / total:.1f} %",
                "label": "", "head": "", "under": "", **words}  # fmt: skip
@@ -226,7 +229,7 @@ def layout(flow: dict[str, Any]) -> tuple[list[Spec], list[Spec], int]:
         links.append(
             {"c0": c, "c1": to["c"], "y0": y0, "y1": to["y"] if y1 is None else y1,
              "h": max(1.0, rows * scale), "rows": rows, "colour": colour,
-             "name": f"{origin} \u2192 {to['name']}" if origin else to["name"],
+             "name": f"{plain(origin)} \u2192 {to['name']}" if origin else to["name"],
              "share": f"{100 * rows / total:.1f} %"}
         )  # fmt: skip
 

@@ -19,6 +19,7 @@ from pairwright.store import Dataset
 
 if TYPE_CHECKING:
     from curate.report.facts import Facts
+    from curate.report.spread import Used
 
 FORMAT: Final = "pairwright-report"
 VERSION: Final = 1
@@ -81,16 +82,17 @@ def collect(
     """Everything that the page shows, as JSON values."""
     from curate.report import examples, funnel, spread
     from curate.report.facts import read_facts
+    from curate.report.image_spread import image_distributions
 
     facts = read_facts(dataset, run.limit)
     samples, used = spread.distributions(dataset, facts)
     tags = spread.tag_distribution(dataset, facts)
     samples += [] if tags is None else [tags]
-    images, n_images = spread.image_distributions(dataset)
+    images, n_images = image_distributions(dataset, used)
     figures: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
-        "title": options.title or dataset.name,
+        "title": (options.title or dataset.name).encode(errors="replace").decode(),
         "dataset": dataset.name,
         "made_at": now(),
         "pairwright": importlib.metadata.version("pairwright"),
@@ -103,16 +105,16 @@ def collect(
         "marks": spread.mark_distributions(dataset, facts),
         "duplicates": examples.duplicates(dataset, facts, options),
         "victims": examples.victims(dataset, facts, options),
-        "conflicts": examples.conflicts(dataset, options),
+        "conflicts": examples.conflicts(dataset, facts, options),
         "rejects": examples.rejects(dataset),
         "runs": funnel.lineage(dataset),
     }
     figures["samples"] = examples.fetch(dataset, facts, examples.shown_ids(figures))
-    figures["headline"] = _headline(facts, figures, {"images": n_images, **used})
+    figures["headline"] = _headline(facts, figures, n_images, used)
     return facts, figures
 
 
-def _headline(facts: Facts, figures: dict[str, Any], images: dict[str, int]) -> dict[str, Any]:
+def _headline(facts: Facts, figures: dict[str, Any], images: int, used: Used) -> dict[str, Any]:
     flow, found = figures["funnel"], figures["duplicates"]
     return {
         "samples_read": facts.read,
@@ -120,7 +122,9 @@ def _headline(facts: Facts, figures: dict[str, Any], images: dict[str, int]) -> 
         "samples_dropped": facts.read - flow["kept"],
         "rows_rejected": sum(source["rejected"] for source in flow["sources"]),
         "sources": len(flow["sources"]),
-        **images,
+        "images": images,
+        "images_used": len(used.every),
+        "images_kept": len(used.kept),
         "duplicate_groups": found["groups"] if found else None,
         "conflicts": figures["conflicts"]["rows"] if figures["conflicts"] else None,
         "conflicting_questions": figures["conflicts"]["questions"]

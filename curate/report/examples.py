@@ -241,14 +241,17 @@ def _range(value: pl.Series) -> dict[str, float] | None:
     return {name: round(float(v), 4) for name, v in figures.items()}  # type: ignore[arg-type]
 
 
-def conflicts(dataset: Dataset, options: ReportOptions) -> dict[str, Any] | None:
+def conflicts(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[str, Any] | None:
     """Contradictions: how many, between which answers, and some of them."""
     import polars as pl
 
     from pairwright.texts import normalised
 
     found = dataset.in_force("conflicts").get("dedup")
-    if found is None:
+    for step in facts.steps:
+        if step.manifest.verb == "dedup":  # its own conflicts, whichever are in force
+            found = dataset.manifest("conflicts", step.manifest.run) or found
+    if found is None or not found.is_complete:
         return None
     rows = dataset.scan(found)
     answers = (

@@ -184,7 +184,7 @@ def victims(figures: Figures, drawing: Drawing) -> str:
             out.append(f"<h3>{visible(reason['step'])} <small>{visible(step)}</small></h3>")
         value, by = reason["value"], ""
         if not reason["method"].startswith(reason["reason"]):
-            by = f"found by {reason['method']}"
+            by = f"by {reason['method']}"
         if value is not None and value["min"] != value["max"]:
             span = f"values {number(value['min'])} to {number(value['max'])}"
             by = f"{by}; {span}" if by else span

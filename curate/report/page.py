@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from curate.report import sections
 from curate.report.parts import IMAGES_A_SAMPLE, Pictures
-from pairwright.htmltext import json_island, visible
+from pairwright.htmltext import json_island, plain, visible
 
 __all__ = ["IMAGES_A_SAMPLE", "render"]
 
@@ -55,7 +55,7 @@ def render(
         f'<meta http-equiv=Content-Security-Policy content="{policy}">'
         '<meta name=viewport content="width=device-width,initial-scale=1">'
         '<meta name=color-scheme content="light dark"><meta name=referrer content=no-referrer>'
-        f'<link rel=icon href="data:,"><title>{escape(figures["title"])} \u2013 data report</title>'
+        f'<link rel=icon href="data:,"><title>{escape(plain(figures["title"]))} \u2013 data report</title>'
         f"<style>{style}</style></head><body><a class=skip href=#main>Skip to the figures</a>"
         f"<header class=bar><strong class=brand>{title}</strong>"
         f"<nav aria-label=Sections>{links}</nav>"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
-from pairwright.htmltext import data_uri, visible
+from pairwright.htmltext import data_uri, plain, visible
 from pairwright.worddiff import Span, diff_spans
 
 IMAGES_A_SAMPLE: Final = 3
@@ -32,7 +32,7 @@ class Pictures:
         if list(ids) == list(skip):
             return '<div class=pics><span class="nopic twin">same image file</span></div>'
         shown = "".join(
-            self._one(image_id, f"image {number + 1} of row {sample['source_id']}")
+            self._one(image_id, plain(f"image {number + 1} of row {sample['source_id']}"))
             for number, image_id in enumerate(ids[:IMAGES_A_SAMPLE])
         )
         more = len(ids) - IMAGES_A_SAMPLE
@@ -122,7 +122,7 @@ def coded(text: str) -> str:
 def row_name(sample: dict[str, Any]) -> str:
     """How a reader finds a row again: source, id there, our id."""
     return (
-        f'<p class=id title="sample_id {escape(sample["sample_id"])}">{visible(sample["source"])} '
+        f'<p class=id title="sample_id {escape(plain(sample["sample_id"]))}">{visible(sample["source"])} '
         f"\u00b7 {visible(sample['source_id'])}</p>"
     )
 

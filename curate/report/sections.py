@@ -55,21 +55,18 @@ def headline(figures: Figures) -> str:
         lead = f"<b>{read:,}</b> samples, none judged yet: everything is kept."
     else:
         lead = f"<b>{kept:,}</b> of {read:,} samples stay: <b>{share(kept, read)}</b>."
+    lost = head["rows_rejected"]
+    unread = "could not be read" if lost else "every row was read"
     tiles = [
         ("kept", kept, share(kept, read), "kept"),
         ("dropped", head["samples_dropped"], share(head["samples_dropped"], read), "dropped"),
-        ("rejected at ingest", head["rows_rejected"], "could not be read", "rejected"),
-        ("images", head["images"], f"{head['images_kept']:,} in kept samples", ""),
+        ("rejected at ingest", lost, unread, "rejected"),
     ]
-    if head["conflicts"] is not None:
-        tiles.append(
-            (
-                "contradictions",
-                head["conflicts"],
-                f"on {head['conflicting_questions']:,} questions",
-                "",
-            )
-        )
+    if head["images"]:
+        tiles.append(("images", head["images"], f"{head['images_kept']:,} in kept samples", ""))
+    if head["conflicts"]:
+        on = f"on {head['conflicting_questions']:,} questions"
+        tiles.append(("contradictions", head["conflicts"], on, ""))
     shown = "".join(
         f'<div class="tile {kind}"><dt>{name}</dt><dd><b>{value:,}</b><span>{note}</span></dd></div>'
         for name, value, note, kind in tiles
@@ -105,6 +102,8 @@ def _story(figures: Figures) -> str:
     out = [f"{flow['read']:,} samples came from {'one source' if n == 1 else f'{n} sources'}."]
     for step in flow["steps"]:
         what = STEPS.get(step["verb"], ("", f"went by {step['verb']}"))[1]
+        if not figures["headline"]["images"]:
+            what = what.replace(" about the same image", "")
         out.append(
             f"{step['dropped']:,} {visible(what)}." if step["dropped"] else
             f"{visible(step['title'])}: nothing was dropped."
@@ -147,9 +146,11 @@ def funnel(figures: Figures, drawing: Drawing) -> str:
         "<p class=none>No step has decided on these samples yet. Begin with <code>curate dedup</code>.</p>"
     )  # fmt: skip
     return (
-        "<p class=about>Follow the rows from left to right: what stays runs along the top, what goes "
+        "<noscript><p class=note>The charts need scripts. Without them the tables below each chart hold "
+        "the same figures.</p></noscript><p class=about>Follow the rows from left to right: what stays runs along the top, what goes "
         "falls off at the step that dropped it. A row is counted once, at the first step that dropped "
-        f"it.</p>{drawing.chart(spec, least=least, tall=spec['height'])}{hint}"
+        f"it.</p>{drawing.chart(spec, least=least, tall=spec['height'])}"
+        f"<p class=swipe>The diagram is wider than the screen: move it sideways.</p>{hint}"
         f"<details><summary>The funnel as a table</summary>{as_table}</details>"
     )
 
@@ -174,17 +175,36 @@ def spread(figures: Figures, drawing: Drawing) -> str:
         elif "bins" in one:
             cards.append(_histogram(one, axis[one["key"]], drawing))
         elif one["values"]:
-            lists.append(_names(one, fates=fates and one not in figures["images"]))
+            tall = 4 + sum(1.2 + len(str(v["value"])) // 34 for v in one["values"])
+            lists.append((tall, _names(one, fates=fates)))
     same = f"<h3>The same everywhere</h3><ul class=facts>{''.join(facts)}</ul>" if facts else ""
     about = (
-        "<p class=about>Turns of conversations, then rows, then distinct images. "
-        "A character of a script without spaces counts as a word.</p>"
+        "<p class=about>Words are counted turn by turn, images once; an image counts as kept if a kept "
+        "sample has it. A character of a script without spaces counts as a word.</p>"
     )
     return (
         f"{about}{LEGEND if fates else ''}<div class=grid>{''.join(cards)}</div>"
-        f"<div class=columns>{''.join(lists)}</div>{same}"
+        f"{_columns(lists)}{same}"
         f"<h3>Marks of the judge</h3>{_marks(figures, drawing)}"
     )
+
+
+def _columns(cards: list[tuple[float, str]], n: int = 3) -> str:
+    """Cards of different heights in columns of about the same height.
+
+    Args:
+        cards: Height, in lines, and the card.
+        n: Number of columns.
+    """
+    columns: list[list[int]] = [[] for _ in range(n)]
+    heights = [0.0] * n
+    for place in sorted(range(len(cards)), key=lambda i: -cards[i][0]):
+        least = heights.index(min(heights))
+        columns[least].append(place)
+        heights[least] += cards[place][0]
+    columns.sort(key=lambda one: min(one, default=len(cards)))
+    inside = ["".join(cards[place][1] for place in sorted(one)) for one in columns if one]
+    return f"<div class=columns>{''.join(f'<div>{one}</div>' for one in inside)}</div>"
 
 
 def _single(one: Figures) -> str:

@@ -1,9 +1,10 @@
-"""Distributions of the samples, their images and their marks, kept and dropped apart."""
+"""Distributions of the samples and of their marks, kept and dropped apart."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from curate.report.facts import KEPT, Facts, sample_parts
@@ -19,13 +20,23 @@ _TOP: Final = 10
 _NAMED: Final = 10
 _LABEL: Final = 90
 _COLUMNS: Final = ["image_ids", "messages", "source", "task", "licence", "split"]
-_ASPECTS: Final = (
-    ("taller than 2:1", 0.0, 0.5),
-    ("tall", 0.5, 0.8),
-    ("about square", 0.8, 1.25),
-    ("wide", 1.25, 2.0),
-    ("wider than 2:1", 2.0, math.inf),
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Images that samples use, as hashes of their ids, good within this process only."""
+
+    every: pl.Series
+    kept: pl.Series
+
+    @classmethod
+    def of(cls, images: dict[bool, list[pl.Series]]) -> Used:
+        """From the hashes of every part, by whether the samples are kept."""
+        import polars as pl
+
+        none = [pl.Series(dtype=pl.UInt64)]
+        kept = pl.concat(none + images[True]).unique()
+        return cls(every=pl.concat([kept, *images[False]]).unique(), kept=kept)
 
 
 class Counts:
@@ -69,12 +80,12 @@ class Counts:
         )
 
 
-def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]], dict[str, int]]:
-    """Distributions of the samples, and figures that took the same pass.
+def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]], Used]:
+    """Distributions of the samples, and the images they use, which took the same pass.
 
     Returns:
         A list of dictionaries with `key`, `title` and either `bins` (`from`, `to`, `kept`,
-        `dropped`) or `values` (`value`, `kept`, `dropped`); and `images_used`, `images_kept`.
+        `dropped`) or `values` (`value`, `kept`, `dropped`); and the images.
     """
     import polars as pl
 
@@ -104,19 +115,7 @@ def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]],
             )
         ),
     ]  # fmt: skip
-    return out, _used(images)
-
-
-def _used(images: dict[bool, list[pl.Series]]) -> dict[str, int]:
-    import polars as pl
-
-    def distinct(parts: list[pl.Series]) -> int:
-        return pl.concat(parts).n_unique() if parts else 0
-
-    return {
-        "images_used": distinct(images[True] + images[False]),
-        "images_kept": distinct(images[True]),
-    }
+    return out, Used.of(images)
 
 
 def _count_part(counts: Counts, frame: pl.DataFrame) -> None:
@@ -253,38 +252,6 @@ def nice_step(least: float) -> int:
             if step >= least:
                 return step
         size *= 10
-
-
-def image_distributions(dataset: Dataset) -> tuple[list[dict[str, Any]], int]:
-    """Sizes, shapes and formats of all distinct images, and how many there are."""
-    import polars as pl
-
-    facts = dataset.union("images").select("width", "height", "format").collect()
-    if facts.is_empty():
-        return [], 0
-    none = pl.lit(0, pl.Int64).alias("dropped")
-
-    def count(value: pl.Expr) -> pl.DataFrame:
-        table = facts.group_by(value.alias("value")).agg(pl.len().cast(pl.Int64).alias("kept"))
-        return table.with_columns(none).sort("kept", "value", descending=[True, False])
-
-    size = pl.format("{} \u00d7 {}", "width", "height")
-    aspect = pl.col("width") / pl.col("height")
-    shapes = []
-    for name, low, high in _ASPECTS:
-        n = facts.select(((aspect >= low) & (aspect < high)).sum()).item()
-        shapes.append({"value": name, "kept": int(n), "dropped": 0})
-    total = facts.height
-    long_side = histogram(
-        "long_side", "Longer side of an image, pixels", count(pl.max_horizontal("width", "height"))
-    )
-    return [
-        long_side,
-        {"key": "shape", "title": "Shapes of the images", "values": shapes, "total": total,
-         "distinct": sum(bool(s["kept"]) for s in shapes), "others": 0, "ordered": True},
-        named("size", "Most frequent sizes", count(size)),
-        named("format", "Formats of the files", count(pl.col("format"))),
-    ], total  # fmt: skip
 
 
 def mark_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:

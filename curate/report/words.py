@@ -46,6 +46,10 @@ REASONS: Final[dict[str, str]] = {
     "benchmark_text": "its text stands in a benchmark",
     "benchmark_image_and_text": "its image and its text stand in a benchmark",
     "benchmark_group": "another row on its image stands in a benchmark",
+    "quota": "its group has enough rows",
+    "not_selected": "not among the chosen rows",
+    "no_target": "in no group that the plan asks for",
+    "image_cap": "enough rows on its image were chosen",
     "image_text": "text that does not fit the image",
     "no_score": "no mark",
 }

@@ -89,6 +89,8 @@ def test_figures_equal_counts_taken_apart(data):
     )
     shown = {b["from"]: b["kept"] for b in spread["answer_words"]["bins"] if b["kept"]}
     assert shown == dict(words)
+    shapes = {v["value"]: (v["kept"], v["dropped"]) for v in figures["images"][1]["values"]}
+    assert shapes["about square"] == (head["images_kept"], 6 - head["images_kept"])
     licences = {v["value"]: v["kept"] + v["dropped"] for v in spread["licence"]["values"]}
     assert licences == dict(Counter(row["licence"] for row in samples.values()))
     (marks,) = figures["marks"]

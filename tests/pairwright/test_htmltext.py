@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pairwright.htmltext import data_uri, json_island, visible
+from pairwright.htmltext import data_uri, json_island, plain, visible
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,8 @@ def test_data_uri_knows_the_format():
     assert data_uri(b"\xff\xd8\xff").startswith("data:image/jpeg;base64,")
     assert data_uri(b"RIFF\0\0\0\0WEBPVP8 ").startswith("data:image/webp;base64,")
     assert data_uri(b"\x89PNG").startswith("data:image/png;base64,")
+
+
+def test_plain_text_is_one_line_with_nothing_hidden():
+    assert plain("a\u202eb\n c\x1b \udc80 d") == "a b c d"
+    assert plain("x" * 300, 10) == "x" * 9 + "\u2026"
