@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from curate.hubtable import HubTable
-from curate.licences import hub_id
+from curate.licences import hub_id, objection
 from pairwright.manifest import Manifest
 from pairwright.store import Dataset
 from pairwright.texts import n_words
@@ -28,19 +29,67 @@ _MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")
 _LONGEST = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class CardFacts:
-    """What only the export itself knows.
+    """What only the export itself knows: counts of the rows that were written.
 
     Attributes:
-        rows: Rows written, by split.
-        images: Distinct images written.
-        image_bytes: Their bytes.
+        rows: By split.
+        n_images: Distinct images.
+        sources: By source and licence.
+        tasks: By task.
+        methods: Pairs by method and control.
+        turns: Turns of all conversations.
+        words: Words of both sides of pairs.
+        images: Figures of the images.
     """
 
-    rows: dict[str, int]
-    images: int
-    image_bytes: int
+    rows: dict[str, int] = field(default_factory=dict)
+    n_images: int = 0
+    sources: Counter[tuple[str | None, str | None]] = field(default_factory=Counter)
+    tasks: Counter[str | None] = field(default_factory=Counter)
+    methods: Counter[tuple[str, str | None]] = field(default_factory=Counter)
+    turns: int = 0
+    words: Counter[str] = field(default_factory=Counter)
+    images: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all splits."""
+        return sum(self.rows.values())
+
+    def add(self, frame: pl.DataFrame, split: str) -> None:
+        """Count rows that were written."""
+        if frame.is_empty():
+            return
+        self.rows[split] = self.rows.get(split, 0) + frame.height
+        self.sources.update(frame.select("source", "licence").iter_rows())
+        self.tasks.update(frame["task"].to_list())
+        if "messages" in frame.columns:
+            self.turns += int(frame["messages"].list.len().sum())
+            return
+        self.methods.update(frame.select("method", "control").iter_rows())
+        for side in ("chosen", "rejected"):
+            self.words[side] += int(frame.select(n_words(side).sum()).item() or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """What depends on the format of an export.
+
+    Attributes:
+        front: More of the head that the Hub reads.
+        fields: Names and meanings of columns or fields.
+        reading: How to read it, in Markdown.
+        notes: What the format leaves out.
+        command: The command of the export.
+    """
+
+    front: dict[str, Any]
+    fields: Sequence[tuple[str, str]]
+    reading: str
+    notes: Sequence[str] = ()
+    command: str
 
 
 def escape(text: str) -> str:
@@ -50,98 +99,96 @@ def escape(text: str) -> str:
     return html.escape(_MARKUP.sub(r"\\\1", line), quote=False)
 
 
-def write_card(dataset: Dataset, table: HubTable, facts: CardFacts, *, title: str | None) -> str:
+def write_card(
+    dataset: Dataset, table: HubTable, facts: CardFacts, layout: Layout, *, title: str | None
+) -> str:
     """The text of README.md."""
     import yaml
 
-    head = yaml.safe_dump(
-        _front_matter(table, facts, title or dataset.name), sort_keys=False, allow_unicode=True
-    )
+    front = {**_front_matter(table, facts, title or dataset.name), **layout.front}
+    head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
+    manifests = _lineage(dataset, table.roots)
     sections = [
         f"# {escape(title or dataset.name)}",
         _introduction(table, facts),
         "## Rows",
-        _splits(facts),
+        _table(("split", "rows"), [(f"`{s}`", f"{n:,}") for s, n in facts.rows.items()]),
         "## Sources and licences",
-        _sources(table.frame),
+        _sources(facts),
         "## Columns",
-        _table(("column", "meaning"), [(f"`{c.name}`", c.doc) for c in table.columns]),
+        _table(("column", "meaning"), [(f"`{name}`", doc) for name, doc in layout.fields]),
+    ]
+    if layout.notes:
+        sections += ["What this format leaves out:", "\n".join(f"- {n}" for n in layout.notes)]
+    sections += [
         "## Figures",
         _table(("figure", "value"), _figures(table, facts)),
         "## How it was made",
-        "Every step reads tables and adds one; these are the commands, oldest first.",
-        _table(("table", "rows", "command"), _lineage(dataset, table.roots)),
+        "Every step reads tables and adds one; these are the steps, oldest first.",
+        _table(("table", "rows", "command"), _steps(manifests)),
+        "To make it again:",
+        _reproduce(manifests, layout.command),
         "## Reading it",
-        '```python\nfrom datasets import load_dataset\n\nrows = load_dataset("owner/name")\n```',
-        _reading(table),
+        layout.reading,
     ]
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
 
 
 def _front_matter(table: HubTable, facts: CardFacts, title: str) -> dict[str, Any]:
-    n_rows = sum(facts.rows.values())
-    licences = sorted({hub_id(name) for name in table.frame["licence"].unique()})
-    tags = ["pairwright", *(["vision-language"] if facts.images else [])]
+    licences = sorted({hub_id(licence) for _, licence in facts.sources})
+    tags = ["pairwright", *(["vision-language"] if facts.n_images else [])]
     if table.what == "pairs":
         tags += ["preference", "dpo", "trl"]
-    configs = [
-        {
-            "config_name": "default",
-            "data_files": [{"split": s, "path": f"data/{s}-*.parquet"} for s in facts.rows],
-        }
-    ]
     return {
         "pretty_name": " ".join(title.split()),
         "license": licences[0] if len(licences) == 1 else licences,
-        "task_categories": ["image-text-to-text" if facts.images else "text-generation"],
-        "size_categories": [next((name for most, name in _SIZES if n_rows < most), "n>10M")],
+        "task_categories": ["image-text-to-text" if facts.n_images else "text-generation"],
+        "size_categories": [next((name for most, name in _SIZES if facts.n_rows < most), "n>10M")],
         "tags": tags,
-        "configs": configs,
     }
 
 
 def _introduction(table: HubTable, facts: CardFacts) -> str:
-    n_rows = sum(facts.rows.values())
     kind = "preference pairs" if table.what == "pairs" else "conversations"
-    images = f" over {facts.images:,} images" if facts.images else ""
-    return f"{n_rows:,} {kind}{images}, made with pairwright."
+    images = f" over {facts.n_images:,} images" if facts.n_images else ""
+    return f"{facts.n_rows:,} {kind}{images}, made with pairwright."
 
 
-def _splits(facts: CardFacts) -> str:
-    return _table(("split", "rows"), [(f"`{s}`", f"{n:,}") for s, n in facts.rows.items()])
-
-
-def _sources(frame: pl.DataFrame) -> str:
-    counts = frame.group_by("source", "licence").len("n").sort("source", "licence")
+def _sources(facts: CardFacts) -> str:
     rows = [
-        (escape(source or "unknown"), escape(licence or "not stated"), f"{n:,}")
-        for source, licence, n in counts.iter_rows()
+        (
+            escape(source or "unknown"),
+            escape(licence or "not stated"),
+            f"{n:,}",
+            objection(licence) or "",
+        )
+        for (source, licence), n in sorted(
+            facts.sources.items(), key=lambda item: (item[0][0] or "", item[0][1] or "")
+        )
     ]
-    return _table(("source", "licence", "rows"), rows)
+    return _table(("source", "licence", "rows", "mind"), rows)
 
 
 def _figures(table: HubTable, facts: CardFacts) -> list[tuple[str, str]]:
-    frame = table.frame
-    rows = [("distinct images", f"{facts.images:,}")]
-    if facts.images:
-        rows.append(("bytes of images", f"{facts.image_bytes:,}"))
+    rows = list(facts.images)
     if table.what == "samples":
-        rows.append(("turns", f"{int(frame['messages'].list.len().sum()):,}"))
+        rows.append(("turns", f"{facts.turns:,}"))
     else:
         for side in ("chosen", "rejected"):
-            words = frame.select(n_words(side).mean()).item() or 0
-            rows.append((f"words of `{side}`, on average", f"{words:.1f}"))
-        counts = frame.group_by("method", "control").len("n").sort("method", "control")
-        for method, control, n in counts.iter_rows():
+            mean = facts.words[side] / max(1, facts.n_rows)
+            rows.append((f"words of `{side}`, on average", f"{mean:.1f}"))
+        for (method, control), n in sorted(
+            facts.methods.items(), key=lambda item: (item[0][0], item[0][1] or "")
+        ):
             name = f"{method}, control {control}" if control else method
             rows.append((f"pairs by {escape(name)}", f"{n:,}"))
-    for task, n in frame.group_by("task").len("n").sort("n", descending=True).head(20).iter_rows():
+    for task, n in facts.tasks.most_common(20):
         if task:
             rows.append((f"rows of task {escape(task)}", f"{n:,}"))
     return rows
 
 
-def _lineage(dataset: Dataset, roots: Sequence[Manifest]) -> list[tuple[str, str, str]]:
+def _lineage(dataset: Dataset, roots: Sequence[Manifest]) -> list[Manifest]:
     """All runs that the export rests on, oldest first."""
     found: dict[str, Manifest] = {}
     pending = list(roots)
@@ -155,8 +202,30 @@ def _lineage(dataset: Dataset, roots: Sequence[Manifest]) -> list[tuple[str, str
             parent = dataset.manifest(kind, run) if kind else None
             if parent is not None:
                 pending.append(parent)
-    ordered = sorted(found.values(), key=lambda m: (m.finished_at or "", m.ref))
-    return [(escape(m.ref), f"{m.rows:,}", escape(public_command(m.command))) for m in ordered]
+    return sorted(found.values(), key=lambda m: (m.finished_at or "", m.ref))
+
+
+def _steps(manifests: Sequence[Manifest]) -> list[tuple[str, str, str]]:
+    return [(escape(m.ref), f"{m.rows:,}", escape(public_command(m.command))) for m in manifests]
+
+
+def _reproduce(manifests: Sequence[Manifest], last: str) -> str:
+    """The distinct commands as a block, and the versions they ran with."""
+    commands = dict.fromkeys([*(public_command(m.command) for m in manifests), last])
+    # In a block nothing is mark-up but the line that ends it.
+    lines = ["".join(c if c.isprintable() else " " for c in one) for one in commands]
+    versions: dict[str, set[str]] = {}
+    for manifest in manifests:
+        for name, version in manifest.packages.items():
+            versions.setdefault(name, set()).add(version)
+    told = ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in sorted(versions.items()))
+    block = "```bash\n" + "\n".join(line.replace("`", "'") for line in lines) + "\n```"
+    return block + (f"\n\nVersions: {escape_long(told)}." if told else "")
+
+
+def escape_long(text: str) -> str:
+    """As `escape`, of any length."""
+    return html.escape(_MARKUP.sub(r"\\\1", text), quote=False)
 
 
 def public_command(command: str) -> str:
@@ -170,13 +239,6 @@ def _public_word(word: str) -> str:
     if "://" not in value and re.match(r"[/~]|[A-Za-z]:\\", value):
         value = PurePath(value.replace("\\", "/")).name
     return flag + equals + value
-
-
-def _reading(table: HubTable) -> str:
-    kind = "`DPOTrainer`" if table.what == "pairs" else "`SFTTrainer`"
-    if table.parts:
-        return f"TRL's {kind} takes it as it stands; an image part of a content takes the next of `images`."
-    return f"TRL's {kind} takes it as it stands; the images belong in front of the first user turn."
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pairwright.errors import UsageError
-from pairwright.options import option
+from pairwright.options import flag_of, option
 
+FORMATS = ("hub", "llava", "sharegpt", "messages", "trl", "rlhf-v")
+# Formats that hold one kind of rows only.
+ONLY = {"llava": "samples", "messages": "samples", "rlhf-v": "pairs"}
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
 
@@ -68,6 +73,24 @@ class ExportOptions(TableOptions):
     """Options of `curate export`."""
 
     out: Path = option(help="folder to make; must be new or empty (or --replace)", positional=True)
+    format: Literal["hub", "llava", "sharegpt", "messages", "trl", "rlhf-v"] = option(
+        "hub",
+        help="hub: Parquet shards with the images inside; the others for the loaders of that name, "
+        "images as files: llava, messages (conversations), sharegpt (LLaMA-Factory), trl (both), "
+        "rlhf-v (pairs)",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        # super() without arguments fails in dataclasses with slots.
+        TableOptions.__post_init__(self)
+        only = ONLY.get(self.format)
+        if only is not None and (
+            self.what not in ("auto", only) or (self.pairs and only != "pairs")
+        ):
+            others = ", ".join(name for name in FORMATS if ONLY.get(name) != only)
+            msg = f"--format {self.format} holds {only} only; for {self.what if self.what != 'auto' else 'pairs'} take one of {others}"
+            raise UsageError(msg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,3 +117,17 @@ class PushOptions(TableOptions):
         if self.private and self.public:
             msg = "--private and --public exclude each other"
             raise UsageError(msg)
+
+
+def export_command(options: TableOptions) -> str:
+    """The command line that makes this export, without places: for the card."""
+    words = ["curate export data/ out/"]
+    for item in dataclasses.fields(options):
+        value: Any = getattr(options, item.name)
+        known = isinstance(options, ExportOptions) or item.name in _TABLE_FIELDS
+        if known and item.name not in ("out", "title") and value != item.default:
+            words.append(f"{flag_of(item.name)} {shlex.quote(str(value))}")
+    return " ".join(words)
+
+
+_TABLE_FIELDS = {item.name for item in dataclasses.fields(TableOptions)}

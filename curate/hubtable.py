@@ -1,11 +1,12 @@
-"""Kept samples or pairs as rows for the Hub: what TRL and `datasets` read."""
+"""Kept samples or pairs, read some at a time, and what shall become of them in an export."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import polars as pl
 
@@ -20,117 +21,239 @@ from curate.hubfile import (
     STRINGS,
     Column,
 )
-from curate.splits import draw_test_rows
+from curate.splits import TestDraw
 from pairwright.conversation import Message, content_parts, unescape
 from pairwright.errors import UsageError
 from pairwright.manifest import Manifest
 from pairwright.store import Dataset
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 MOST_SPLITS: Final = 50
-_ROW_BYTES = 500
+_ROW_BYTES: Final = 500
+_BATCH_ROWS: Final = 1000
+
+
+class _Reader(Protocol):
+    """Where rows come from."""
+
+    what: str
+    key: str
+    talk: str
+    roots: list[Manifest]
+    columns: list[Column]
+
+    def frames(self, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        """Rows in order, some at a time; all columns, or those of the table's that are named."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HubTable:
-    """Rows to export.
+    """Rows to export, not read yet.
 
     Attributes:
         what: `samples` or `pairs`.
-        frame: Rows in order, without image bytes; `split` and `n_bytes` beside the columns.
-        columns: Columns of the export.
-        parts: Whether message contents are lists of parts.
+        key: Column of their id.
+        columns: Columns of the export to the Hub.
+        parts: Whether message contents are lists of parts there.
+        has_images: Whether any row has an image.
+        splits: Rows by split, in order.
         roots: Runs that the rows come from.
     """
 
     what: str
-    frame: pl.DataFrame
+    key: str
     columns: list[Column]
     parts: bool
+    has_images: bool
+    splits: dict[str, int]
     roots: list[Manifest]
+    _reader: _Reader = field(repr=False)
+    _draw: TestDraw | None = field(repr=False)
+    _limit: int | None = field(repr=False)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of all splits."""
+        return sum(self.splits.values())
+
+    def batches(self, split: str) -> Iterator[pl.DataFrame]:
+        """Rows of a split in order, without image bytes; `split` and `n_bytes` beside the rest."""
+        for frame in _first(self._reader.frames(), self._limit):
+            names = _split_names(frame, self.key, self._draw)
+            mine = frame.with_columns(names).filter(pl.col("split") == split)
+            yield from mine.iter_slices(_BATCH_ROWS)
 
 
 def hub_table(dataset: Dataset, options: TableOptions, *, limit: int | None = None) -> HubTable:
-    """Choose and read what shall be exported.
+    """Choose what shall be exported, and look over it once.
 
     Raises:
         UsageError: If there is nothing to export.
     """
+    reader: _Reader
     pairs = None
     if options.what != "samples":
         pairs = dataset.pick("pairs", options.pairs, verbs=("build", "ingest"))
         if pairs is None and options.what == "pairs":
             msg = "there are no pairs to export: make some with `prefs build`"
             raise UsageError(msg)
-    table = _samples(dataset, options, limit) if pairs is None else _pairs(dataset, pairs, limit)
-    if table.frame.is_empty():
-        msg = f"no {table.what} to export; `pairwright status` shows where they went"
+    reader = _Samples(dataset, options) if pairs is None else _Pairs(dataset, pairs)
+    draw = TestDraw(options.test_share, options.seed) if options.test_share else None
+    seen = _survey(reader, options, draw, limit)
+    if not seen.splits:
+        msg = f"no {reader.what} to export; `pairwright status` shows where they went"
         raise UsageError(msg)
-    key = "messages" if table.what == "samples" else "prompt"
-    parts = options.content == "parts" or (
-        options.content == "auto"
-        and not all(images_in_front(prompt) for prompt in table.frame[key].to_list())
+    return HubTable(
+        what=reader.what,
+        key=reader.key,
+        columns=_columns(reader, seen),
+        parts=seen.parts,
+        has_images=seen.has_images,
+        splits=seen.splits,
+        roots=reader.roots,
+        _reader=reader,
+        _draw=draw,
+        _limit=limit,
     )
-    columns = [
-        Column(name=c.name, type=PART_MESSAGES if parts and c.name == key else c.type, doc=c.doc)
-        for c in table.columns
-    ]
-    if not table.frame["image_ids"].list.len().sum():
-        # TRL takes a data set with the column for one of images.
-        columns = [c for c in columns if c.name not in ("images", "image_ids")]
-    frame = _with_splits(table.frame, options)
-    return HubTable(what=table.what, frame=frame, columns=columns, parts=parts, roots=table.roots)
 
 
-def _samples(dataset: Dataset, options: TableOptions, limit: int | None) -> HubTable:
-    frame = dataset.current_samples()
-    if limit is not None:
-        frame = frame.head(limit)
-    roots = dataset.sample_inputs()
-    scores = dataset.pick("scores", options.scores, verbs=("score",))
-    columns = [
-        Column(name="images", type=IMAGES, doc="the images, in the order they are shown"),
-        Column(name="messages", type=MESSAGES, doc="the conversation"),
-        *_described("samples", "sample_id", "image_ids", "source", "source_id", "licence"),
-        *_described("samples", "task", "criteria", "reference", "meta"),
-    ]
-    if scores is not None:
-        roots.append(scores)
-        marks = dataset.scan(scores).filter(pl.col("target_kind") == "sample")
-        means = marks.group_by("target_id").agg(score=pl.col("score").mean())
-        frame = frame.join(
-            means, left_on="sample_id", right_on="target_id", how="left", maintain_order="left"
-        )
-        columns.insert(2, Column(name="score", type=FLOAT, doc="mean mark of the judge"))
-    rows = frame.with_columns(n_bytes=_text_bytes("messages", "meta", "reference")).collect()
-    return HubTable(what="samples", frame=rows, columns=columns, parts=False, roots=roots)
+class _Samples:
+    """Samples that no decision drops, with their marks if there are any."""
+
+    what, key, talk = "samples", "sample_id", "messages"
+
+    def __init__(self, dataset: Dataset, options: TableOptions) -> None:
+        self._dataset = dataset
+        self.roots = dataset.sample_inputs()
+        scores = dataset.pick("scores", options.scores, verbs=("score",))
+        self.columns = [
+            Column(name="images", type=IMAGES, doc="the images, in the order they are shown"),
+            Column(name="messages", type=MESSAGES, doc="the conversation"),
+            *_described("samples", "sample_id", "image_ids", "source", "source_id", "licence"),
+            *_described("samples", "task", "criteria", "reference", "meta"),
+        ]
+        self._marks: pl.DataFrame | None = None
+        if scores is not None:
+            self.roots.append(scores)
+            marks = dataset.scan(scores).filter(pl.col("target_kind") == "sample")
+            means = marks.group_by("target_id").agg(score=pl.col("score").mean())
+            self._marks = means.rename({"target_id": "sample_id"}).collect()
+            self.columns.insert(2, Column(name="score", type=FLOAT, doc="mean mark of the judge"))
+
+    def frames(self, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        from schemas.tables import TABLES
+
+        columns = names or list(TABLES["samples"].columns())
+        for frame in self._dataset.current_batches(columns):
+            if names is None and self._marks is not None:
+                frame = frame.join(self._marks, on="sample_id", how="left", maintain_order="left")
+            sizes = _text_bytes("messages", "meta", "reference") if names is None else []
+            yield frame.with_columns(sizes)
 
 
-def _pairs(dataset: Dataset, pairs: Manifest, limit: int | None) -> HubTable:
-    # A model in a local folder goes by the folder's name: its place is only its author's machine's.
-    frame = dataset.scan(pairs).with_columns(
-        pl.col("policy").str.replace(r"^(?:[/~]|[A-Za-z]:).*[/\\]", "")
-    )
-    if limit is not None:
-        frame = frame.head(limit)
-    origin = dataset.union("samples").select("sample_id", "source", "licence", "split", "task")
-    frame = frame.join(origin, on="sample_id", how="left", maintain_order="left")
-    rows = frame.with_columns(n_bytes=_text_bytes("prompt", "chosen", "rejected")).collect()
-    columns = [
-        Column(name="images", type=IMAGES, doc="the prompt's images, in the order they are shown"),
-        Column(name="prompt", type=MESSAGES, doc="the conversation up to the answer"),
-        Column(name="chosen", type=MESSAGES, doc="the better answer, as an assistant's turn"),
-        Column(name="rejected", type=MESSAGES, doc="the worse answer, as an assistant's turn"),
-        *_described("pairs", "pair_id", "sample_id", "image_ids"),
-        *_described("pairs", "chosen_score", "rejected_score", "margin", kind=FLOAT),
-        *_described("pairs", "chosen_spans", "rejected_spans", kind=SPANS),
-        *_described("pairs", "method", "control", "policy"),
-        *_described("samples", "source", "licence", "task"),
-    ]
-    if rows["rejected_image_ids"].is_not_null().any():
+class _Pairs:
+    """A run of pairs, with what their samples say of source, licence, split and task."""
+
+    what, key, talk = "pairs", "pair_id", "prompt"
+
+    def __init__(self, dataset: Dataset, pairs: Manifest) -> None:
+        self._dataset, self._pairs = dataset, pairs
+        self.roots = [pairs, *dataset.sample_inputs()]
+        self.columns = [
+            Column(
+                name="images", type=IMAGES, doc="the prompt's images, in the order they are shown"
+            ),
+            Column(name="prompt", type=MESSAGES, doc="the conversation up to the answer"),
+            Column(name="chosen", type=MESSAGES, doc="the better answer, as an assistant's turn"),
+            Column(name="rejected", type=MESSAGES, doc="the worse answer, as an assistant's turn"),
+            *_described("pairs", "pair_id", "sample_id", "image_ids"),
+            *_described("pairs", "chosen_score", "rejected_score", "margin", kind=FLOAT),
+            *_described("pairs", "chosen_spans", "rejected_spans", kind=SPANS),
+            *_described("pairs", "method", "control", "policy"),
+            *_described("samples", "source", "licence", "task"),
+        ]
+        used = dataset.scan(pairs).select("sample_id").unique()
+        origin = dataset.union("samples").select("sample_id", "source", "licence", "split", "task")
+        self._origin = origin.join(used, on="sample_id", how="semi").collect(engine="streaming")
+
+    def frames(self, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+        self._dataset.scan(self._pairs)  # checks that all parts are there
+        # A model in a local folder goes by the folder's name: its place is its author's machine's.
+        policy = pl.col("policy").str.replace(r"^(?:[/~]|[A-Za-z]:).*[/\\]", "")
+        columns = None if names is None else ["sample_id", *(n for n in names if n != "split")]
+        for part in self._pairs.parts:
+            file = self._dataset.path / self._pairs.ref / part.name
+            frame = pl.read_parquet(file, columns=columns, glob=False)
+            if names is None:
+                frame = frame.with_columns(policy, *_text_bytes("prompt", "chosen", "rejected"))
+            yield frame.join(self._origin, on="sample_id", how="left", maintain_order="left")
+
+
+@dataclass(slots=True)
+class _Survey:
+    """What a first look at the rows tells."""
+
+    splits: dict[str, int]
+    parts: bool
+    has_images: bool
+    has_rejected_images: bool
+
+
+def _survey(
+    reader: _Reader, options: TableOptions, draw: TestDraw | None, limit: int | None
+) -> _Survey:
+    names = [reader.key, "image_ids", "split"]
+    names += ["rejected_image_ids"] if reader.what == "pairs" else []
+    asks = options.content == "auto"
+    seen = _Survey({}, options.content == "parts", False, False)
+    for frame in _first(reader.frames(names + [reader.talk] * asks), limit):
+        seen.has_images |= bool(frame["image_ids"].list.len().sum())
+        if "rejected_image_ids" in names:
+            seen.has_rejected_images |= bool(frame["rejected_image_ids"].is_not_null().any())
+        if asks and not seen.parts:
+            with_images = frame.filter(pl.col("image_ids").list.len() > 0)[reader.talk]
+            seen.parts = not all(images_in_front(messages) for messages in with_images)
+        if draw is not None:
+            draw.link(_group_images(frame))
+    if draw is not None:
+        for frame in _first(reader.frames(names), limit):
+            draw.look(frame[reader.key], _group_images(frame))
+    counts: Counter[str] = Counter()
+    for frame in _first(reader.frames(names), limit):
+        counts.update(_split_names(frame, reader.key, draw).to_list())
+    if len(counts) > MOST_SPLITS:
+        msg = f"the samples name {len(counts)} splits, which the Hub cannot show; use --test-share to make two"
+        raise UsageError(msg)
+    order = sorted(counts, key=lambda n: (n != "train", n != "validation", n))
+    seen.splits = {name: counts[name] for name in order}
+    return seen
+
+
+def _columns(reader: _Reader, seen: _Survey) -> list[Column]:
+    def kind(column: Column) -> pa.DataType:
+        return PART_MESSAGES if seen.parts and column.name == reader.talk else column.type
+
+    columns = [Column(name=c.name, type=kind(c), doc=c.doc) for c in reader.columns]
+    if seen.has_rejected_images:
         doc = "images for the rejected side (visual DPO)"
         columns.insert(1, Column(name="rejected_images", type=IMAGES, doc=doc))
-    roots = [pairs, *dataset.sample_inputs()]
-    return HubTable(what="pairs", frame=rows, columns=columns, parts=False, roots=roots)
+    if not seen.has_images:
+        # TRL takes a data set with the column for one of images.
+        columns = [c for c in columns if c.name not in ("images", "image_ids")]
+    return columns
+
+
+def _first(frames: Iterator[pl.DataFrame], limit: int | None) -> Iterator[pl.DataFrame]:
+    left = limit
+    for frame in frames:
+        yield frame if left is None else frame.head(left)
+        if left is not None:
+            left -= frame.height
+            if left <= 0:
+                return
 
 
 def _described(table: str, *names: str, kind: Any = STRING) -> list[Column]:
@@ -148,7 +271,7 @@ def _described(table: str, *names: str, kind: Any = STRING) -> list[Column]:
     ]
 
 
-def _text_bytes(*names: str) -> pl.Expr:
+def _text_bytes(*names: str) -> list[pl.Expr]:
     """About how many bytes the texts of a row have."""
     total = pl.lit(_ROW_BYTES, dtype=pl.Int64)
     for name in names:
@@ -158,29 +281,24 @@ def _text_bytes(*names: str) -> pl.Expr:
         else:
             size = pl.col(name).str.len_bytes()
         total = total + size.fill_null(0).cast(pl.Int64)
-    return total
+    return [total.alias("n_bytes")]
 
 
-def _with_splits(frame: pl.DataFrame, options: TableOptions) -> pl.DataFrame:
-    """Add the split of every row, in order of the splits."""
-    key = "pair_id" if "pair_id" in frame.columns else "sample_id"
-    if options.test_share:
-        images = frame["image_ids"].to_list()
-        test = draw_test_rows(
-            frame["sample_id"].to_list(), images, options.test_share, options.seed
-        )
-        names = pl.Series("split", ["test" if t else "train" for t in test])
-    else:
-        names = pl.Series("split", [split_name(name) for name in frame["split"].to_list()])
-    if names.n_unique() > MOST_SPLITS:
-        msg = f"the samples name {names.n_unique()} splits, which the Hub cannot show; use --test-share to make two"
-        raise UsageError(msg)
-    order = names.unique(maintain_order=True).to_list()
-    order = sorted(order, key=lambda n: (n != "train", n != "validation", n))
-    assert frame[key].n_unique() == frame.height
-    return frame.with_columns(names).sort(
-        pl.col("split").replace_strict(order, range(len(order))), maintain_order=True
-    )
+def _group_images(frame: pl.DataFrame) -> list[list[str]]:
+    """All images of every row, those of a rejected side included."""
+    images: list[list[str]] = frame["image_ids"].to_list()
+    if "rejected_image_ids" not in frame.columns:
+        return images
+    others = frame["rejected_image_ids"].to_list()
+    return [mine + (other or []) for mine, other in zip(images, others, strict=True)]
+
+
+def _split_names(frame: pl.DataFrame, key: str, draw: TestDraw | None) -> pl.Series:
+    if draw is None:
+        names = {name: split_name(name) for name in frame["split"].unique().to_list()}
+        return pl.Series("split", [names[name] for name in frame["split"]], dtype=pl.String)
+    rows = zip(frame[key], _group_images(frame), strict=True)
+    return pl.Series("split", ["test" if draw.is_test(*row) else "train" for row in rows])
 
 
 def split_name(name: str | None) -> str:
@@ -227,7 +345,7 @@ def hub_row(
     """One row of the export.
 
     Args:
-        row: A row of the table's frame.
+        row: A row of the table's frames.
         table: The table.
         images: Image values by id.
     """

@@ -6,15 +6,16 @@ neither printed nor stored here. `HF_ENDPOINT` is honoured by huggingface_hub it
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.export import check_target, record_rejects, write_folder
+from curate._staging import scratch
+from curate.export import record_rejects, tell
+from curate.export_hub import write_folder
 from curate.export_options import PushOptions
 from curate.hubtable import hub_table
 from curate.licences import objection
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 _SHOWN = 5
+_EXAMPLES = 3
 
 
 class PushError(PairwrightError):
@@ -41,17 +43,21 @@ class Content:
     Attributes:
         rows: Number of rows.
         objections: Rows that should not be public as they are, by (source, licence, why).
+        examples: Some of their ids.
     """
 
     rows: int
     objections: Counter[tuple[str, str, str]]
+    examples: dict[tuple[str, str, str], list[str]] = field(default_factory=dict)
 
     def complaint(self) -> str:
         """Which rows and why, in words; empty if there are none."""
-        lines = [
-            f"{n:,} rows of {source!r} ({f'licence {licence!r}' if licence else 'no licence'}: {why})"
-            for (source, licence, why), n in self.objections.most_common(_SHOWN)
-        ]
+        lines = []
+        for key, n in self.objections.most_common(_SHOWN):
+            source, licence, why = key
+            what = f"licence {licence!r}" if licence else "no licence"
+            ids = ", ".join(self.examples.get(key, []))
+            lines.append(f"{n:,} rows of {source!r} ({what}: {why}), as {ids}")
         more = len(self.objections) - _SHOWN
         return "; ".join(lines) + (f"; and {more} more sources" if more > 0 else "")
 
@@ -66,13 +72,11 @@ def push(dataset: Dataset, options: PushOptions, run: RunOptions) -> Outcome:
     if options.folder is not None:
         return push_folder(options.folder, options, run)
     table = hub_table(dataset, options, limit=run.limit)
-    with tempfile.TemporaryDirectory(dir=dataset.path, prefix=".push-") as folder:
-        out = Path(folder) / "export"
-        out.mkdir()
-        check_target(dataset, out, replace=False)
+    with scratch(dataset.path, "push") as out:
         done = write_folder(dataset, table, options, out)
         if not run.dry_run:
             record_rejects(dataset, done, options, run)
+        tell(done, options)
         outcome = push_folder(out, options, run)
     return Outcome(
         message=outcome.message,
@@ -137,21 +141,32 @@ def read_content(folder: Path) -> Content:
         msg = f"{folder}: no exported folder (README.md and data/*.parquet); make one with `curate export`"
         raise NotFoundError(msg)
     objections: Counter[tuple[str, str, str]] = Counter()
+    examples: dict[tuple[str, str, str], list[str]] = {}
     n_rows = 0
     for file in files:
         frame = pl.scan_parquet(file, glob=False)
         known = frame.collect_schema().names()
+        key = next((name for name in ("pair_id", "sample_id") if name in known), None)
         columns = [
             pl.col(name) if name in known else pl.lit(None, dtype=pl.String).alias(name)
             for name in ("source", "licence")
         ]
-        counts = frame.select(columns).group_by("source", "licence").len().collect()
-        for source, licence, n in counts.iter_rows():
+        row_id = pl.lit("?").alias("id") if key is None else pl.col(key).alias("id")
+        counts = (
+            frame.select(*columns, row_id)
+            .group_by("source", "licence", maintain_order=True)
+            .agg(pl.len(), pl.col("id").head(_EXAMPLES))
+            .collect()
+        )
+        for source, licence, n, ids in counts.iter_rows():
             n_rows += n
             why = objection(licence)
             if why is not None:
-                objections[source or "unknown", licence or "", why] += n
-    return Content(rows=n_rows, objections=objections)
+                entry = (source or "unknown", licence or "", why)
+                objections[entry] += n
+                known_ids = examples.setdefault(entry, [])
+                known_ids += ids[: _EXAMPLES - len(known_ids)]
+    return Content(rows=n_rows, objections=objections, examples=examples)
 
 
 def check_licences(content: Content, options: PushOptions, *, private: bool) -> None:

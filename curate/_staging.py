@@ -1,0 +1,60 @@
+"""Folders that are made under a hidden name and appear whole, or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def scratch(parent: Path, name: str) -> Iterator[Path]:
+    """A new hidden folder in `parent` that is gone after the block, whatever happens in it.
+
+    What a killed run left under the same name is removed first. A run that is alive holds a lock
+    on its folder, which the kernel drops when it dies.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".{name}.tmp-"
+    for old in parent.iterdir():
+        if old.name.startswith(prefix):
+            _remove_if_dead(old)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def staged(out: Path) -> Iterator[Path]:
+    """A folder that takes the place of `out` when the block ends well, and goes when not."""
+    out = out.absolute()
+    with scratch(out.parent, out.name) as outer:
+        folder = outer / out.name
+        folder.mkdir()
+        yield folder
+        if out.exists():
+            out.rename(outer / f"{out.name}.old")
+        folder.rename(out)

@@ -1,0 +1,205 @@
+"""Exports for the loaders of other projects: rows as JSON, images as files beside them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import polars as pl
+
+from curate.card import CardFacts, write_card
+from curate.export_hub import Exported, Reject, check_rows, rejected_ids, row_images
+from curate.export_images import ExportImages, ImageFolder
+from curate.export_layouts import dataset_info, layout_of
+from curate.export_options import ExportOptions, parse_bytes
+from curate.export_rows import FORMS, UnfitError, count_lost
+from curate.hubfile import FLOAT, IMAGE, INTEGER, STRING, Column, SplitWriter, schema_of
+from curate.hubtable import HubTable
+from pairwright.manifest import write_bytes, write_json
+from pairwright.progress import Progress
+from pairwright.store import Dataset
+
+IMAGES_FOLDER: Final = "images"
+_RLHF_V: Final = schema_of(
+    [
+        Column(name="ds_name", type=STRING, doc=""),
+        Column(name="image", type=IMAGE, doc=""),
+        *(Column(name=name, type=STRING, doc="") for name in ("text", "origin_dataset")),
+        Column(name="origin_split", type=STRING, doc=""),
+        Column(name="idx", type=INTEGER, doc=""),
+        *(Column(name=name, type=STRING, doc="") for name in ("image_path", "pair_id", "licence")),
+        *(Column(name=n, type=FLOAT, doc="") for n in ("chosen_score", "rejected_score")),
+        Column(name="control", type=STRING, doc=""),
+    ]
+)
+
+
+class _Sink(Protocol):
+    """Takes the rows of a split."""
+
+    @property
+    def images(self) -> ImageFolder | None:
+        """Where the images go, if they are files."""
+        ...
+
+    def add(self, row: dict[str, Any], contents: dict[str, bytes]) -> None:
+        """Write a row whose images are written."""
+        ...
+
+
+def write_files(
+    dataset: Dataset, table: HubTable, options: ExportOptions, folder: Path
+) -> Exported:
+    """Write rows, images and a card into a folder.
+
+    Args:
+        dataset: The dataset.
+        table: What to write.
+        options: The format and the title.
+        folder: An empty folder.
+    """
+    images = ExportImages(dataset)
+    facts, lost = CardFacts(), Counter[str]()
+    rejects: list[Reject] = []
+    shared = ImageFolder(images, folder, IMAGES_FOLDER)
+    extras: set[str] = set()
+    with Progress(f"export {table.what}", table.n_rows) as progress:
+        for split in table.splits:
+            with _sink(options, table, folder, split, images, shared) as sink:
+                for batch in _ordered(table, split, options.format):
+                    good = []
+                    for row in batch.iter_rows(named=True):
+                        problem = _write(row, table, options.format, images, sink, lost)
+                        good.append(problem is None)
+                        if problem is not None:
+                            rejects.append((row[table.key], *problem))
+                        elif options.format == "sharegpt" and _has_system(row, table):
+                            extras.add("system")
+                    facts.add(batch.filter(pl.Series(good, dtype=pl.Boolean)), split)
+                    progress.advance(batch.height)
+    check_rows(table, facts, rejects)
+    facts.n_images, facts.images = len(images), images.figures()
+    notes = tuple(f"{what}: {n:,} rows have them" for what, n in sorted(lost.items()))
+    info = dataset_info(dataset.name, table, facts, options.format, extras)
+    if info is not None:
+        write_json(folder / "dataset_info.json", info)
+    layout = layout_of(dataset.name, table, facts, options, notes)
+    card = write_card(dataset, table, facts, layout, title=options.title)
+    write_bytes(folder / "README.md", card.encode("utf-8", "replace"))
+    return Exported(
+        table=table,
+        facts=facts,
+        image_bytes=images.n_bytes,
+        shared_images=images.n_shared,
+        rejects=rejects,
+        notes=notes,
+    )
+
+
+def _ordered(table: HubTable, split: str, form: str) -> Iterator[pl.DataFrame]:
+    """Rows of a split; for `trl` those without an image first.
+
+    `datasets` tells the types of a metadata file by its end, so images must stand there.
+    """
+    if form != "trl" or not table.has_images:
+        yield from table.batches(split)
+        return
+    for with_images in (False, True):
+        for batch in table.batches(split):
+            yield batch.filter((pl.col("image_ids").list.len() > 0) == with_images)
+
+
+def _write(
+    row: dict[str, Any],
+    table: HubTable,
+    form: str,
+    images: ExportImages,
+    sink: _Sink,
+    lost: Counter[str],
+) -> tuple[str, str] | None:
+    """Write a row; its reason and detail if that cannot be."""
+    try:
+        paths = [f"{IMAGES_FOLDER}/{images.name(i)}" for i in row["image_ids"]]
+        made = FORMS[form](row, paths, table)
+    except UnfitError as error:
+        return error.reason, error.detail
+    contents = row_images(row, table, images)
+    if isinstance(contents, tuple):
+        return contents
+    for image_id in dict.fromkeys([*row["image_ids"], *rejected_ids(row)]):
+        if sink.images is not None:
+            sink.images.write(image_id, contents[image_id])
+        images.use(image_id, contents[image_id], row["split"])
+    sink.add(made, contents)
+    count_lost(row, table, form, lost)
+    return None
+
+
+def _has_system(row: dict[str, Any], table: HubTable) -> bool:
+    turns = row["messages"] if table.what == "samples" else row["prompt"]
+    return bool(turns[0]["role"] == "system")
+
+
+@contextmanager
+def _sink(
+    options: ExportOptions,
+    table: HubTable,
+    folder: Path,
+    split: str,
+    images: ExportImages,
+    shared: ImageFolder,
+) -> Iterator[_Sink]:
+    if options.format == "rlhf-v":
+        size = parse_bytes(options.shard_bytes)
+        with SplitWriter(folder / "data", split, _RLHF_V, shard_bytes=size) as writer:
+            yield _Parquet(writer, images)
+        return
+    if options.format == "trl" and table.has_images:
+        path = folder / split / "metadata.jsonl"
+        own = ImageFolder(images, path.parent, IMAGES_FOLDER)
+    else:
+        lines = options.format in ("messages", "trl")
+        path, own = folder / f"{split}.{'jsonl' if lines else 'json'}", shared
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        sink = _Json(file, own, array=path.suffix == ".json")
+        yield sink
+        sink.end()
+    if not sink.n_rows:
+        path.unlink()
+
+
+class _Json:
+    """JSON lines, or an array with a row a line."""
+
+    def __init__(self, file: Any, images: ImageFolder, *, array: bool) -> None:
+        self._file, self.images, self._array = file, images, array
+        self.n_rows = 0
+
+    def add(self, row: dict[str, Any], contents: dict[str, bytes]) -> None:
+        before = ("[\n" if not self.n_rows else ",\n") if self._array else ""
+        after = "" if self._array else "\n"
+        self._file.write(before + json.dumps(row, ensure_ascii=False) + after)
+        self.n_rows += 1
+
+    def end(self) -> None:
+        if self._array and self.n_rows:
+            self._file.write("\n]\n")
+
+
+class _Parquet:
+    """RLHF-V keeps the image in the row."""
+
+    images = None
+
+    def __init__(self, writer: SplitWriter, images: ExportImages) -> None:
+        self._writer, self._images = writer, images
+
+    def add(self, row: dict[str, Any], contents: dict[str, bytes]) -> None:
+        ((image_id, content),) = contents.items()
+        row = {**row, "idx": self._writer.n_rows, "image": self._images.value(image_id, content)}
+        self._writer.add(row, len(content) + len(row["text"]) + 500)
