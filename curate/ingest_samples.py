@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Any, Final
@@ -81,6 +82,15 @@ class _Run:
         self._given: set[str] = set()
 
     def run(self) -> None:
+        # Millions of rows pass through here, none of which refer to themselves.
+        threshold = gc.get_threshold()
+        gc.set_threshold(100_000, 50, 100)
+        try:
+            self._pass()
+        finally:
+            gc.set_threshold(*threshold)
+
+    def _pass(self) -> None:
         under_way: deque[list[Pending]] = deque()
         with Progress(f"ingest {self._plan.name}") as progress:
             for batch in self._batches(progress):

@@ -17,6 +17,7 @@ from curate.sources.refs import image_field, image_refs
 from curate.sources.rows import Draft, ImageRef, RowError
 from curate.sources.turns import settle, tool_roles, turns_of, with_system
 
+_MEDIA: Final = frozenset(("videos", "video", "audios", "audio"))
 TURNS: Final = ("conversations", "messages", "conversation")
 
 
@@ -59,7 +60,9 @@ def refuse_media(row: dict[str, Any]) -> None:
     Raises:
         RowError: If there are any.
     """
-    for name in ("videos", "video", "audios", "audio"):
+    if _MEDIA.isdisjoint(row):
+        return
+    for name in sorted(_MEDIA):
         if row.get(name):
             raise RowError("unsupported_media", f"the row has {name}; only images are supported")
 

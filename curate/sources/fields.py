@@ -25,6 +25,7 @@ IMAGE: Final = (
     "image_url",
 )
 LICENCE: Final = ("licence", "license")
+_COMMON: Final = frozenset(("criteria", "reference", "split", "task", *LICENCE))
 _MAX_ID: Final = 1000
 
 
@@ -65,7 +66,10 @@ def first_field(row: Mapping[str, Any], names: Sequence[str], chosen: str | None
     """The field to take: the one that was chosen, else the first usual one that has a value."""
     if chosen is not None:
         return chosen if row.get(chosen) is not None else None
-    return next((name for name in names if row.get(name) is not None), None)
+    for name in names:
+        if row.get(name) is not None:
+            return name
+    return None
 
 
 def check_text(value: Any, what: str, limit: int) -> str:
@@ -167,11 +171,13 @@ def describe(draft: Draft, row: Mapping[str, Any], used: Collection[str], naming
         return found if found.strip() else None
 
     spent.add(first_field(row, ID, naming.id) or "")
-    draft.criteria = text(("criteria",))
-    draft.reference = text(("reference",), naming.reference)
-    draft.licence = text(LICENCE) or naming.licence
-    draft.split = text(("split",)) or naming.split
-    draft.task = text(("task",)) or draft.task
+    draft.licence, draft.split = naming.licence, naming.split
+    if naming.reference is not None or not _COMMON.isdisjoint(row):
+        draft.criteria = text(("criteria",))
+        draft.reference = text(("reference",), naming.reference)
+        draft.licence = text(LICENCE) or naming.licence
+        draft.split = text(("split",)) or naming.split
+        draft.task = text(("task",)) or draft.task
     draft.meta = as_meta({k: v for k, v in row.items() if k not in spent}, naming.max_text)
     return draft
 
@@ -186,11 +192,12 @@ def as_meta(rest: Mapping[str, Any], limit: int) -> str | None:
     if not kept:
         return None
     try:
-        text = json.dumps(_finite(kept), ensure_ascii=False, default=_describe_value)
+        text = _to_json(_finite(kept))
     except (RecursionError, ValueError) as error:
         raise RowError("bad_meta", f"the other fields cannot be kept: {error}") from error
-    # Halves of characters would make the whole JSON unreadable for stricter readers than Python's.
-    text = text.encode("utf-8", "replace").decode()
+    if not text.isascii():
+        # Halves of characters would make the JSON unreadable for stricter readers than Python's.
+        text = text.encode("utf-8", "replace").decode()
     if len(text) > limit:
         raise RowError("text_too_long", f"other fields have {len(text):,} characters of JSON")
     return text
@@ -210,3 +217,7 @@ def _finite(value: Any) -> Any:
 
 def _describe_value(value: Any) -> str:
     return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
+
+
+# Made once: `json.dumps` with options would make one a call.
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, default=_describe_value).encode

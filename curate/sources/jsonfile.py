@@ -114,7 +114,7 @@ def _read_lines(file: io.TextIOWrapper) -> Iterator[RawRow]:
 
 def _parse_line(number: int, line: str) -> RawRow:
     try:
-        return RawRow(number, json.loads(line, parse_constant=_constant))
+        return RawRow(number, _DECODE(line))
     except RecursionError:
         return RawRow(number, error=_too_deep())
     except ValueError as error:
@@ -295,6 +295,10 @@ def _balanced_end(text: str, start: int, limit: int) -> int | None:
 
 def _constant(_: str) -> None:
     """NaN and Infinity are no JSON; they mean that there is no value."""
+
+
+# Made once: `json.loads` with options would make one a line.
+_DECODE: Final = json.JSONDecoder(parse_constant=_constant).decode
 
 
 def _broken(error: ValueError) -> RowError:

@@ -35,6 +35,7 @@ _ROLES: Final = {
 TOOLS: Final = frozenset(role for role in _ROLES if "tool" in role or "func" in role) | {
     "observation"
 }
+_PLAIN: Final = frozenset(("human", "gpt", "user", "assistant", "system"))
 _MAX_TURNS: Final = 10_000
 
 
@@ -109,7 +110,9 @@ def tool_roles(value: Any) -> list[str] | None:
     turns = _laid_out(value)
     if not isinstance(turns, list):
         return None
-    roles = [_either(turn, "from", "role") if isinstance(turn, dict) else None for turn in turns]
+    roles = [turn.get("from") or turn.get("role") for turn in turns if isinstance(turn, dict)]
+    if _PLAIN.issuperset(roles):
+        return None
     names = [role if isinstance(role, str) else "" for role in roles]
     return names if any(name.lower() in TOOLS for name in names) else None
 
@@ -176,7 +179,7 @@ def _turn(turn: Any, what: str, typed: bool, naming: Naming) -> tuple[Message, l
     role = _either(turn, "from", "role")
     if role is None:
         raise RowError("missing_field", f"{what} has no role")
-    known = _ROLES.get(role.lower()) if isinstance(role, str) else None
+    known = (_ROLES.get(role) or _ROLES.get(role.lower())) if isinstance(role, str) else None
     if known is None:
         raise RowError("unknown_role", f"{what} has the role {printable(repr(role), 60)}")
     content = _content_of(turn)
