@@ -7,10 +7,13 @@ import json
 
 import xxhash
 
+# Made once: `json.dumps` with options would make one a call.
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
+
 
 def stable_id(*parts: object) -> str:
     """128-bit hex id of the parts, in order; parts cannot run into each other."""
-    text = json.dumps([str(part) for part in parts], ensure_ascii=False)
+    text = _to_json([str(part) for part in parts])
     return str(xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass")))
 
 
