@@ -45,6 +45,9 @@ COMMANDS = (
             "curate dedup data/ --threshold 0.8 --keep score,length --show 10",
             "curate dedup data/ --on image --image-match clip --clip-threshold 0.95",
             "curate dedup data/ --on text --run texts --dry-run",
+            "curate dedup data/ --extend",
+            "curate dedup data/ --against old-data/ more-data/",
+            "curate dedup data/ --rescue --replace",
         ),
     ),
     Command(
@@ -108,11 +111,13 @@ COMMANDS = (
         name="export",
         target="curate.export:export",
         options="curate.export_options:ExportOptions",
-        summary="write kept samples or pairs as a folder that the Hub reads",
+        summary="write kept samples or pairs for the Hub or other loaders",
         examples=(
             "curate export data/ out/",
             "curate export data/ out/ --what samples --test-share 0.1",
             "curate export data/ pairs/ --pairs best-of-n",
+            "curate export data/ out/ --format llava",
+            "curate export data/ out/ --format sharegpt --what pairs",
         ),
     ),
     Command(
