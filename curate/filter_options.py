@@ -111,6 +111,11 @@ class FilterOptions:
     template_of: Literal["answer", "question", "both"] = option(
         "answer", help="templated: whose wording counts"
     )
+    template_mask: Literal["names", "rare"] = option(
+        "names",
+        help="templated: what may differ in one wording: numbers, names and quotes (names), or "
+        "also every word that under 5 % of the texts have (rare), as in `is there a _ in the image`",
+    )
     template_words: int = option(
         6, help="templated: shorter texts never count, so that closed answers stay"
     )
@@ -267,7 +272,7 @@ BESIDE = {
     "repetition": ("max_repetition",),
     "cut_answer": ("cut_certainty",),
     "refusal": ("max_refusal_words",),
-    "templated": ("template_of", "template_words", "template_rows"),
+    "templated": ("template_of", "template_mask", "template_words", "template_rows"),
     "language": ("min_confidence", "language_letters"),
     "image_text": ("clip_words", "embeddings"),
     "pii": ("phone_region",),

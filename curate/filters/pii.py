@@ -31,6 +31,8 @@ _CANDIDATE = {
     "secret": r"\bAKIA[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bhf_[A-Za-z]{34}\b|"
     r"\bsk-[A-Za-z0-9_-]{20,}\b|\bxox[abprs]-[A-Za-z0-9-]{10,}|-----BEGIN [A-Z ]*PRIVATE KEY-----",
 }
+# Hits of one text that are counted.
+_MOST = 1_000
 # Reserved for examples (RFC 2606 and 6761).
 _EXAMPLES = re.compile(
     r"@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|example|test|invalid|localhost|domain\.com|email\.com)$",
@@ -89,6 +91,8 @@ def _in_text(
             if all(end <= a or b <= start for a, b in taken):
                 taken.append((start, end))
                 yield kind, start, end
+                if len(taken) == _MOST:
+                    return
 
 
 def _masked(text: str, hits: list[tuple[str, int, int]]) -> str:
@@ -133,7 +137,10 @@ def _secrets(text: str) -> Iterator[tuple[int, int]]:
 def _addresses(text: str) -> Iterator[tuple[int, int]]:
     for match in re.finditer(_CANDIDATE["ip"].replace("(?i:", "(?:"), text, re.IGNORECASE):
         word = match.group()
-        if _VERSION.search(text[: match.start()]) or text[match.end() : match.end() + 1] == ".":
+        if (
+            _VERSION.search(text[max(0, match.start() - 20) : match.start()])
+            or text[match.end() : match.end() + 1] == "."
+        ):
             continue
         try:
             address = ipaddress.ip_address(word.rstrip(":") if "::" not in word else word)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Scripts without spaces count by the sign.
 WORD = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]|[^\s\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}]+"
+# Share of the texts from which on a word belongs to the wording, not to what was filled in.
+_RARE = 0.05
 _NAME = r"\p{Lu}[\p{L}\p{M}'’-]*(?:(?: of| the| de| von| van)? \p{Lu}[\p{L}\p{M}'’-]*)*"
 
 
@@ -73,6 +75,30 @@ def wording(text: pl.Expr) -> pl.Expr:
     )
 
 
+def _frames(turns: pl.DataFrame) -> pl.DataFrame:
+    """Wordings with words of under a twentieth of the texts left out: what a generator filled in."""
+    import polars as pl
+
+    words = (
+        turns.with_row_index("text_number")
+        .select("text_number", "role", pl.col("wording").str.split(" ").alias("word"))
+        .explode("word")
+    )
+    often = (
+        words.unique(["text_number", "word"])
+        .group_by("role", "word")
+        .agg(pl.len().alias("count"))
+        .join(turns.group_by("role").agg(pl.len().alias("texts")), on="role")
+        .filter(pl.col("count") >= pl.col("texts") * _RARE)
+        .select("role", "word", pl.lit(value=True).alias("often"))
+    )
+    joined = words.join(often, on=["role", "word"], how="left", maintain_order="left")
+    word = pl.when(pl.col("often")).then("word").otherwise(pl.lit("_"))
+    frames = joined.group_by("text_number", maintain_order=True).agg(word.str.join(" "))
+    frame = frames["word"].str.replace_all(r"_(?: _)+", "_")
+    return turns.with_columns(frame.alias("wording"))
+
+
 def templated(rows: Rows, options: FilterOptions, gone: np.ndarray) -> Found:
     """Rows whose wording stands in more of the set than one wording may.
 
@@ -93,9 +119,12 @@ def templated(rows: Rows, options: FilterOptions, gone: np.ndarray) -> Found:
     turns = rows.turns.filter(pl.col("role").is_in(roles)).select(
         "row", "role", "text", wording(pl.col("text")).alias("wording")
     )
-    turns = turns.filter(
-        pl.col("wording").str.count_matches(WORD) >= options.template_words
-    ).unique(["row", "role", "wording"], keep="first", maintain_order=True)
+    if options.template_mask == "rare":
+        turns = _frames(turns)
+    fixed = pl.col("wording").str.replace_all("_", "", literal=True)
+    turns = turns.filter(fixed.str.count_matches(WORD) >= options.template_words).unique(
+        ["row", "role", "wording"], keep="first", maintain_order=True
+    )
     cap = max(options.template_rows, int(options.max_template_share * len(rows)))
     order = pl.DataFrame(
         {

@@ -9,11 +9,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from curate.filter_options import FilterOptions
 from curate.filters import answers
 from curate.filters.found import Found, Rows
 from curate.filters.repetition import repeated_turns, repetition
+from curate.filters.report import section
 from curate.filters.texts import lengths, templated, wording
 
 LONG = (
@@ -169,6 +172,21 @@ def test_turns_that_come_again():
     assert repeated_turns(rows(*talks), 1).removes.tolist() == [False] * 4
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.text(max_size=60), min_size=1, max_size=4), min_size=1, max_size=6))
+def test_any_text_is_measured_without_a_failure(talks):
+    """Control signs, lone marks, other scripts: every filter gives one value and verdict a row."""
+    some = rows(*talks)
+    options = FilterOptions(
+        broken="all", min_answer_words=1, min_question_words=1, min_chars=1, min_turns=1
+    )
+    found = [*answers.broken(some, options), *lengths(some, options), repeated_turns(some, 0)]
+    found.append(templated(some, FilterOptions(max_template_share=0.1), np.zeros(len(some), bool)))
+    for one in found:
+        assert len(one.values) == len(one.removes) == len(talks), one.name
+        assert section(one, some, 2, {}) is not None
+
+
 def test_lengths_count_signs_of_dense_scripts_as_words():
     texts = ["a b c", "图片上有一只猫", "", "one"]
     options = FilterOptions(min_answer_words=3, max_chars=25, max_turns=1)
@@ -206,6 +224,24 @@ def test_templated_answers_are_capped_and_the_rest_stays():
     assert not found.removes[300:].any()
     few = templated(rows(*many[:15]), FilterOptions(max_template_share=0.01), nobody[:15])
     assert not few.removes.any()
+
+
+def test_the_frame_of_generated_questions_is_found_behind_rare_words():
+    things = [f"{a}{b}ox" for a in "bcdfghjklm" for b in "aeiouy"]
+    talks = [[f"Is there a {things[n % 60]} in the image?", "yes"] for n in range(600)]
+    talks += [
+        [f"What does the person number {n} hold in {'x' * n}?", "a cup"] for n in range(1, 60)
+    ]
+    options = FilterOptions(
+        max_template_share=0.1, template_of="question", template_mask="rare", template_words=5
+    )
+    found = templated(rows(*talks), options, np.zeros(len(talks), dtype=bool))
+    assert found.removes[:600].sum() == 600 - int(0.1 * len(talks))
+    assert not found.removes[600:].any()
+    assert "is there a _ in the image" in next(iter(found.where.values()))
+    plain = FilterOptions(max_template_share=0.1, template_of="question", template_words=5)
+    found = templated(rows(*talks), plain, np.zeros(len(talks), dtype=bool))
+    assert not found.removes[:600].any()
 
 
 @pytest.fixture(scope="module")
