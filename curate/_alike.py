@@ -68,25 +68,31 @@ def by_hash(ids: pl.Series, pictures: Pictures, distance: int) -> Alike:
     from curate import _kernels_star as kernels
     from curate.phash import same_pictures
 
-    hashes = facts_of(ids, pictures)["phash"]
+    facts = facts_of(ids, pictures)
+    hashes = facts["phash"]
     known = np.flatnonzero(hashes.is_not_null().to_numpy()).astype(np.int32)
-    names = ids.gather(known).to_list()
+    # In a crowd of like images each is compared with the largest ones, which are likely to stay.
+    pixels = (facts["width"] * facts["height"]).fill_null(0).to_numpy()[known]
+    known = known[np.argsort(-pixels, kind="stable")]
+    names = ids.gather(known)
     found = same_pictures(
         hashes.gather(known).to_numpy(),
         lambda number: pictures.read(names[number]),
         distance=distance,
         order=lambda number: pictures.order(names[number]),
     )
-    a, b = known[found.a].astype(np.uint64), known[found.b].astype(np.uint64)
+    one, other = known[found.a], known[found.b]
+    a, b = np.minimum(one, other).astype(np.uint64), np.maximum(one, other).astype(np.uint64)
     keys = (a << np.uint64(32)) | b
     order = np.argsort(keys)
     side = ImageSide(mode=kernels.IMAGES_PAIRS, keys=keys[order], values=found.similarity[order])
-    component = image_kernels.components(len(ids), known[found.a], known[found.b])
+    component = image_kernels.components(len(ids), one, other)
     summary = {
         "images": len(ids),
         "near_hash_images": found.n_near_hash,
         "compared_pairs": found.n_compared,
         "same_picture_pairs": len(found.a),
+        "crowded_images": found.n_crowded,
         "unreadable_images": len(found.unreadable),
     }
     return Alike(side, component, summary)
@@ -138,7 +144,7 @@ def by_vectors(
             kept = None
     kernels.flatten(component)
     recall = search.recall()
-    summary = {
+    summary: dict[str, Any] = {
         "images": len(ids),
         "images_without_embedding": len(ids) - cost.n,
         "clip_like_images": int(touched.sum()),

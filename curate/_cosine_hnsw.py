@@ -110,7 +110,7 @@ class GraphSearch:
 
     def _units(self, rows: np.ndarray) -> np.ndarray:
         units = self._vectors.rows[rows] / self._vectors.norms[rows, None]
-        return units.astype(np.float32)
+        return np.asarray(units, dtype=np.float32)
 
     def _measured(self, a: np.ndarray, b: np.ndarray) -> NearPairs:
         from curate import _kernels_cosine as kernels
@@ -142,4 +142,4 @@ class GraphSearch:
 def _as_keys(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pairs in one number each, the lower in the high half."""
     low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b).astype(np.int64)
-    return (low << 32) | high
+    return np.asarray((low << 32) | high)

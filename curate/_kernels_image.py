@@ -8,7 +8,9 @@ import numpy as np
 
 from curate._jit import jit
 
-GRID = 4
+GRID = 8
+# Mean colours of copies mostly differ by less.
+CLOSE = 4
 
 
 @jit
@@ -44,8 +46,8 @@ def index_segments(hashes: Any, bits: int, starts: Any, order: Any) -> None:
 @jit
 def near_hashes(
     hashes: Any, bits: int, starts: Any, order: Any, probes: Any, radius: int, distance: int,
-    first: int, last: int, has: Any, out_a: Any, out_b: Any,
-) -> int:  # fmt: skip
+    first: int, last: int, out_a: Any, out_b: Any,
+) -> Any:  # fmt: skip
     """Pairs of hashes at most `distance` bits apart, those of numbers `first` to `last`.
 
     Multi-index: of m segments one differs in at most distance / m bits, so that only hashes that
@@ -61,12 +63,15 @@ def near_hashes(
         distance: Bits in which the hashes may differ.
         first: First hash whose pairs with later ones are wanted.
         last: One past the last.
-        has: Is set for hashes that are in a pair.
-        out_a: Gets pairs; with size 0 they are only counted.
+        out_a: Gets pairs; must have room for as many as there are hashes.
         out_b: Gets pairs.
+
+    Returns:
+        Number of pairs, and the hash at which to go on: `last`, or the first that did not fit.
     """
     n = 0
     for i in range(first, last):
+        before = n
         for s in range(starts.shape[0]):
             mine = _segment(hashes[i], s, bits)
             for probe in probes:
@@ -79,11 +84,33 @@ def near_hashes(
                         continue
                     if _found_before(hashes[i] ^ hashes[j], s, bits, radius):
                         continue
-                    has[i] = has[j] = True
-                    if out_a.size:
-                        out_a[n], out_b[n] = i, j
+                    if n == out_a.size:
+                        return before, i
+                    out_a[n], out_b[n] = i, j
                     n += 1
-    return n
+    return n, last
+
+
+@jit
+def has_near_hash(
+    hashes: Any, bits: int, starts: Any, order: Any, probes: Any, radius: int, distance: int,
+    first: int, last: int, has: Any,
+) -> None:  # fmt: skip
+    """Mark the hashes that are near another; arguments as for `near_hashes`."""
+    for i in range(first, last):
+        for s in range(starts.shape[0]):
+            if has[i]:
+                break
+            mine = _segment(hashes[i], s, bits)
+            for probe in probes:
+                key = mine ^ probe
+                if has[i] or key + 1 >= starts.shape[1]:
+                    continue
+                for k in range(starts[s, key], starts[s, key + 1]):
+                    j = order[s, k]
+                    if j != i and _ones(hashes[i] ^ hashes[j]) <= distance:
+                        has[i] = has[j] = True
+                        break
 
 
 @jit
@@ -95,46 +122,97 @@ def _found_before(difference: Any, segment: int, bits: int, radius: int) -> bool
 
 
 @jit
-def _similar_grids(a: Any, b: Any, most: Any) -> bool:
-    for k in range(a.size):
-        d = np.int64(a[k]) - np.int64(b[k])
-        if d > most[k % 3] or -d > most[k % 3]:
-            return False
-    return True
+def _apart(grids: Any, a: int, b: int, most: Any) -> int:
+    """0 if two grids agree closely, 1 if so far as copies may differ, 2 if they differ more."""
+    apart = 0
+    for k in range(grids.shape[1]):
+        d = abs(np.int64(grids[a, k]) - np.int64(grids[b, k]))
+        if d > CLOSE:
+            if d > most[k % 3]:
+                return 2
+            apart = 1
+    return apart
+
+
+@jit
+def _first_of(shades: Any, members: Any, low: int, high: int, shade: int) -> int:
+    """First place from `low` to `high` whose member has at least this shade."""
+    while low < high:
+        middle = (low + high) // 2
+        if shades[members[middle]] < shade:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @jit
 def likely_pairs(
-    pair_a: Any, pair_b: Any, starts: Any, members: Any, grids: Any, aspects: Any, most: Any,
-    out_a: Any, out_b: Any,
+    pair_a: Any, pair_b: Any, starts: Any, members: Any, look: Any, partners: int,
+    counts: Any, cut: Any, out_a: Any, out_b: Any, n: int,
 ) -> int:  # fmt: skip
     """Pairs of images with near hashes whose coarse colours agree.
 
     Args:
-        pair_a: Distinct hash of each pair; a hash with itself for images that share it.
+        pair_a: Bucket of images of each pair; a bucket with itself for images that share a hash.
         pair_b: The other.
-        starts: Where each distinct hash's images start in `members`.
-        members: Images, hash after hash.
-        grids: Mean colours of 4 x 4 fields of each image.
-        aspects: Logarithm of width / height of each image; NaN where it cannot be read.
-        most: Difference of each channel that is allowed.
-        out_a: Gets pairs, the lower number first; with size 0 they are only counted.
-        out_b: Gets pairs.
+        starts: Where each bucket's images start in `members`.
+        members: Images, bucket after bucket, by shade and number.
+        look: Shade of each image (classes of lightness; those of likely pairs differ by 1 at
+            most), row of each image in the grids (-1 where it cannot be read), grids of mean
+            colours, logarithm of width / height of each image, and the differences of each channel
+            of the grids that are allowed.
+        partners: Most images of lower number that one is paired with, the lowest ones; so many
+            whose grids agree closely, and so many others.
+        counts: Pairs of each image so far as the higher number, of both kinds, changed in place.
+        cut: Is set for images that have more.
+        out_a: Gets the lower numbers, must have room for twice `partners` an image.
+        out_b: Gets the higher numbers.
+        n: Pairs that are there already.
+
+    Returns:
+        Number of pairs.
     """
-    n = 0
     for p in range(pair_a.size):
-        for x in range(starts[pair_a[p]], starts[pair_a[p] + 1]):
-            i = members[x]
-            low = x + 1 if pair_a[p] == pair_b[p] else starts[pair_b[p]]
-            for y in range(low, starts[pair_b[p] + 1]):
-                j = members[y]
-                if not abs(aspects[i] - aspects[j]) <= 0.05:
-                    continue
-                if not _similar_grids(grids[i], grids[j], most):
-                    continue
-                if out_a.size:
-                    out_a[n], out_b[n] = min(i, j), max(i, j)
-                n += 1
+        own, other = pair_a[p], pair_b[p]
+        for _ in range(1 if own == other else 2):
+            for place in range(starts[own], starts[own + 1]):
+                n = _pairs_of(
+                    members[place], starts[other], starts[other + 1], members, look, partners,
+                    counts, cut, out_a, out_b, n,
+                )  # fmt: skip
+            own, other = other, own
+    return n
+
+
+@jit
+def _pairs_of(
+    i: int, low: int, high: int, members: Any, look: Any, partners: int, counts: Any, cut: Any,
+    out_a: Any, out_b: Any, n: int,
+) -> int:  # fmt: skip
+    """Pairs of one image with those of lower number in a bucket."""
+    shades, rows, grids, aspects, most = look
+    if rows[i] < 0:
+        return n
+    shade = np.int64(shades[i])
+    for near in range(shade - 1, shade + 2):
+        place = _first_of(shades, members, low, high, near)
+        while place < high and counts[i, 0] < partners:
+            j = members[place]
+            place += 1
+            if shades[j] != near or j >= i:
+                break
+            if not abs(aspects[i] - aspects[j]) <= 0.05:
+                continue
+            apart = _apart(grids, rows[i], rows[j], most)
+            if apart == 2:
+                continue
+            if counts[i, apart] == partners:
+                cut[i] = True
+                continue
+            out_a[n], out_b[n] = j, i
+            counts[i, apart] += 1
+            n += 1
     return n
 
 

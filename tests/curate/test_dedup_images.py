@@ -101,8 +101,9 @@ def test_flat_pictures_with_a_small_shape():
     assert same_picture(image, open_image(encoded(image, "JPEG", quality=75))) > 0.9
 
 
+@pytest.mark.parametrize("segments", [(4,), (5,), (8,), (3, 4, 5, 8)])
 @pytest.mark.parametrize("distance", [0, 1, 3, 4, 7, 8, 9, 10, 16])
-def test_near_hashes_are_all_found_and_once(distance):
+def test_near_hashes_are_all_found_and_once(distance, segments, monkeypatch):
     generator = np.random.default_rng(5)
     hashes = generator.integers(0, 2**64, 300, dtype=np.uint64)
     flips = np.uint64(1) << generator.integers(0, 64, (300, 10), dtype=np.uint64)
@@ -110,6 +111,8 @@ def test_near_hashes_are_all_found_and_once(distance):
     for k in range(300):
         near[k] ^= np.bitwise_xor.reduce(flips[k, : k % 10])
     everything = np.unique(np.r_[hashes, near, hashes[:20] ^ near[1:21]])
+    monkeypatch.setattr("curate._hamming._SEGMENTS", segments)
+    monkeypatch.setattr("curate._hamming._ROOM", 1)
     a, b = hamming_pairs(everything, distance)
     expected = {
         (i, j)
