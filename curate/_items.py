@@ -10,7 +10,7 @@ import numpy as np
 
 from curate._lists import Numbering
 from curate._spill import Spill
-from curate._text import Packed, fold_packed, wording
+from curate._text import Packed, fold_packed, wording_keys
 from curate.minhash import NGRAM, Shingles, count_words, shingle
 
 if TYPE_CHECKING:
@@ -214,9 +214,9 @@ class _Texts:
             self._values.append(found.values)
             self._counts.append(np.diff(found.at))
         if self._wants_words:
-            spoken = wording(folded.series())
-            self._said.append(text_keys(Packed.of(spoken["said"]))[0])
-            self._facts.append(text_keys(Packed.of(spoken["facts"]))[0])
+            said, facts = wording_keys(folded)
+            self._said.append(said)
+            self._facts.append(facts)
 
     def finish(self) -> TextSide:
         """Everything."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
+from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -188,3 +190,62 @@ def wording(folded: pl.Series) -> pl.DataFrame:
             .alias("facts")
         )
     )
+
+
+def wording_keys(folded: Packed) -> tuple[np.ndarray, np.ndarray]:
+    """Hashes of the `said` and `facts` of `wording`."""
+    from curate import _kernels_words as kernels
+
+    said, facts = (np.empty(len(folded), dtype=np.uint64) for _ in range(2))
+    plain = np.empty(len(folded), dtype=np.bool_)
+    most = int((folded.stop - folded.start).max(initial=0))
+    kinds, light, fact_keys, old, new_at, new = _word_tables()
+    kernels.say(
+        folded.data, folded.start, folded.stop, kinds, light, fact_keys, old, new_at, new, most,
+        said, facts, plain,
+    )  # fmt: skip
+    rest = np.flatnonzero(~plain)
+    if len(rest):
+        spoken = wording(folded.take(rest).series())
+        said[rest] = hash_packed(Packed.of(spoken["said"]))
+        facts[rest] = hash_packed(Packed.of(spoken["facts"]))
+    return said, facts
+
+
+def hash_packed(texts: Packed) -> np.ndarray:
+    """XXH3 of every text."""
+    from curate import _kernels_number as kernels
+
+    low, high = (np.empty(len(texts), dtype=np.uint64) for _ in range(2))
+    kernels.hash_texts(*texts, low, high)
+    return low
+
+
+@cache
+def _word_tables() -> tuple[np.ndarray, ...]:
+    """Kinds of characters and hashes of words, as the compiled loop wants them."""
+    import xxhash
+
+    from curate import _kernels_words as kernels
+
+    kinds = np.full(256, kernels.SIGN, dtype=np.uint8)
+    for code in range(128):
+        sign = chr(code)
+        if sign in " \t\n\x0b\x0c\r" or unicodedata.category(sign).startswith("P"):
+            kinds[code] = kernels.MARK
+        elif sign.isdigit():
+            kinds[code] = kernels.DIGIT
+        elif sign.isalpha():
+            kinds[code] = kernels.LETTER
+
+    def hashes(words: Iterable[str]) -> np.ndarray:
+        return np.array([xxhash.xxh3_64_intdigest(word.encode()) for word in words], np.uint64)
+
+    old = hashes(_SYNONYMS)
+    order = np.argsort(old)
+    new = [list(_SYNONYMS.values())[place].encode() for place in order]
+    new_at = np.r_[0, np.cumsum([len(word) for word in new])].astype(np.int64)
+    return (
+        kinds, np.sort(hashes(_LIGHT.split())), np.sort(hashes(_FACTS.split())), old[order],
+        new_at, np.frombuffer(b"".join(new), np.uint8),
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate._text import fold, fold_unicode
+from curate._text import Packed, fold, fold_packed, fold_unicode, hash_packed, wording, wording_keys
 from curate.minhash import choose_bands, minhash_groups, shingle, shingle_hash32, signatures
 
 WORDS = st.sampled_from(["red", "a", "is", "there", "no", "cat", "é", "日本", "ß"])
@@ -231,3 +231,22 @@ def test_plain_texts_are_folded_as_all_others(texts):
 def test_texts_of_both_kinds_in_one_column():
     texts = ["  “Straße”  ", " The CAT. ", "...", "", "ne\u0301e"]
     assert fold(pl.Series("x", texts)).to_list() == ["strasse", "the cat", "...", "", "née"]
+
+
+SPOKEN = st.lists(
+    st.sampled_from(
+        ["isn't", "n't", "cannot", "the", "a", "grey", "photo", "-5", "+3.5", "x-2", "3d", "a5",
+         "not", "left", "left-hand", "$5", "don't!", "can't_", "pic", "_", "2nd", "it's", "~", "-"]
+    )
+    | st.text(st.characters(max_codepoint=127), max_size=5),
+    max_size=8,
+).map(" ".join)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(SPOKEN | TEXTS, max_size=6))
+def test_the_loop_over_words_says_what_the_patterns_say(texts):
+    folded = fold_packed(pl.Series("text", texts, dtype=pl.String))
+    spoken = wording(folded.series())
+    for name, found in zip(("said", "facts"), wording_keys(folded), strict=True):
+        assert found.tolist() == hash_packed(Packed.of(spoken[name])).tolist(), spoken
