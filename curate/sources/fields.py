@@ -18,6 +18,7 @@ IMAGE: Final = (
     "images",
     "image",
     "file_name",
+    "file_names",
     "filename",
     "file",
     "image_path",
@@ -191,6 +192,8 @@ def as_meta(rest: Mapping[str, Any], limit: int) -> str | None:
     kept = {k: v for k, v in rest.items() if v is not None and isinstance(k, str)}
     if not kept:
         return None
+    if isinstance(kept.get("meta"), str):
+        kept = _with_own_meta(kept)
     try:
         text = _to_json(_finite(kept))
     except (RecursionError, ValueError) as error:
@@ -201,6 +204,19 @@ def as_meta(rest: Mapping[str, Any], limit: int) -> str | None:
     if len(text) > limit:
         raise RowError("text_too_long", f"other fields have {len(text):,} characters of JSON")
     return text
+
+
+def _with_own_meta(kept: dict[str, Any]) -> dict[str, Any]:
+    """Lay open the `meta` that `curate export` wrote, so that it does not nest deeper each time."""
+    if not kept["meta"]:
+        return {k: v for k, v in kept.items() if k != "meta"}
+    try:
+        inner = json.loads(kept["meta"])
+    except (ValueError, RecursionError):
+        return kept
+    if not isinstance(inner, dict):
+        return kept
+    return {**inner, **{k: v for k, v in kept.items() if k != "meta"}}
 
 
 def _finite(value: Any) -> Any:
