@@ -166,7 +166,7 @@ def _sources(facts: CardFacts) -> str:
             facts.sources.items(), key=lambda item: (item[0][0] or "", item[0][1] or "")
         )
     ]
-    return _table(("source", "licence", "rows", "mind"), rows)
+    return _table(("source", "licence", "rows", "caution"), rows)
 
 
 def _figures(table: HubTable, facts: CardFacts) -> list[tuple[str, str]]:

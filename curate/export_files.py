@@ -16,7 +16,7 @@ from curate.export_hub import Exported, Reject, check_rows, rejected_ids, row_im
 from curate.export_images import ExportImages, ImageFolder
 from curate.export_layouts import dataset_info, layout_of
 from curate.export_options import ExportOptions, parse_bytes
-from curate.export_rows import FORMS, UnfitError, count_lost
+from curate.export_rows import FORMS, UnfitError, count_lost, trl_columns
 from curate.hubfile import FLOAT, IMAGE, INTEGER, STRING, Column, SplitWriter, schema_of
 from curate.hubtable import HubTable
 from pairwright.manifest import write_bytes, write_json
@@ -24,6 +24,7 @@ from pairwright.progress import Progress
 from pairwright.store import Dataset
 
 IMAGES_FOLDER: Final = "images"
+_ROW_BYTES: Final = 2000
 _RLHF_V: Final = schema_of(
     [
         Column(name="ds_name", type=STRING, doc=""),
@@ -101,14 +102,14 @@ def write_files(
 
 
 def _ordered(table: HubTable, split: str, form: str) -> Iterator[pl.DataFrame]:
-    """Rows of a split; for `trl` those without an image first.
+    """Rows of a split; in JSON that LLaMA-Factory reads, those with images first.
 
-    `datasets` tells the types of a metadata file by its end, so images must stand there.
+    It reads JSON through `datasets`, which tells the types of the columns by the beginning.
     """
-    if form != "trl" or not table.has_images:
+    if form not in ("sharegpt", "messages") or not table.has_images:
         yield from table.batches(split)
         return
-    for with_images in (False, True):
+    for with_images in (True, False):
         for batch in table.batches(split):
             yield batch.filter((pl.col("image_ids").list.len() > 0) == with_images)
 
@@ -156,17 +157,21 @@ def _sink(
     if options.format == "rlhf-v":
         size = parse_bytes(options.shard_bytes)
         with SplitWriter(folder / "data", split, _RLHF_V, shard_bytes=size) as writer:
-            yield _Parquet(writer, images)
+            yield _WithImage(writer, images)
         return
-    if options.format == "trl" and table.has_images:
-        path = folder / split / "metadata.jsonl"
-        own = ImageFolder(images, path.parent, IMAGES_FOLDER)
-    else:
-        lines = options.format in ("messages", "trl")
-        path, own = folder / f"{split}.{'jsonl' if lines else 'json'}", shared
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        sink = _Json(file, own, array=path.suffix == ".json")
+    if options.format == "trl":
+        # An image folder of `datasets`; the types of its columns are told, not guessed.
+        place = folder / split if table.has_images else folder
+        schema = schema_of(trl_columns(table))
+        with SplitWriter(place, split, schema, shard_bytes=1 << 60) as writer:
+            yield _Metadata(writer, ImageFolder(images, place, IMAGES_FOLDER))
+        name = "metadata" if table.has_images else split
+        for file in writer.files:
+            file.rename(file.with_name(f"{name}.parquet"))
+        return
+    path = folder / f"{split}.{'jsonl' if options.format == 'messages' else 'json'}"
+    with path.open("w", encoding="utf-8", newline="\n") as lines:
+        sink = _Json(lines, shared, array=path.suffix == ".json")
         yield sink
         sink.end()
     if not sink.n_rows:
@@ -191,7 +196,17 @@ class _Json:
             self._file.write("\n]\n")
 
 
-class _Parquet:
+class _Metadata:
+    """Typed rows that name image files beside them."""
+
+    def __init__(self, writer: SplitWriter, images: ImageFolder) -> None:
+        self._writer, self.images = writer, images
+
+    def add(self, row: dict[str, Any], contents: dict[str, bytes]) -> None:
+        self._writer.add(row, _ROW_BYTES)
+
+
+class _WithImage:
     """RLHF-V keeps the image in the row."""
 
     images = None

@@ -89,7 +89,7 @@ def write_folder(
                 splits.append(_split_info(split, writer))
     check_rows(table, facts, rejects)
     facts.n_images, facts.images = len(images), images.figures()
-    layout = hub_layout(table, schema, splits, options)
+    layout = hub_layout(dataset.name, table, schema, splits, options)
     card = write_card(dataset, table, facts, layout, title=options.title)
     write_bytes(folder / "README.md", card.encode("utf-8", "replace"))
     return Exported(
@@ -156,7 +156,11 @@ def _split_info(split: str, writer: SplitWriter) -> dict[str, Any]:
 
 
 def hub_layout(
-    table: HubTable, schema: pa.Schema, splits: list[dict[str, Any]], options: TableOptions
+    name: str,
+    table: HubTable,
+    schema: pa.Schema,
+    splits: list[dict[str, Any]],
+    options: TableOptions,
 ) -> Layout:
     """What the card says of Parquet shards, with the head that `datasets` writes."""
     download = sum(split.pop("_") for split in splits)
@@ -175,7 +179,7 @@ def hub_layout(
         front=front,
         fields=[(column.name, column.doc) for column in table.columns],
         reading=f"{load}\n\n{_trainer(table)}",
-        command=export_command(options),
+        command=export_command(options, name),
     )
 
 

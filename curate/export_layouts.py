@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from curate.card import CardFacts, Layout
 from curate.export_options import ExportOptions, export_command
+from curate.export_rows import trl_columns
 from curate.hubtable import HubTable
 
 _ID: Final = ("id", "sample_id or pair_id of the dataset")
@@ -33,12 +34,7 @@ _FIELDS: Final[dict[str, list[tuple[str, str]]]] = {
         ("images", "paths from this folder, in the order of their marks"),
         _REST,
     ],
-    "trl": [
-        ("file_names", "paths from the file; `datasets` reads them as the column `images`"),
-        ("messages", "samples: the conversation"),
-        ("prompt, chosen, rejected", "pairs: the prompt and both answers"),
-        _REST,
-    ],
+    "trl": [],
     "rlhf-v": [
         ("image", "the image"),
         ("text", "JSON text of question, chosen and rejected"),
@@ -54,7 +50,8 @@ _READING: Final = {
     "stands beside this file).",
     "messages": "ms-swift: `ROOT_IMAGE_DIR=THIS swift sft --dataset THIS/{split}.jsonl`; "
     "LLaMA-Factory: `dataset_dir: THIS` and `dataset: {name}`.",
-    "trl": "TRL: `load_dataset(THIS)` gives images and conversations as its trainers take them.",
+    "trl": 'TRL: `load_dataset("imagefolder", data_dir=THIS)` gives images and conversations as its '
+    "trainers take them.",
     "rlhf-v": "`load_dataset(THIS)`, or pandas on the Parquet files, as RLHF-V's own loaders do.",
 }
 
@@ -70,12 +67,13 @@ def layout_of(
     reading = _READING[form].format(split=first, name=_name(name, first))
     files = [{"split": split, "path": _file(form, table, split)} for split in facts.rows]
     fields = [f for f in _FIELDS[form] if _has(f[0], table)]
+    fields += [(c.name, c.doc) for c in trl_columns(table)] if form == "trl" else []
     return Layout(
         front={"configs": [{"config_name": "default", "data_files": files}]},
         fields=fields,
         reading=f"{reading}\n\n`curate ingest THIS/{again}` reads it back into a dataset.",
         notes=notes,
-        command=export_command(options),
+        command=export_command(options, name),
     )
 
 
@@ -92,7 +90,8 @@ def _file(form: str, table: HubTable, split: str) -> str:
         return f"data/{split}-*"
     if form == "trl" and table.has_images:
         return f"{split}/**"
-    return f"{split}.{'jsonl' if form in ('messages', 'trl') else 'json'}"
+    endings = {"messages": "jsonl", "trl": "parquet"}
+    return f"{split}.{endings.get(form, 'json')}"
 
 
 def _name(dataset: str, split: str) -> str:

@@ -119,9 +119,9 @@ class PushOptions(TableOptions):
             raise UsageError(msg)
 
 
-def export_command(options: TableOptions) -> str:
-    """The command line that makes this export, without places: for the card."""
-    words = ["curate export data/ out/"]
+def export_command(options: TableOptions, name: str) -> str:
+    """The command line that makes this export, for the card of a dataset of this name."""
+    words = [f"curate export {shlex.quote(name)} out/"]
     for item in dataclasses.fields(options):
         value: Any = getattr(options, item.name)
         known = isinstance(options, ExportOptions) or item.name in _TABLE_FIELDS

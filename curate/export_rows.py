@@ -10,13 +10,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from curate.hubtable import HubTable, hub_messages, images_in_front
+from curate.hubfile import STRINGS, Column
+from curate.hubtable import HubTable, hub_row, images_in_front
 from pairwright.conversation import IMAGE, Message, plain_text
 
 Row = dict[str, Any]
 _SPEAKERS: Final = {"user": "human", "assistant": "gpt", "system": "system"}
-_SAMPLE_FIELDS: Final = ("source", "licence", "split", "task", "criteria", "reference", "meta")
-_PAIR_FIELDS: Final = ("sample_id", "source", "licence", "split", "task", "method", "control")
+_SAMPLE_FIELDS: Final[tuple[str, ...]] = (
+    "source",
+    "licence",
+    "split",
+    "task",
+    "criteria",
+    "reference",
+    "meta",
+)
+_PAIR_FIELDS: Final[tuple[str, ...]] = (
+    "sample_id", "source", "licence", "split", "task", "method", "control", "policy",
+)  # fmt: skip
+_SAMPLE_MARKS: Final[tuple[str, ...]] = ("score",)
+_PAIR_MARKS: Final[tuple[str, ...]] = ("chosen_score", "rejected_score", "margin")
 
 
 class UnfitError(Exception):
@@ -82,26 +95,24 @@ def messages(row: Row, paths: Sequence[str], table: HubTable) -> Row:
 
 
 def trl(row: Row, paths: Sequence[str], table: HubTable) -> Row:
-    """TRL through `datasets`' image folder: `file_names` becomes `images`.
-
-    Fields are never missing and of one type: `datasets` tells types by the end of the file.
+    """TRL through `datasets`' image folder: the Hub's columns with `file_names` for `images`.
 
     Raises:
         UnfitError: If the rejected answer has images of its own.
     """
-    out: Row = {"file_names": list(paths)} if table.has_images else {}
-    if table.what == "samples":
-        out["messages"] = hub_messages(row["messages"], parts=table.parts)
-        fields: Sequence[str] = ("sample_id", *_SAMPLE_FIELDS)
-    else:
-        out["prompt"] = hub_messages(row["prompt"], parts=table.parts)
-        for side in _answers(row):
-            out[side] = [{"role": "assistant", "content": row[side]}]
-        fields = ("pair_id", *_PAIR_FIELDS, "policy")
-    names = {"pair_id": "id", "policy": "model"} | (
-        {"sample_id": "id"} if "messages" in out else {}
-    )
-    return {**out, **{names.get(name, name): row[name] or "" for name in fields}}
+    if table.what == "pairs":
+        _answers(row)
+    out = hub_row(row, table, dict(zip(row["image_ids"], paths, strict=True)))
+    return {"file_names": out.pop("images"), **out} if table.has_images else out
+
+
+def trl_columns(table: HubTable) -> list[Column]:
+    """Columns of the file that `trl` makes rows for."""
+    skip = ("images", "image_ids", "rejected_images")
+    columns = [column for column in table.columns if column.name not in skip]
+    doc = "paths from this file; `datasets` reads them as the column `images`"
+    first = [Column(name="file_names", type=STRINGS, doc=doc)] if table.has_images else []
+    return first + columns
 
 
 def rlhf_v(row: Row, paths: Sequence[str], table: HubTable) -> Row:
@@ -141,15 +152,12 @@ FORMS: Final[dict[str, Callable[[Row, Sequence[str], HubTable], Row]]] = {
 
 def count_lost(row: Row, table: HubTable, form: str, lost: Counter[str]) -> None:
     """Count what a row has and its form does not keep."""
-    if table.what == "pairs":
-        if row["chosen_spans"] or row["rejected_spans"]:
-            lost["the marked words of both answers (chosen_spans, rejected_spans)"] += 1
-        if form == "rlhf-v" and row["margin"] is not None:
-            lost["the margin, which is the difference of both marks"] += 1
-        if form == "trl" and row["margin"] is not None:
-            lost["the marks of both answers and their margin"] += 1
-    elif form == "trl" and row.get("score") is not None:
-        lost["the mark of the judge (score)"] += 1
+    if table.what == "samples" or form == "trl":
+        return
+    if row["chosen_spans"] or row["rejected_spans"]:
+        lost["the marked words of both answers (chosen_spans, rejected_spans)"] += 1
+    if form == "rlhf-v" and row["margin"] is not None:
+        lost["the margin, which is the difference of both marks"] += 1
 
 
 def _answers(row: Row) -> tuple[str, str]:
@@ -181,10 +189,9 @@ def _plain(text: str) -> str:
 def _rest(row: Row, table: HubTable) -> Row:
     """What else is known of a row, under names that loaders pass over."""
     if table.what == "samples":
-        fields: dict[str, Any] = {name: row[name] for name in _SAMPLE_FIELDS}
-        fields["score"] = row.get("score")
+        names, marks = _SAMPLE_FIELDS, _SAMPLE_MARKS
     else:
-        fields = {name: row[name] for name in _PAIR_FIELDS}
-        fields["model"] = row["policy"]
-        fields |= {name: row[name] for name in ("chosen_score", "rejected_score", "margin")}
-    return {name: value for name, value in fields.items() if value is not None}
+        names, marks = _PAIR_FIELDS, _PAIR_MARKS
+    # A text is never missing: `datasets` wants the same columns in every file of a set.
+    fields = {"model" if name == "policy" else name: row[name] or "" for name in names}
+    return fields | {name: row[name] for name in marks if row.get(name) is not None}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -339,9 +339,7 @@ def hub_messages(messages: Sequence[Message], *, parts: bool) -> list[dict[str, 
     return out
 
 
-def hub_row(
-    row: dict[str, Any], table: HubTable, images: dict[str, dict[str, Any]]
-) -> dict[str, Any]:
+def hub_row(row: dict[str, Any], table: HubTable, images: Mapping[str, Any]) -> dict[str, Any]:
     """One row of the export.
 
     Args:
