@@ -50,8 +50,7 @@ _READING: Final = {
     "stands beside this file).",
     "messages": "ms-swift: `ROOT_IMAGE_DIR=THIS swift sft --dataset THIS/{split}.jsonl`; "
     "LLaMA-Factory: `dataset_dir: THIS` and `dataset: {name}`.",
-    "trl": 'TRL: `load_dataset("imagefolder", data_dir=THIS)` gives images and conversations as its '
-    "trainers take them.",
+    "trl": "TRL: `load_dataset(THIS)` gives images and conversations as its trainers take them.",
     "rlhf-v": "`load_dataset(THIS)`, or pandas on the Parquet files, as RLHF-V's own loaders do.",
 }
 

@@ -98,8 +98,11 @@ def trl(row: Row, paths: Sequence[str], table: HubTable) -> Row:
     """TRL through `datasets`' image folder: the Hub's columns with `file_names` for `images`.
 
     Raises:
-        UnfitError: If the rejected answer has images of its own.
+        UnfitError: If it has no image where others have, or the rejected answer has its own.
     """
+    if table.has_images and not paths:
+        detail = "an image folder of `datasets` takes no row without an image; --format hub does"
+        raise UnfitError("no_image", detail)
     if table.what == "pairs":
         _answers(row)
     out = hub_row(row, table, dict(zip(row["image_ids"], paths, strict=True)))

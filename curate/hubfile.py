@@ -111,8 +111,7 @@ class SplitWriter:
         self.n_rows = self.n_bytes = 0
 
     def __enter__(self) -> Self:
-        """Make the folder."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Nothing to open yet: a split without rows leaves nothing behind."""
         return self
 
     def add(self, row: dict[str, Any], n_bytes: int) -> None:
@@ -139,6 +138,7 @@ class SplitWriter:
             return
         if self._writer is None:
             path = self._folder / f".{self._split}-{len(self.files):05d}.parquet"
+            self._folder.mkdir(parents=True, exist_ok=True)
             self.files.append(path)
             self._writer = _parquet_writer(path, self._schema)
         table = pa.concat_tables(self._chunks).combine_chunks()
