@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 ROLES = {"system": 0, "user": 1, "assistant": 2}
 ASSISTANT = ROLES["assistant"]
+# Fields of a source that name its images.
+_NAMES = ("image_names", "image", "images", "image_id", "image_path", "image_file")
 # Stands for an image in texts that refer to several.
 _OBJECT = " \ufffc "
 
@@ -48,7 +50,8 @@ class Samples:
     """Where samples come from; read more than once, some at a time.
 
     Attributes:
-        batches: Frames of `sample_id`, `image_ids` and `messages`, always in the same order.
+        batches: Frames of `sample_id`, `image_ids`, `messages` and, if there is one, `meta`, always
+            in the same order.
         n_anchors: So many samples in front stand already: others are compared with them, they
             themselves are not decided on.
     """
@@ -170,7 +173,7 @@ def read_corpus(
         characters = turns["content"].str.len_chars().to_numpy()
         length = np.bincount(row, weights=characters, minlength=batch.height)
         length_of.append(length.astype(np.int32))
-        shown = frame.select("row", "image_ids").explode("image_ids").drop_nulls("image_ids")
+        shown = frame.select("row", pictures(batch)).explode("image_ids").drop_nulls("image_ids")
         images_of.append(_counts(shown["row"].to_numpy(), batch.height))
         image_numbers.append(images.number(shown["image_ids"]))
     return Corpus(
@@ -274,6 +277,39 @@ def plain_content() -> pl.Expr:
     several = content.str.replace_all("<image>", _OBJECT, literal=True)
     marked = pl.when(pl.col("n") > 1).then(several).otherwise(one)
     return marked.str.replace_all("\0", "<image>", literal=True)
+
+
+def pictures(samples: pl.DataFrame) -> pl.Series:
+    """Images of samples by id; of those read without images, the ones that their source names.
+
+    Two captions of different pictures are no doubles because the pictures were left behind.
+    """
+    import polars as pl
+
+    ids = samples["image_ids"]
+    if "meta" not in samples.columns:
+        return ids
+    meta = samples.select(pl.when(ids.list.len() == 0).then("meta"))["meta"]
+    some = meta.str.contains('"image', literal=True).fill_null(value=False).arg_true()
+    if not len(some):
+        return ids
+    named = (
+        meta.gather(some)
+        .to_frame()
+        .select(
+            pl.coalesce(pl.col("meta").str.json_path_match(f"$.{key}") for key in _NAMES).alias(
+                "name"
+            )
+        )
+    )
+    found = named.select(
+        pl.when(pl.col("name").is_null()).then(pl.lit([], dtype=pl.List(pl.String)))
+        .otherwise(pl.concat_list("named:" + pl.col("name")))
+    ).to_series()  # fmt: skip
+    other = pl.DataFrame({"row": some, "named": found})
+    frame = ids.to_frame("image_ids").with_row_index("row")
+    joined = frame.join(other, on="row", how="left", maintain_order="left")
+    return joined.select(pl.coalesce("named", "image_ids").alias("image_ids")).to_series()
 
 
 def _counts(rows: np.ndarray, n: int) -> np.ndarray:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pairwright.manifest import Manifest
 
 VERB = "dedup"
-_COLUMNS = ("sample_id", "image_ids", "messages")
+_COLUMNS = ("sample_id", "image_ids", "messages", "meta")
 _PART_ROWS = 500_000
 
 

@@ -166,6 +166,25 @@ def test_order_of_several_images_counts():
     assert removed(found) == {"s2": "s0"}
 
 
+def test_pictures_that_were_left_behind_still_tell_rows_apart():
+    rows = table(*[(None, "Describe the image.", "a cat on a mat")] * 5)
+    meta = [
+        '{"image": "a.jpg"}',
+        '{"image": "b.jpg"}',
+        '{"image_id": 7}',
+        None,
+        '{"image": "a.jpg"}',
+    ]
+    found = find_duplicates(
+        rows.with_columns(meta=pl.Series(meta)), options=DedupOptions(keep="order")
+    )
+    assert removed(found) == {"s4": "s0"}
+    text = find_duplicates(
+        rows.with_columns(meta=pl.Series(meta)), options=DedupOptions(keep="order", on="text")
+    )
+    assert len(removed(text)) == 4
+
+
 def test_place_of_a_mark_counts_only_among_several_images():
     found = find(
         (["a", "b"], "<image> first <image> second", "x"),
