@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_PAIRS = 20_000_000
 # Cosines at which the report says how many pairs are left.
 LEVELS = (0.95, 0.97, 0.98, 0.99, 0.995)
-_ROWS, _SAMPLE = 65_536, 1000
+_ROWS, _SAMPLE, _LOOKED_AT = 65_536, 1000, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,12 @@ def facts_of(ids: pl.Series, pictures: Pictures) -> pl.DataFrame:
 
 
 def by_vectors(
-    ids: pl.Series, vectors: pl.DataFrame, threshold: float, *, index: Index = "auto"
+    ids: pl.Series,
+    vectors: pl.DataFrame,
+    threshold: float,
+    *,
+    index: Index = "auto",
+    read: Callable[[str], bytes] | None = None,
 ) -> Alike:
     """Images are the same if the cosine of their embeddings reaches the threshold.
 
@@ -119,6 +124,7 @@ def by_vectors(
         vectors: `item_id` and `vector`.
         threshold: Least cosine.
         index: How pairs are searched, see `curate.cosine`.
+        read: Gives the bytes of an image by id, to say how many of some pairs are copies.
     """
     from curate import _kernels_image as kernels
     from curate.cosine import NearPairs, in_order, plan
@@ -165,8 +171,28 @@ def by_vectors(
     summary["clip_pairs_at"] = {
         f"{level:g}": int((pairs.cosine >= level).sum()) for level in LEVELS if level > threshold
     }
+    if read is not None:
+        summary |= _copies_among(pairs.a, pairs.b, ids, read)
     side = ImageSide(mode=_kernels().IMAGES_PAIRS, keys=keys, values=pairs.cosine)
     return Alike(side, component, summary)
+
+
+def _copies_among(
+    a: np.ndarray, b: np.ndarray, ids: pl.Series, read: Callable[[str], bytes]
+) -> dict[str, int]:
+    """How many of some pairs are copies by their pixels: likeness is not sameness."""
+    from curate.phash import same_picture
+    from pairwright.images import ImageError, open_image
+
+    looked = same = 0
+    for k in np.random.default_rng(4).permutation(len(a))[:_LOOKED_AT].tolist():
+        try:
+            one, other = (open_image(read(ids[int(i)])) for i in (a[k], b[k]))
+        except ImageError:
+            continue
+        looked += 1
+        same += same_picture(one, other) >= 0
+    return {"clip_pairs_looked_at": looked, "clip_pairs_copies": same}
 
 
 def _kernels() -> Any:

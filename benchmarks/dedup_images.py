@@ -1,0 +1,174 @@
+"""Near pairs of image embeddings: pairwright against NumPy, faiss and usearch, in one run.
+
+    python benchmarks/dedup_images.py [--n 200000] [--width 512] [--threshold 0.92] [--decay 1.5]
+
+The vectors are like CLIP's (`vectors.py` says how they are made). Every tool is a process of its
+own that reads them from one file and writes the pairs it found. The peers (versions are printed)
+are installed into an environment of their own under the temporary folder, or `--peers` names one.
+Set OMP_NUM_THREADS=1 to count the work alone: threads that wait for others burn processor time.
+
+Printed per tool: wall seconds, processor seconds of the whole process (start and reading included)
+and their ratio to pairwright's, peak memory, pairs found, recall, and wrong pairs. The truth are the
+pairs of the plain product in NumPy, those closer than 1e-6 to the threshold left out of account.
+A flat range search of faiss is run for some queries only and extrapolated to all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from dedup_text import Cost, measured
+from vectors import make
+
+HERE = Path(__file__).resolve().parent
+PEERS = ("faiss-cpu==1.15.1", "usearch==2.26.6", "numpy")
+NEIGHBOURS = "16"
+BLOCK = 2048
+
+
+def ours(source: str, target: str, threshold: str, index: str) -> None:
+    """The pure function."""
+    from curate.cosine import near_pairs
+
+    rows = np.load(source)
+    found = near_pairs(rows, float(threshold), index=index)  # type: ignore[arg-type]
+    np.save(target, np.sort(found.a.astype(np.int64) * len(rows) + found.b))
+
+
+def plain(source: str, target: str, threshold: str) -> None:
+    """A blocked product of all pairs, as one would write it; also says what lies at the threshold."""
+    rows, least = np.load(source), np.float32(float(threshold))
+    n, found = len(rows), []
+    for first in range(0, n, BLOCK):
+        for second in range(first, n, BLOCK):
+            near = rows[first : first + BLOCK] @ rows[second : second + BLOCK].T
+            a, b = np.nonzero(near >= least - np.float32(1e-5))
+            later = b + second > a + first
+            a, b = a[later] + first, b[later] + second
+            found.append(a.astype(np.int64) * n + b)
+    keys = np.sort(np.concatenate(found))
+    exact = np.einsum("ij,ij->i", rows[keys // n].astype(float), rows[keys % n].astype(float))
+    exact /= np.linalg.norm(rows[keys // n].astype(float), axis=1)
+    exact /= np.linalg.norm(rows[keys % n].astype(float), axis=1)
+    np.save(target, keys[exact >= float(threshold)])
+    np.save(f"{target}.edge.npy", keys[abs(exact - float(threshold)) < 1e-6])
+
+
+def peers_python(folder: Path | None) -> str:
+    """Python of the peers' environment, which is made if it is not there."""
+    folder = folder or Path(tempfile.gettempdir()) / "pairwright-bench-images"
+    python = folder / "bin" / "python"
+    if not python.exists():
+        subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder)], check=True)
+    install = ["uv", "pip", "install", "-q", "--no-config", "-p", str(python.absolute()), *PEERS]
+    subprocess.run(install, check=True)
+    return str(python)
+
+
+def commands(options: argparse.Namespace, python: str, io: list[str]) -> dict[str, list[str]]:
+    """What is run, by name."""
+    me, peer = [sys.executable, __file__], HERE / "peers"
+    faiss = [python, str(peer / "vectors_faiss.py"), *io]
+    usearch = [python, str(peer / "vectors_usearch.py"), *io]
+    return {
+        "numpy, all pairs": [*me, "--plain", *io],
+        "pairwright, exact": [*me, "--ours", *io, "exact"],
+        "pairwright, hnsw": [*me, "--ours", *io, "hnsw"],
+        "faiss hnsw 16, 40, 16": [*faiss, "hnsw", "16", "40", "16", NEIGHBOURS],
+        "faiss hnsw 32, 40, 64": [*faiss, "hnsw", "32", "40", "64", NEIGHBOURS],
+        "usearch f16, defaults": [*usearch, "f16", NEIGHBOURS],
+        "faiss flat": [*faiss, "flat", str(options.queries)],
+    }
+
+
+def main() -> None:
+    """Run all tools and print the table."""
+    if sys.argv[1:2] in (["--ours"], ["--plain"]):
+        {"--ours": ours, "--plain": plain}[sys.argv[1]](*sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=200_000, help="vectors")
+    parser.add_argument("--width", type=int, default=512, help="dimensions")
+    parser.add_argument("--threshold", type=float, default=0.92, help="least cosine")
+    parser.add_argument("--decay", type=float, default=1.5, help="of the spectrum; 0 is a ball")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--queries", type=int, default=1000, help="of the flat search")
+    parser.add_argument("--only", nargs="+", default=[""], help="tools whose name begins so")
+    parser.add_argument("--peers", type=Path, help="environment with the peers")
+    options = parser.parse_args()
+    python = peers_python(options.peers)
+    with tempfile.TemporaryDirectory() as name:
+        compare(options, python, Path(name))
+
+
+def compare(options: argparse.Namespace, python: str, folder: Path) -> None:
+    """Make the vectors, run the tools in turn, compare with the truth, print."""
+    vectors = make(options.n, options.width, seed=options.seed, decay=options.decay)
+    source, target, few = folder / "vectors.npy", folder / "pairs.npy", folder / "few.npy"
+    np.save(source, vectors.rows)
+    np.save(few, vectors.rows[:6000])
+    planted = int((vectors.cosines >= options.threshold).sum())
+    print(
+        f"{options.n:,} vectors of {options.width} dimensions, decay {options.decay:g}, "
+        f"{len(vectors.copies):,} planted copies, {planted:,} of them at {options.threshold:g} or more"
+    )
+    print(", ".join(PEERS[:2]))
+    del vectors
+    limit = f"{options.threshold:g}"
+    measured([sys.executable, __file__, "--ours", str(few), str(target), limit, "exact"])
+    truth = edge = np.empty(0, dtype=np.int64)
+    base: Cost | None = None
+    rows = []
+    for tool, command in commands(options, python, [str(source), str(target), limit]).items():
+        if not tool.startswith(("numpy", *options.only)):
+            continue
+        cost = measured(command)
+        found = np.load(target)
+        if tool.startswith("numpy"):
+            truth, edge = found, np.load(f"{target}.edge.npy")
+            found = truth
+        if tool == "pairwright, exact":
+            base = cost
+        share = options.queries / options.n if tool == "faiss flat" else 1.0
+        rows.append((tool, cost, share, *against(found, truth, edge, share, options)))
+        print(f"  {tool}: {cost.wall:.1f} s, {cost.cpu:.1f} s of processor", flush=True)
+    table(rows, base or rows[0][1])
+
+
+def against(
+    found: np.ndarray,
+    truth: np.ndarray,
+    edge: np.ndarray,
+    share: float,
+    options: argparse.Namespace,
+) -> tuple[int, float, int]:
+    """Pairs found, share of the true ones that are among them, and wrong ones."""
+    if share < 1:
+        truth = truth[truth // options.n < options.queries]
+    found, truth = np.setdiff1d(found, edge), np.setdiff1d(truth, edge)
+    right = int(np.isin(found, truth, assume_unique=True).sum())
+    wrong = len(found) - right
+    return len(found), right / max(len(truth), 1), wrong
+
+
+def table(rows: list[tuple[str, Cost, float, int, float, int]], base: Cost) -> None:
+    """Print what every tool took and found."""
+    print(
+        f"{'':24}{'wall s':>9}{'cpu s':>9}{'ratio':>8}{'peak MB':>9}{'pairs':>9}{'recall':>9}{'wrong':>7}"
+    )
+    for tool, cost, share, pairs, recall, wrong in rows:
+        wall, cpu = cost.wall / share, cost.cpu / share
+        name = tool if share == 1 else f"{tool}, extrapolated"
+        print(
+            f"{name:24}{wall:>9.1f}{cpu:>9.1f}{cpu / base.cpu:>7.1f}x{cost.peak:>9,.0f}"
+            f"{pairs:>9,}{recall:>9.4f}{wrong:>7,}"
+        )
+
+
+if __name__ == "__main__":
+    main()
