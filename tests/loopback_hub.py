@@ -49,6 +49,8 @@ class Hub:
         self.repos: dict[str, Repo] = {}
         self.objects: dict[str, bytes] = {}
         self.uploads: list[str] = []
+        # As a Hub that goes down in the middle: further uploads are refused for good.
+        self.refuse_after: int | None = None
 
     def find(self, request: Request, *, write: bool = False) -> tuple[Repo, str]:
         values = request.path_params
@@ -141,6 +143,8 @@ class Hub:
         oid = request.path_params["oid"]
         if hashlib.sha256(content).hexdigest() != oid:
             raise Refusal(400, "Invalid", "the content does not match its hash")
+        if self.refuse_after is not None and len(self.uploads) >= self.refuse_after:
+            raise Refusal(403, "Gone", "the hub takes no more")
         self.objects[oid] = content
         self.uploads.append(oid)
         return Response()

@@ -87,6 +87,22 @@ def parts(tiny_qwen: Path) -> tuple[Any, Any]:
     return model, AutoProcessor.from_pretrained(tiny_qwen)
 
 
+def test_dpo_on_an_image_folder(dataset: Dataset, tiny_qwen: Path, tmp_path: Path) -> None:
+    from trl import DPOConfig, DPOTrainer
+
+    rows = load(dataset, tmp_path, "--format", "trl", "--max-rejects", "1")
+    assert len(rows) == 4  # an image folder holds no row without an image
+    model, processor = parts(tiny_qwen)
+    trainer = DPOTrainer(
+        model=model,
+        args=DPOConfig(**settings(tmp_path) | {"max_steps": 1}),
+        train_dataset=rows,
+        processing_class=processor,
+    )
+    trainer.train()
+    assert trainer.data_collator([rows[0]])["pixel_values"].shape[0] > 0
+
+
 @pytest.mark.parametrize("content", ["parts", "text"])
 def test_dpo(dataset: Dataset, tiny_qwen: Path, tmp_path: Path, content: str) -> None:
     from trl import DPOConfig, DPOTrainer

@@ -28,6 +28,15 @@ print(json.dumps({"rows": out, "sizes": sizes}))
 """
 
 
+STREAM = """
+import json, sys
+from datasets import load_dataset
+rows = load_dataset(sys.argv[1], split="train", streaming=True)
+read = [[row["sample_id"], row["images"][0].size, len(row["messages"])] for row in rows]
+print(json.dumps({"rows": read, "features": str(rows.features), "shards": rows.num_shards}))
+"""
+
+
 @pytest.fixture(scope="module")
 def hub() -> Iterator[Hub]:
     with running_hub() as running:
@@ -123,6 +132,12 @@ def test_what_is_pushed_reads_back_equal(hub: Hub, dataset: Dataset, tmp_path: P
         assert row["messages"][1] == sample["messages"][1]
         assert row["licence"] == sample["licence"]
 
+    streamed = run(hub, tmp_path, STREAM, "user/toy")
+    assert streamed.returncode == 0, streamed.stderr
+    shown = json.loads(streamed.stdout)
+    assert shown["rows"] == [[f"s{n}", [20, 10 + n], 2] for n in range(3)]
+    assert "'images': List(Image" in shown["features"]
+
     # The same again makes no commit and sends nothing.
     commits, uploads = len(repo.branches["main"]), len(hub.uploads)
     again = run(hub, tmp_path, PUSH, *words)
@@ -149,11 +164,33 @@ def test_an_exported_folder_goes_to_a_branch_and_old_shards_go(
     assert set(repo.files("next") or {}) == {"README.md", "data/train-00000-of-00001.parquet"}
 
 
+def test_a_push_that_broke_off_sends_the_rest_only(
+    hub: Hub, dataset: Dataset, tmp_path: Path
+) -> None:
+    words = ("push", dataset.path, "user/broken", "--shard-bytes", "1KB", "--json")
+    hub.objects.clear()
+    hub.uploads.clear()
+    hub.refuse_after = 2
+    try:
+        done = run(hub, tmp_path, PUSH, *words)
+    finally:
+        hub.refuse_after = None
+    assert done.returncode == 1
+    assert "the same command again resumes" in done.stderr
+    assert len(hub.uploads) == 2
+    assert hub.repos["user/broken"].files("main") == {}
+    done = run(hub, tmp_path, PUSH, *words)
+    assert done.returncode == 0, done.stderr
+    assert len(hub.uploads) == len(set(hub.uploads)) == 3
+    assert len(hub.repos["user/broken"].files("main") or {}) == 4
+    assert not list(dataset.path.glob(".push*"))
+
+
 def test_licences_keep_rows_from_the_public(hub: Hub, dataset: Dataset, tmp_path: Path) -> None:
     words = ("push", dataset.path, "user/open", "--public")
     done = run(hub, tmp_path, PUSH, *words)
     assert done.returncode == 2
-    assert "1 rows of 'toy' (licence 'CC BY-NC 4.0': no commercial use)" in done.stderr
+    assert "1 rows of 'toy' (licence 'CC BY-NC 4.0': no commercial use), as s0" in done.stderr
     assert "user/open" not in hub.repos
     done = run(hub, tmp_path, PUSH, *words, "--allow-licence")
     assert done.returncode == 0, done.stderr
