@@ -92,13 +92,10 @@ def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) ->
     verb = VERB if "score" in wanted else RULES
     name = run.run or verb
     ref = f"decisions/{name}"
-    # Another run of the verb is an alternative to the one in force: it decides on the same rows.
-    forced = dataset.in_force("decisions").get(verb)
-    before = forced.ref if forced is not None else ref
-    inputs = _inputs(dataset, options, before)
+    inputs = _inputs(dataset, options, ref, verb)
     # Before anything is written, so that a wrong option or an interruption leaves no run behind.
     new = run.dry_run or run.replace or dataset.manifest("decisions", name) is None
-    result = _find(dataset, options, run, inputs, before) if new else None
+    result = _find(dataset, options, run, inputs, ref, verb) if new else None
     if run.dry_run:
         assert result is not None
         text = _report(result, result.summary(options), options)
@@ -110,7 +107,7 @@ def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) ->
         if writer.is_complete:
             text = f"nothing to do: {ref} is finished\n{_stored(writer.summary)}"
         else:
-            result = result or _find(dataset, options, run, inputs, before)
+            result = result or _find(dataset, options, run, inputs, ref, verb)
             _write(result, options, writer)
             text = _report(result, writer.summary, options)
     chosen = dataset.in_force("decisions").get(verb)
@@ -154,11 +151,11 @@ def config_of(options: FilterOptions) -> dict[str, Any]:
     }
 
 
-def _inputs(dataset: Dataset, options: FilterOptions, before: str) -> _Inputs:
+def _inputs(dataset: Dataset, options: FilterOptions, ref: str, verb: str) -> _Inputs:
     from curate.filters import alignment, images, marks
 
     wanted = set(wanted_filters(options))
-    inputs = _Inputs(dataset.sample_inputs(before=before))
+    inputs = _Inputs(dataset.sample_inputs(before=ref, verb=verb))
     if images.wanted(options) or wanted & {"resolution", "aspect_ratio"}:
         inputs.images = [m for m in dataset.runs("images") if m.is_complete]
     if "score" in wanted:
@@ -169,10 +166,16 @@ def _inputs(dataset: Dataset, options: FilterOptions, before: str) -> _Inputs:
 
 
 def _find(
-    dataset: Dataset, options: FilterOptions, run: RunOptions, inputs: _Inputs, before: str
+    dataset: Dataset,
+    options: FilterOptions,
+    run: RunOptions,
+    inputs: _Inputs,
+    ref: str,
+    verb: str,
 ) -> _Result:
     started = time.monotonic()
-    frame = dataset.current_samples(before=before).select("sample_id", "image_ids", "messages")
+    frame = dataset.current_samples(before=ref, verb=verb)
+    frame = frame.select("sample_id", "image_ids", "messages")
     rows = Rows((frame.head(run.limit) if run.limit else frame).collect())
     failed: dict[str, ImageError] = {}
     found = [

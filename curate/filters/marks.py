@@ -35,7 +35,7 @@ def by_marks(dataset: Dataset, options: FilterOptions, run: RunOptions) -> Outco
     ref = f"decisions/{name}"
     manifest = pick_marks(dataset, options)
     scored = read_marks(dataset, manifest, options)
-    frame = dataset.current_samples(before=ref).select("sample_id")
+    frame = dataset.current_samples(before=ref, verb=VERB).select("sample_id")
     samples = (frame.head(run.limit) if run.limit else frame).collect()
     marks = samples.join(scored, on="sample_id", how="left", maintain_order="left")
     decisions = decide(marks, options, name)
@@ -45,7 +45,7 @@ def by_marks(dataset: Dataset, options: FilterOptions, run: RunOptions) -> Outco
         return Outcome(message=f"dry run, nothing written\n{report}", summary=summary)
     with dataset.write(
         "decisions", name, verb=VERB, config={**_config(options), "limit": run.limit},
-        inputs=[*dataset.sample_inputs(before=ref), manifest], replace=run.replace,
+        inputs=[*dataset.sample_inputs(before=ref, verb=VERB), manifest], replace=run.replace,
         resumable=False, rejects=False,
     ) as writer:  # fmt: skip
         if writer.is_complete:
