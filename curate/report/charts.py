@@ -264,7 +264,7 @@ def layout(flow: dict[str, Any]) -> tuple[list[Spec], list[Spec], int]:
         y0 = _TOP + left * scale
         for place, (words, rows, colour) in enumerate(lost):
             end = node(
-                c, lines[number, place], rows, colour, label=f"{rows:,}  {words}", name=words
+                c, lines[number, place], rows, colour, label=f"{rows:,} \u00b7 {words}", name=words
             )
             if number or colour == DROPPED:
                 link(c - 1, y0, end, rows, colour)

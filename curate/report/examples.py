@@ -24,6 +24,13 @@ _LIKENESS: Final = ("dedup", "decontaminate")  # verbs whose value is a likeness
 Row = dict[str, Any]
 
 
+def _value() -> pl.Expr:
+    """`similarity` where it is a number that JSON can hold."""
+    import polars as pl
+
+    return pl.when(pl.col("similarity").is_finite()).then("similarity").alias("similarity")
+
+
 def pick(frame: pl.DataFrame, n: int, *, seed: int, nearest: list[pl.Expr]) -> pl.DataFrame:
     """The borderline rows, then some drawn at random; `borderline` tells them apart.
 
@@ -54,7 +61,7 @@ def duplicates(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[s
     removed = (
         dataset.scan(step.manifest)
         .filter(~pl.col("kept") & pl.col("kept_id").is_not_null())
-        .select("sample_id", "kept_id", "reason", "method", "similarity")
+        .select("sample_id", "kept_id", "reason", "method", _value())
         .collect()
     )
     groups = removed.group_by("kept_id").agg(
@@ -150,7 +157,7 @@ def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Ro
     if step.manifest.verb == "dedup":
         dropped &= pl.col("kept_id").is_null()
     rows = frame.filter(dropped).select(
-        "sample_id", "reason", "method", "similarity", "kept_id", pl.col("sample_id").alias("key")
+        "sample_id", "reason", "method", _value(), "kept_id", pl.col("sample_id").alias("key")
     ).collect()  # fmt: skip
     if rows.is_empty():
         return []

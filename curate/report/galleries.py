@@ -192,7 +192,7 @@ def victims(figures: Figures, drawing: Drawing) -> str:
         varies = value is not None and value["min"] != value["max"]
         shown = [_victim(one, figures, drawing, varies=varies) for one in reason["examples"]]
         out.append(
-            f"<details{' open' if shown_here < _UNFOLDED else ''} class=reason><summary><b>{reason['rows']:,}</b> {visible(reason['words'])}"
+            f"<details{' open' if shown_here < _UNFOLDED else ''} class=reason><summary><b>{reason['rows']:,}</b> \u00b7 {visible(reason['words'])}"
             f"{visible(rule)} <span class=soft>{visible(by)}</span></summary>"
             f"{folded(shown, 'cards')}</details>"
         )

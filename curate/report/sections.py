@@ -290,7 +290,7 @@ def rejects(figures: Figures, drawing: Drawing) -> str:
             for e in one["examples"]
         ]
         out.append(
-            f"<details class=reject><summary><b>{one['rows']:,}</b> {visible(one['words'])} "
+            f"<details class=reject><summary><b>{one['rows']:,}</b> \u00b7 {visible(one['words'])} "
             f"<span class=soft>while {visible(one['stage_words'])}, {visible(one['table'])}</span></summary>"
             f"{table(('row', 'what was found'), rows)}</details>"
         )

@@ -192,6 +192,21 @@ def test_rows_that_came_later_are_told(data):
     assert figures["headline"]["samples_read"] == data.union("samples").collect().height
 
 
+def test_values_that_are_no_numbers_leave_valid_json(data):
+    ids = data.union("samples").collect()["sample_id"].to_list()
+    values = [float("nan"), float("inf"), None, 0.5]
+    with data.write("decisions", "odd", verb="filter-rules", config={}, rejects=False) as writer:
+        writer.add(
+            {"sample_id": i, "run": "odd", "kept": n > 3, "reason": "kept" if n > 3 else "strange",
+             "method": "strange", "similarity": values[n % 4]}
+            for n, i in enumerate(ids)
+        )  # fmt: skip
+    report(data, ReportOptions(), RunOptions())
+    text = (data.path / "reports/report.json").read_text(encoding="utf-8")
+    figures = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert figures["victims"][0]["value"] == {"min": 0.5, "median": 0.5, "max": 0.5}
+
+
 def test_where_it_is_written_and_what_it_never_overwrites(data, tmp_path):
     dry = report(data, ReportOptions(), RunOptions(dry_run=True))
     assert not (data.path / "reports").exists()
