@@ -44,14 +44,20 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
         return Outcome(
             message=f"dry run, nothing written\n{_text(figures)}", summary=summary, rows=facts.read
         )
-    thumbs = _thumbs(dataset, options, figures, len(bundle))
-    page = render(figures, thumbs, bundle)
+    most = int(options.max_mb * 1e6)
+    thumbs = _thumbs(dataset, options, figures, most - len(bundle))
+    page = render(figures, thumbs, bundle).encode()
+    over = len(page) - most
+    if over > 0 and thumbs[0]:  # pictures that stand in several places count several times
+        room = most - len(bundle) - 2 * over
+        thumbs = _thumbs(dataset, options, figures, room)
+        page = render(figures, thumbs, bundle).encode()
     write_json(folder / "report.json", figures)
-    write_bytes(folder / "report.html", page.encode())
+    write_bytes(folder / "report.html", page)
     seconds = time.monotonic() - started
     files = {"html": str(folder / "report.html"), "json": str(folder / "report.json")}
     message = (
-        f"{_text(figures)}\n{files['html']}: {len(page.encode()) / 1e6:.1f} MB, "
+        f"{_text(figures)}\n{files['html']}: {len(page) / 1e6:.1f} MB, "
         f"{len(thumbs[0]):,} thumbnails, in {seconds:.1f} s; open it in any browser\n{files['json']}"
     )
     return Outcome(message=message, rows=facts.read, summary={**summary, "files": files})
@@ -182,7 +188,7 @@ def _check(path: Path, *, replace: bool) -> None:
 
 
 def _thumbs(
-    dataset: Dataset, options: ReportOptions, figures: dict[str, Any], used: int
+    dataset: Dataset, options: ReportOptions, figures: dict[str, Any], room: int
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     from curate.report.page import IMAGES_A_SAMPLE
     from curate.report.thumbs import thumbnails
@@ -191,7 +197,7 @@ def _thumbs(
         return {}, {}
     # Texts stand in the page about twice: as they are and with the words of their mark-up.
     texts = len(json.dumps(figures, ensure_ascii=False).encode()) * 2 + 100_000
-    budget = int((options.max_mb * 1e6 - used - texts) * 3 / 4)
+    budget = int((room - texts) * 3 / 4)
     wanted = [
         image_id
         for sample in figures["samples"].values()
