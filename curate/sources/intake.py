@@ -6,6 +6,7 @@ down costs the image that it was looking at.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
@@ -23,6 +24,7 @@ from curate.sources.fetch import Fetcher
 from curate.sources.rows import ImageRef, RowError, printable
 from pairwright.ids import content_hash
 from pairwright.images import ImageError, ImageFacts, inspect_image, read_file
+from pairwright.progress import say
 
 # A pool takes a second to start: it must be worth it.
 _SECONDS_IN_PROCESS: Final = 1.5
@@ -255,7 +257,7 @@ class Intake:
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         )
         if self._pool is None and self._busy > _SECONDS_IN_PROCESS and (workers or 1) > 1:
-            self._pool = _make_pool(workers or 1)
+            self._pool = self._start_pool(workers or 1)
         if self._pool is None:
             started = time.monotonic()
             chunk.results = inspect_refs(chunk.refs, self._folder, self._link)
@@ -266,6 +268,17 @@ class Intake:
         except BrokenProcessPool:
             self._pool = None
             self._start(chunk)
+
+    def _start_pool(self, workers: int) -> ProcessPoolExecutor | None:
+        """A pool that works; `None` where processes cannot start (a script without a main guard)."""
+        pool = _make_pool(workers)
+        try:
+            pool.submit(os.getpid).result()
+        except (BrokenProcessPool, RuntimeError, OSError):
+            say("images are looked at in this process: others cannot be started from this program")
+            self._busy = -math.inf
+            return None
+        return pool
 
     def _results(self, chunk: _Chunk) -> list[Inspected]:
         if chunk.results is None:
