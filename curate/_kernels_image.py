@@ -217,15 +217,19 @@ def _pairs_of(
 
 
 @jit
-def difference(a: Any, b: Any, out: Any) -> None:
+def difference(a: Any, b: Any, limits: Any, out: Any) -> bool:
     """How much two pictures of one size differ, after slight smoothing.
 
     Args:
         a: YCbCr, height x width x 3.
         b: YCbCr, of the same shape.
+        limits: Most of each of the first six figures; the rest is spared once one is exceeded.
         out: Gets the absolute medians of the three channels, the largest mean absolute difference
             of lightness in 4 x 4 and in 8 x 8 fields, that of colour in 16 x 16 fields, and the
             mean absolute difference of all.
+
+    Returns:
+        Whether all figures are within the limits.
     """
     height, width = a.shape[0], a.shape[1]
     smooth = np.empty((height, width), dtype=np.float32)
@@ -250,7 +254,11 @@ def difference(a: Any, b: Any, out: Any) -> None:
             out[3], out[4] = _worst_field(smooth, 4), _worst_field(smooth, 8)
         else:
             out[5] = max(out[5], _worst_field(smooth, 16))
+        for k in (channel, 3, 4, 5):
+            if out[k] > limits[k]:
+                return False
     out[6] = total / (3 * height * width)
+    return True
 
 
 @jit

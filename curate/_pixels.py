@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _SIDE, _SCALE = 512, 0.67
 # Most that the medians of lightness and colour may differ, then the worst 4 x 4 and 8 x 8 field in
 # lightness and 16 x 16 field in colour (levels of 255).
-_MEDIAN, _LIGHT4, _LIGHT8, _COLOUR16 = 2.0, 12.0, 8.0, 11.0
+_LIMITS = np.array([2.0, 2.0, 2.0, 12.0, 8.0, 11.0])
 # Most that the mean colours of the 8 x 8 parts of likely pictures differ; classes of lightness
 # must be wider than the first.
 GRID_MOST = np.array([14, 20, 20], dtype=np.int64)
@@ -60,9 +60,7 @@ def same_picture(one: Image.Image, other: Image.Image) -> float:
         return -1.0
     size = _common_size(one.size, other.size)
     out = np.empty(7)
-    kernels.difference(_pixels(one, size), _pixels(other, size), out)
-    limits = (_MEDIAN, _MEDIAN, _MEDIAN, _LIGHT4, _LIGHT8, _COLOUR16)
-    if any(value > limit for value, limit in zip(out[:6], limits, strict=True)):
+    if not kernels.difference(_pixels(one, size), _pixels(other, size), _LIMITS, out):
         return -1.0
     return 1.0 - float(out[6]) / 255
 
