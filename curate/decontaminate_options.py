@@ -41,7 +41,9 @@ class DecontaminateOptions:
         13, help="least words of a benchmark text that counts if parts of it are found"
     )
     containment: float = option(
-        0.7, help="least share of a benchmark text's word sequences that a row repeats"
+        0.7,
+        help="least share of a benchmark text's word sequences that a row repeats; 0.2 less where "
+        "that is ten sequences or more",
     )
     threshold: float = option(
         0.8, help="least Jaccard coefficient of a short text to a benchmark's"

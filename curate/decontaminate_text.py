@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from curate.decontaminate_options import DecontaminateOptions
 
 _THINGS, _THINGS_ALONE, _WORDS_ALONE = 5, 3, 8
+# Where so many word sequences are found, that much less than the least share of them will do.
+_MANY, _LESS = 10, 0.2
 # Words that name nothing a text could be told by.
 _EMPTY = (
     "a an the this that these those there here it its they them their he she his her him you your "
@@ -263,7 +265,11 @@ class TextIndex:
             .group_by("row", "unit").agg(pl.len().alias("n"))
             .join(sizes.filter(pl.col("size") >= least), on="unit")
             .with_columns(similarity=pl.col("n") / pl.col("size"))
-            .filter(pl.col("similarity") >= self.options.containment)
+            .filter(
+                (pl.col("similarity") >= self.options.containment)
+                | (pl.col("n") >= _MANY)
+                & (pl.col("similarity") >= self.options.containment - _LESS)
+            )
             .select("row", "unit", pl.lit("ngram").alias("how"), "similarity")
         )  # fmt: skip
 

@@ -105,6 +105,7 @@ def test_a_specific_text_goes_alone_and_common_wording_stays(tmp_path, bench):
     rows = [
         sample("leak", [pictures[0]], f"<image>\n{LONG}", "Swim."),
         sample("edited", [pictures[1]], f"<image>\n{edited}", "Swim."),
+        sample("cut", [pictures[4]], f"<image>\n{LONG[int(len(LONG) * 0.35) :]}", "Swim."),
         sample("quoted", [pictures[2]], "<image>\nHello", f"You asked: {LONG} I do not know."),
         sample("beside", [pictures[0]], "<image>\nIs it day?", "yes"),
         sample("half", [pictures[3]], f"<image>\n{LONG[: len(LONG) // 2]}", "Swim."),
@@ -116,7 +117,7 @@ def test_a_specific_text_goes_alone_and_common_wording_stays(tmp_path, bench):
     write_dataset(tmp_path / "templated", [scene(500)], templated)
     found = check(data, str(bench.path), str(tmp_path / "templated"))
     gone = {k: row["method"] for k, row in found.items() if not row["kept"]}
-    assert gone.keys() == {"leak", "edited", "quoted"}
+    assert gone.keys() == {"leak", "edited", "quoted", "cut"}
     assert gone["leak"] == "bench:words"
     assert gone["quoted"] == "bench:ngram"
     assert found["leak"]["reason"] == "benchmark_text"
