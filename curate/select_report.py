@@ -28,7 +28,8 @@ def cost(method: str, free: pl.DataFrame, shares: list[Share], vectors: Vectors,
     n_points = 0
     for share in shares:
         numbers = free.filter(pl.col("target") == share.name)["row"].to_numpy()
-        points = len(np.unique(vectors.of_row[numbers]))
+        found = np.unique(vectors.of_row[numbers])
+        points = int((found >= 0).sum())
         n_points += points
         per_point = share.given if method == "k-center" else min(points, block)
         flops += 2.0 * points * per_point * vectors.matrix.shape[1]
@@ -191,6 +192,8 @@ def text(found: dict[str, Any]) -> str:
     ]
     lines += [f"  off: {term}" for term in found["off"]]
     lines += _group_lines(found)
+    if found["kept"] < found["wanted"]:
+        lines.append(f"  {found['wanted'] - found['kept']:,} fewer than wanted: there are no more")
     if found["unscored"]:
         lines.append(f"  {found['unscored']:,} rows have no mark: taken for middling")
     if found["no_vector"]:
@@ -238,9 +241,6 @@ def _group_lines(found: dict[str, Any]) -> list[str]:
             f"    {group['asked']:>10,} {group['available']:>10,} {group['given']:>10,}  "
             f"{'all other rows' if group['name'] == REST else group['name']}{note}"
         )
-    missing = found["wanted"] - found["kept"]
-    if missing > 0:
-        lines.append(f"    {missing:,} rows fewer than wanted: the plan's groups have no more")
     dropped = found["removed_by_reason"].get("no_target")
     if dropped:
         lines.append(f"    {dropped:,} rows are in no group of the plan (rest: drop)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from curate.tasks_options import TagOptions
@@ -22,10 +23,11 @@ if TYPE_CHECKING:
 VERB = "tag"
 _COLUMNS = ("sample_id", "image_ids", "messages", "reference", "source", "split", "task")
 _EXAMPLES, _WIDTH = 2, 110
+_BATCH = 50_000
 
 
 def tag(dataset: Dataset, options: TagOptions, run: RunOptions) -> Outcome:
-    """Write the tasks of all current samples.
+    """Write the tasks of all samples, also of those that decisions drop: they may come back.
 
     Raises:
         PairwrightError: If the rules are wrong, or there are no samples.
@@ -34,8 +36,8 @@ def tag(dataset: Dataset, options: TagOptions, run: RunOptions) -> Outcome:
     if options.print_rules:
         return Outcome(message=(options.rules or BUILT_IN).read_text(encoding="utf-8"))
     name = run.run or VERB
-    inputs = dataset.sample_inputs()
-    if not any(one.kind == "samples" for one in inputs):
+    inputs = [m for m in dataset.runs("samples") if m.is_complete]
+    if not inputs:
         msg = (
             f"{dataset.path}: no samples yet; read some with `curate ingest SRC -o {dataset.path}`"
         )
@@ -84,23 +86,31 @@ def _collect(
             parts.append(apply_rules(facts_of(batch), rules))
             n += batch.height
             progress.advance(batch.height)
-    if not parts:
-        return apply_rules(
-            facts_of(pl.DataFrame(schema=dict.fromkeys(_COLUMNS, pl.String))), rules
-        ), 0
-    return pl.concat(parts), n
+    none = pl.DataFrame(
+        schema={"sample_id": pl.String, "task": pl.String, "rule": pl.String, "main": pl.Boolean}
+    )
+    return pl.concat([none, *parts]), n
 
 
 def _batches(dataset: Dataset, limit: int | None) -> Iterator[pl.DataFrame]:
-    left = limit
-    for batch in dataset.current_batches(_COLUMNS, rows=50_000):
-        if left is not None:
+    """All samples, some at a time; an id that an earlier ingest brought stands there."""
+    import polars as pl
+
+    left = sys.maxsize if limit is None else limit
+    earlier: list[pl.DataFrame] = []
+    for manifest in [m for m in dataset.runs("samples") if m.is_complete]:
+        rows = dataset.scan(manifest).select(_COLUMNS)
+        for start in range(0, manifest.rows, _BATCH):
+            batch = rows.slice(start, _BATCH).collect()
+            for ids in earlier:
+                batch = batch.join(ids, on="sample_id", how="anti", maintain_order="left")
             batch = batch.head(left)
             left -= batch.height
-        if batch.height:
-            yield batch
-        if left == 0:
-            return
+            if batch.height:
+                yield batch
+            if not left:
+                return
+        earlier.append(dataset.scan(manifest).select(pl.col("sample_id")).collect())
 
 
 def _summary(tags: pl.DataFrame, n: int) -> dict[str, Any]:

@@ -119,6 +119,20 @@ def test_without_anything_it_says_which_terms_are_off(tmp_path):
             chosen(data, n=3, **options)
     with pytest.raises(UsageError, match="how many rows"):
         chosen(data)
+    rows, report = chosen(data, n=100)
+    assert rows["kept"].all()
+    assert "64 fewer than wanted: there are no more" in report
+
+
+def test_where_nothing_is_left_nothing_is_chosen(tmp_path):
+    data = make(tmp_path / "data")
+    gone = {"run": "dedup", "kept": False, "reason": "exact", "method": "exact"}
+    with data.write("decisions", "dedup", verb="dedup", config={}, rejects=False) as writer:
+        ids = data.union("samples").collect()["sample_id"]
+        writer.add({"sample_id": i, **gone} for i in ids)
+    for options in ({"n": 3}, {"fraction": 0.5, "balance": "task"}):
+        outcome = select(data, SelectOptions(**options), RunOptions(replace=True))
+        assert "0 rows in, 0 chosen" in outcome.message
 
 
 def test_the_order_of_the_rows_does_not_matter(tmp_path):

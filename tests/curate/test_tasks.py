@@ -76,6 +76,18 @@ def test_own_rules_with_counts_sources_and_a_last_resort(tmp_path):
     assert tags["main"].all()
 
 
+def test_dropped_samples_are_tagged_too_so_that_a_repeat_finds_the_same(tmp_path):
+    data = make_dataset(tmp_path / "data", images=2, questions=2)
+    tag(data, TagOptions(), RunOptions())
+    ids = data.union("samples").collect()["sample_id"]
+    gone = {"run": "dedup", "kept": False, "reason": "exact", "method": "exact"}
+    with data.write("decisions", "dedup", verb="dedup", config={}, rejects=False) as writer:
+        writer.add({"sample_id": i, **gone} for i in ids)
+    assert tag(data, TagOptions(), RunOptions()).message.startswith("nothing to do")
+    tag(data, TagOptions(), RunOptions(run="again", limit=3))
+    assert data.read("tags", "again")["sample_id"].n_unique() == 3
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
