@@ -7,9 +7,11 @@ own that reads them from one file and writes the pairs it found. The peers (vers
 are installed into an environment of their own under the temporary folder, or `--peers` names one.
 Set OMP_NUM_THREADS=1 to count the work alone: threads that wait for others burn processor time.
 
+The first tool's pairs are the truth: those of the plain product in NumPy, those closer than 1e-6 to
+the threshold left out of account, unless `--only` leaves it out (it takes longest).
+
 Printed per tool: wall seconds, processor seconds of the whole process (start and reading included)
-and their ratio to pairwright's, peak memory, pairs found, recall, and wrong pairs. The truth are the
-pairs of the plain product in NumPy, those closer than 1e-6 to the threshold left out of account.
+and their ratio to pairwright's, peak memory, pairs found, recall, and wrong pairs.
 A flat range search of faiss is run for some queries only and extrapolated to all of them.
 """
 
@@ -78,11 +80,11 @@ def commands(options: argparse.Namespace, python: str, io: list[str]) -> dict[st
     return {
         "numpy, all pairs": [*me, "--plain", *io],
         "pairwright, exact": [*me, "--ours", *io, "exact"],
-        "pairwright, hnsw": [*me, "--ours", *io, "hnsw"],
         "faiss hnsw 16, 40, 16": [*faiss, "hnsw", "16", "40", "16", NEIGHBOURS],
-        "faiss hnsw 32, 40, 64": [*faiss, "hnsw", "32", "40", "64", NEIGHBOURS],
-        "usearch f16, defaults": [*usearch, "f16", NEIGHBOURS],
         "faiss flat": [*faiss, "flat", str(options.queries)],
+        "faiss hnsw 32, 40, 64": [*faiss, "hnsw", "32", "40", "64", NEIGHBOURS],
+        "pairwright, hnsw": [*me, "--ours", *io, "hnsw"],
+        "usearch f16, defaults": [*usearch, "f16", NEIGHBOURS],
     }
 
 
@@ -125,13 +127,14 @@ def compare(options: argparse.Namespace, python: str, folder: Path) -> None:
     base: Cost | None = None
     rows = []
     for tool, command in commands(options, python, [str(source), str(target), limit]).items():
-        if not tool.startswith(("numpy", *options.only)):
+        if not tool.startswith(tuple(options.only)):
             continue
         cost = measured(command)
         found = np.load(target)
         if tool.startswith("numpy"):
             truth, edge = found, np.load(f"{target}.edge.npy")
-            found = truth
+        elif not rows:
+            truth = found
         if tool == "pairwright, exact":
             base = cost
         share = options.queries / options.n if tool == "faiss flat" else 1.0
