@@ -46,10 +46,16 @@ def decontaminate(dataset: Dataset, options: DecontaminateOptions, run: RunOptio
         )
         raise UsageError(msg)
     inputs += [m for m in dataset.runs("images") if m.is_complete]
+    if options.clip_threshold is not None and options.by != "text":
+        embeddings = dataset.pick("embeddings", options.embeddings, verbs={"embed"})
+        if embeddings is None:
+            msg = "--clip-threshold needs embeddings: run `curate embed` on both sides first"
+            raise UsageError(msg)
+        inputs.append(embeddings)
     with open_benchmarks(options) as benches:
         if run.dry_run:
             decisions, overlaps, summary = _find(dataset, benches, options, run, name)
-            text = report.text(summary, overlaps, options, name)
+            text = report.text(summary, overlaps, options, None)
             return Outcome(message=f"dry run, nothing written\n{text}", summary=summary)
         settings: dict[str, Any] = {
             "verb": VERB,

@@ -62,7 +62,7 @@ def open_benchmarks(options: DecontaminateOptions) -> Iterator[list[Benchmark]]:
         found: list[Benchmark] = []
         for text in options.against:
             if (Path(text) / FILE_NAME).is_file():
-                one = _of_dataset(Dataset(Path(text)))
+                one = _of_dataset(Dataset(Path(text)), options)
             else:
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="pairwright-bench-")))
                 one = _of_source(text, options, folder)
@@ -74,7 +74,7 @@ def open_benchmarks(options: DecontaminateOptions) -> Iterator[list[Benchmark]]:
         yield found
 
 
-def _of_dataset(dataset: Dataset) -> Benchmark:
+def _of_dataset(dataset: Dataset, options: DecontaminateOptions) -> Benchmark:
     """All samples of a dataset, also those that its decisions drop."""
     import polars as pl
 
@@ -82,7 +82,8 @@ def _of_dataset(dataset: Dataset) -> Benchmark:
     if rows.is_empty():
         msg = f"{dataset.path}: the benchmark has no samples"
         raise DataError(msg)
-    parts = [m.fingerprint for kind in ("samples", "images") for m in dataset.runs(kind)]
+    kinds = ("samples", "images", *(("embeddings",) if options.clip_threshold else ()))
+    parts = [m.fingerprint for kind in kinds for m in dataset.runs(kind)]
     return Benchmark(
         name=dataset.name,
         dataset=dataset,
@@ -116,6 +117,7 @@ def _of_source(text: str, options: DecontaminateOptions, folder: Path) -> Benchm
         outcome = ingest(IngestOptions(output=where, **common, **more), RunOptions())
         dataset = Dataset(where)
         rows = dataset.union("samples").select(_COLUMNS).collect()
+        common["format"] = outcome.summary["format"]
         return dataset, rows, dict(outcome.summary["reject_reasons"])
 
     dataset, seen, reasons = read(folder / "seen", link=True)

@@ -85,9 +85,9 @@ def _spoken(rows: pl.DataFrame) -> pl.Series:
 
 
 def text(
-    summary: dict[str, Any], overlaps: pl.DataFrame, options: DecontaminateOptions, run: str
+    summary: dict[str, Any], overlaps: pl.DataFrame, options: DecontaminateOptions, run: str | None
 ) -> str:
-    """The whole report."""
+    """The whole report; without a run nothing was written."""
     import polars as pl
 
     rows, removed = summary["rows"], summary["removed"]
@@ -98,7 +98,7 @@ def text(
     ]
     for name, facts in summary["benchmarks"].items():
         lines += _of_benchmark(name, facts, options)
-    if removed:
+    if removed and run:
         lines.append(
             f"every removed row beside its benchmark row: `pairwright show overlaps/{run}`"
         )
@@ -151,8 +151,8 @@ def _image_notes(facts: dict[str, Any], options: DecontaminateOptions) -> list[s
     elif facts.get("clip_near_images") and options.clip_threshold is None:
         lines.append(
             f"  {facts['clip_near_images']:,} more images have an embedding at cosine "
-            f"{facts['clip_threshold']:g} or more to one of its: kept, look at them before you "
-            "give --clip-threshold"
+            f"{facts['clip_threshold']:g} or more to one of its: kept; --clip-threshold "
+            f"{facts['clip_threshold']:g} --dry-run shows some of them"
         )
     return lines
 
