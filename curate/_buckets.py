@@ -104,19 +104,25 @@ def _band_buckets(
 
 def _number(keys: np.ndarray, out: np.ndarray) -> int:
     """Number the keys that occur more than once; others get -1. `out` may be `keys` itself."""
+    from curate import _kernels_bucket as kernels
+
     if not len(keys):
         return 0
-    order = np.argsort(keys)
-    ordered = keys[order]
-    starts = np.r_[True, ordered[1:] != ordered[:-1]]
+    bits = min(32, max(10, (8 * len(keys)).bit_length()))
+    seen = np.zeros(1 << (bits - 2), dtype=np.uint8)
+    places = np.empty(len(keys) + 1, dtype=np.int32)
+    places = places[: kernels.maybe_shared(keys, np.uint32(32 - bits), seen, places)]
+    some = keys[places]
+    order = np.argsort(some)
+    ordered = some[order]
+    starts = np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]
     # An entry shares its key if it does not start a run, or the next entry does not.
     shared = ~starts
     shared[:-1] |= ~starts[1:]
     number = np.cumsum(starts & shared, dtype=np.int32)
-    count = int(number[-1])
-    number -= 1
-    number[~shared] = -1
-    out[order] = number
+    count = int(number[-1]) if len(number) else 0
+    out[:] = -1
+    out[places[order[shared]]] = number[shared] - 1
     return count
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LONG_ANSWER = 12
 # Decisions and conflicts are handed on in frames of so many rows.
 _CHUNK = 250_000
+# Pairs that are near, but kept, which the summary names for the report.
+_HELD_EXAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ def find_duplicates(
         "removed_by_reason": reasons,
     }
     held = first_row[stars.held.astype(np.int64)]
+    some = corpus.sample_ids.gather(held[:_HELD_EXAMPLES].reshape(-1)).to_list()
+    summary["held_back_examples"] = [some[k : k + 2] for k in range(0, len(some), 2)]
     return Found(
         samples,
         decided=lambda: _decisions(work, capped, run),

@@ -176,7 +176,8 @@ def _some_removed(found: Found, most: int) -> pl.DataFrame:
     for frame in found.reasons():
         some = frame.filter(~pl.col("kept")).select("reason", "row", "kept_row", "similarity")
         joined = some if out is None else pl.concat([out, some])
-        out = joined.group_by("reason", maintain_order=True).head(most)
+        distinct = joined.unique(["reason", "kept_row"], keep="first", maintain_order=True)
+        out = distinct.group_by("reason", maintain_order=True).head(most)
         if out["reason"].n_unique() == wanted and out.height >= most * wanted:
             break
     assert out is not None

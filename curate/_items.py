@@ -151,7 +151,7 @@ def read_corpus(
     """
     import polars as pl
 
-    texts, images = _Texts(spill, ngram, words=words, shingles=shingles), _Images()
+    texts, images = Texts(spill, ngram, words=words, shingles=shingles), _Images()
     ids, turns_of, texts_of, roles_of, length_of, images_of, image_numbers = (
         [] for _ in range(7)
     )  # fmt: skip
@@ -190,7 +190,7 @@ def read_corpus(
     )
 
 
-class _Texts:
+class Texts:
     """Numbers texts and keeps what is to be known of each."""
 
     def __init__(self, spill: Spill, ngram: int, *, words: bool, shingles: bool) -> None:

@@ -14,6 +14,34 @@ _MOST = np.uint32((1 << 24) - 1)
 
 
 @jit
+def maybe_shared(keys: Any, shift: Any, seen: Any, out: Any) -> int:
+    """Places of keys that may occur more than once: cheaper than sorting them all.
+
+    Args:
+        keys: 32-bit keys.
+        shift: Low bits that the table leaves out.
+        seen: Table of two bits a slot, four slots a byte, zeros.
+        out: Gets the places.
+
+    Returns:
+        Number of places.
+    """
+    for i in range(keys.size):
+        slot = keys[i] >> shift
+        bit = np.uint8(1) << np.uint8((slot & np.uint32(3)) << np.uint32(1))
+        byte = slot >> np.uint32(2)
+        # The low bit says once, the high bit again.
+        seen[byte] |= bit | ((seen[byte] & bit) << np.uint8(1))
+    n = 0
+    for i in range(keys.size):
+        slot = keys[i] >> shift
+        bit = np.uint8(2) << np.uint8((slot & np.uint32(3)) << np.uint32(1))
+        out[n] = i
+        n += (seen[slot >> np.uint32(2)] & bit) != 0
+    return n
+
+
+@jit
 def count_sizes(bands: Any, size: Any) -> None:
     """Entries of every bucket; entries below 0 are none."""
     for band in range(bands.shape[0]):

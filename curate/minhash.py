@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xxhash
 
-from curate._text import Packed, fold_packed
+from curate._text import Packed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -174,16 +174,17 @@ def minhash_groups(
     """
     import polars as pl
 
-    from curate._items import TextSide, text_keys
-    from curate._lists import Numbering
+    from curate._items import Texts
+    from curate._spill import Spill
     from curate._star import Items, star
 
-    folded = fold_packed(texts.fill_null(""))
-    numbering = Numbering()
-    number = numbering.number(*text_keys(folded))
-    first = np.empty(len(numbering), dtype=np.int64)
+    reader = Texts(Spill(), ngram, words=False, shingles=True)
+    portions = texts.fill_null("").to_frame().iter_slices(_CHUNK)
+    numbers = [reader.number(portion.to_series()) for portion in portions]
+    number = np.concatenate(numbers) if numbers else np.empty(0, dtype=np.int32)
+    side = reader.finish()
+    first = np.empty(len(side.words), dtype=np.int64)
     first[number[::-1]] = np.arange(len(number))[::-1]  # of several the last assigned stays
-    side = TextSide(shingle(folded.take(first), ngram))
     found = star(Items.of_texts(len(first)), side, threshold=threshold, num_perm=num_perm)
     kept_index = first[found.kept][number]
     return pl.DataFrame(
