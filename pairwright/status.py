@@ -69,7 +69,8 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
     if orphans:
         lines += [
             "",
-            f"  {orphans:,} duplicate groups lost the row that stood for them to a later step",
+            f"  {orphans:,} duplicate groups lost the row that stood for them to a later step;",
+            "  `curate dedup --rescue --replace` lets the next of each stand",
         ]
     summary = {"funnel": dict(funnel), "tables": tables, "orphaned_groups": orphans}
     return Outcome(message="\n".join(lines), summary=summary)
@@ -102,8 +103,10 @@ def _orphaned_groups(dataset: Dataset) -> int:
     if manifest is None:
         return 0
     stood = dataset.scan(manifest).filter(~pl.col("kept")).select(sample_id="kept_id").unique()
+    mine = dataset.union("samples").select("sample_id")  # not those of other datasets (--against)
     current = dataset.current_samples().select("sample_id")
-    return int(stood.join(current, on="sample_id", how="anti").select(pl.len()).collect().item())
+    orphaned = stood.join(mine, on="sample_id", how="semi").join(current, on="sample_id", how="anti")
+    return int(orphaned.select(pl.len()).collect().item())
 
 
 def _as_json(manifest: Manifest, in_force: set[str]) -> dict[str, Any]:
