@@ -8,7 +8,8 @@ import numpy as np
 
 from curate._jit import jit, jit_sums
 
-_STRIDE = 64
+# Long enough for a loop of vector code: a short one is unrolled and slower.
+_STRIDE = 256
 
 
 @jit
@@ -27,11 +28,12 @@ def reaching(products: Any, width: int, limit: Any, diagonal: bool, a: Any, b: A
         Number of places.
     """
     n = 0
-    for first in range(0, products.size - products.size % _STRIDE, _STRIDE):
+    for block in range(products.size // _STRIDE):
         some = False
         for k in range(_STRIDE):  # without a branch, so that it compiles to vector code
-            some |= products[first + k] >= limit
+            some |= products[block * _STRIDE + k] >= limit
         if some:
+            first = block * _STRIDE
             n = _take(products, first, first + _STRIDE, width, limit, diagonal, a, b, n)
     rest = products.size - products.size % _STRIDE
     return _take(products, rest, products.size, width, limit, diagonal, a, b, n)
