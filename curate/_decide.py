@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate._alike import Alike, Pictures, by_hash, by_vectors, facts_of, identical
+from curate._alike import Alike, Pictures, by_hash, by_vectors, identical
 from curate._items import ASSISTANT, Corpus, Samples, read_corpus
 from curate._lists import Numbering, hash_lists, take_lists
+from curate._rank import Preference, rank
 from curate._spill import Spill
 from curate._star import ImageSide, Items, Stars, star
 from curate.options import DedupOptions
@@ -77,19 +78,6 @@ class Work:
     spill: Spill
 
 
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """What is known of samples for choosing which of several doubles stays.
-
-    Attributes:
-        scores: `target_id` and `score` of samples.
-        last: `sample_id` of samples that stay only if nothing else can stand for them.
-    """
-
-    scores: pl.DataFrame | None = None
-    last: pl.DataFrame | None = None
-
-
 def find_duplicates(
     samples: pl.DataFrame | Samples,
     *,
@@ -123,7 +111,7 @@ def find_duplicates(
         shingles=options.on != "image",
     )  # fmt: skip
     alike = _alike(corpus, options, pictures)
-    ranked = _ranked(corpus, options, pictures, preference or Preference())
+    ranked = rank(corpus, options, pictures, preference or Preference())
     first_row, item_of_row, items = _items(corpus, alike, options, ranked)
     del ranked
     sees_images = options.on != "text"
@@ -170,48 +158,6 @@ def _alike(corpus: Corpus, options: DedupOptions, pictures: Pictures | None) -> 
         return by_hash(corpus.image_ids, pictures, options.phash_distance)
     assert pictures.vectors is not None
     return by_vectors(corpus.image_ids, pictures.vectors, options.clip_threshold)
-
-
-def _ranked(
-    corpus: Corpus, options: DedupOptions, pictures: Pictures | None, preference: Preference
-) -> np.ndarray:
-    """Rows in order of preference, anchors in front, ties in input order."""
-    import polars as pl
-
-    n = len(corpus)
-    # Sorted by the last key first; every sort is stable.
-    order: np.ndarray = np.arange(n, dtype=np.int64)
-    names = [name for name in options.priorities if name != "order"]
-    if "order" in options.priorities:
-        names = names[: options.priorities.index("order")]
-    for name in reversed(names):
-        if name == "length":
-            value = corpus.length.astype(np.float64)
-        elif name == "resolution":
-            pixels = np.zeros(len(corpus.image_ids), dtype=np.int64)
-            if pictures is not None:
-                facts = facts_of(corpus.image_ids, pictures)
-                pixels = (facts["width"] * facts["height"]).fill_null(0).to_numpy()
-            total = np.r_[0, np.cumsum(pixels[corpus.images])]
-            value = (total[corpus.images_at[1:]] - total[corpus.images_at[:-1]]).astype(np.float64)
-        else:
-            assert preference.scores is not None
-            marks = pl.DataFrame({"target_id": corpus.sample_ids}).join(
-                preference.scores, on="target_id", how="left", maintain_order="left"
-            )
-            value = marks["score"].fill_nan(None).fill_null(-np.inf).to_numpy()
-        if n and value.min() != value.max():
-            order = order[np.argsort(-value[order], kind="stable")]
-    if preference.last is not None:
-        order = order[np.argsort(_among(corpus, preference.last)[order], kind="stable")]
-    if corpus.n_anchors:
-        order = order[np.argsort(order >= corpus.n_anchors, kind="stable")]
-    return order
-
-
-def _among(corpus: Corpus, ids: pl.DataFrame) -> np.ndarray:
-    found: np.ndarray = corpus.sample_ids.is_in(ids["sample_id"].implode()).to_numpy()
-    return found
 
 
 def _items(

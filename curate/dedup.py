@@ -263,9 +263,10 @@ def _find(dataset: Dataset, options: DedupOptions, run: RunOptions, plan: _Plan)
     """Read what is needed and decide."""
     import polars as pl
 
-    from curate._decide import Preference, find_duplicates
+    from curate._decide import find_duplicates
     from curate._items import Samples
     from curate._jit import is_cold
+    from curate._rank import Preference
     from curate._spill import Spill
 
     if is_cold():

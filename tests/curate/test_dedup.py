@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate._decide import Found, Preference, find_duplicates
+from curate._decide import Found, find_duplicates
+from curate._rank import Preference
 from curate._text import fold
 from curate.options import DedupOptions
 
