@@ -175,6 +175,30 @@ def test_current_rows_and_what_a_repeat_sees(dataset):
     assert "s3" not in Dataset(dataset.path).current_samples().collect()["sample_id"].to_list()
 
 
+def test_an_alternative_stands_in_the_same_place(dataset):
+    decide(dataset, "dedup", {"s1"})
+    decide(dataset, "filter", {"s2"}, verb="filter")
+    seen = dataset.current_samples(before="decisions/strict", verb="dedup")
+    assert seen.collect()["sample_id"].to_list() == [f"s{n}" for n in range(6)]
+    inputs = dataset.sample_inputs(before="decisions/strict", verb="dedup")
+    assert [one.ref for one in inputs] == ["samples/src"]
+    # Another filter sees what dedup left, not what the filter in force left.
+    seen = dataset.current_samples(before="decisions/mild", verb="filter")
+    assert "s1" not in seen.collect()["sample_id"].to_list()
+    assert "s2" in seen.collect()["sample_id"].to_list()
+
+
+def test_current_rows_come_in_batches_too(dataset):
+    with dataset.write("samples", "more", verb="ingest", config={}, part_rows=2) as writer:
+        writer.add(sample(n) for n in (8, 3, 9, 10))  # s3 is known
+    decide(dataset, "dedup", {"s1", "s9"})
+    batches = list(dataset.current_batches(["sample_id", "source_id"], rows=3))
+    assert max(batch.height for batch in batches) <= 3
+    ids = [i for batch in batches for i in batch["sample_id"]]
+    assert ids == dataset.current_samples().collect()["sample_id"].to_list()
+    assert ids == ["s0", "s2", "s3", "s4", "s5", "s8", "s10"]
+
+
 def test_reader_asks_when_several_could_be_meant(dataset):
     for verb in ("sample", "ingest"):
         with dataset.write("responses", verb, verb=verb, config={}) as writer:
