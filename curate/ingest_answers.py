@@ -268,7 +268,7 @@ def _outcome(dataset: Dataset, plan: Plan, tables: Tables, step: str, *, done: b
     if verdicts:
         shown = ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.items())
         lines.append(f"verdicts of {tables.main.summary['votes']:,} votes: {shown}")
-    lines.append(in_words(reasons, step, plan.run))
+    lines.append(in_words(dataset, reasons, step, plan.run))
     return Outcome(
         message="\n".join(lines),
         table=f"{plan.table}/{plan.run}",

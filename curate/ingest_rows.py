@@ -27,6 +27,7 @@ class Pending:
     Attributes:
         prompt: Prompt of the existing sample that the row is about, if it is about one.
         rows: Rows that it becomes, by table, in the order of their dependence.
+        n_bytes: About how large they are.
     """
 
     row_id: str
@@ -35,6 +36,7 @@ class Pending:
     prompt: list[Message] | None = None
     rows: Rows = field(default_factory=list)
     tickets: list[Ticket] = field(default_factory=list)
+    n_bytes: int = 400
 
 
 class Occurrences:

@@ -29,6 +29,8 @@ from pairwright.errors import DataError
 from pairwright.progress import Progress, say
 from pairwright.store import Dataset
 
+_FACTS: Final = ("unanswered", "text_only", "without_licence")
+_PROGRESS_ROWS: Final = 50
 _BATCH_ROWS: Final = 512
 _BATCH_IMAGES: Final = 256
 _BATCH_BYTES: Final = 32 << 20
@@ -80,6 +82,8 @@ class _Run:
         self._rejected = tables.main.rejected_ids()
         self._prompts = _Prompts(dataset, plan) if plan.table == "feedback" else None
         self._given: set[str] = set()
+        for fact in _FACTS:
+            tables.main.summary.setdefault(fact, 0)
 
     def run(self) -> None:
         # Millions of rows pass through here, none of which refer to themselves.
@@ -111,12 +115,13 @@ class _Run:
         for row in rows_of(self._plan):
             n_rows += 1
             pending = self._prepare(row)
-            progress.advance()
+            if n_rows % _PROGRESS_ROWS == 0:
+                progress.advance(_PROGRESS_ROWS)
             if pending is not None:
                 batch.append(pending)
                 images += len(pending.draft.images)
                 n_bytes += sum(self._intake.size(ref) for ref in pending.draft.images)
-                n_bytes += sum(len(m["content"]) for m in pending.draft.messages)
+                n_bytes += pending.n_bytes
             if len(batch) >= _BATCH_ROWS or images >= _BATCH_IMAGES or n_bytes >= _BATCH_BYTES:
                 yield batch
                 batch, images, n_bytes = [], 0, 0
@@ -145,8 +150,12 @@ class _Run:
         except RowError as error:
             self._tables.reject(row.row_id, error)
             return None
-        done = all(self._tables.done(kind, key_of(kind, row)) for kind, row in pending.rows)
-        return None if done else pending
+        if self._tables.main.resumed and all(
+            self._tables.done(kind, key_of(kind, row)) for kind, row in pending.rows
+        ):
+            return None
+        pending.n_bytes += len(draft.meta or "") + sum(len(m["content"]) for m in draft.messages)
+        return pending
 
     def _is_first(self, pending: Pending) -> bool:
         """Whether a correction is not one that was there before."""
@@ -179,12 +188,19 @@ class _Run:
         self._tables.flush()
 
     def _write(self, pending: Pending, image_ids: list[str]) -> None:
-        draft, tables = pending.draft, self._tables
-        size = 400 + len(draft.meta or "") + sum(len(m["content"]) for m in draft.messages)
         for kind, row in pending.rows:
             if "image_ids" in row:
                 row["image_ids"] = image_ids
-            tables.add(kind, row, size)
+            if kind == "samples":
+                self._count(row)
+            self._tables.add(kind, row, pending.n_bytes)
+
+    def _count(self, row: dict[str, Any]) -> None:
+        """Count what the user wants to know; made durable together with the row."""
+        facts = self._tables.main.summary
+        facts["unanswered"] += row["messages"][-1]["role"] != "assistant"
+        facts["text_only"] += not row["image_ids"]
+        facts["without_licence"] += row["licence"] is None
 
 
 class _Prompts:
@@ -241,22 +257,8 @@ def preview(plan: Plan, convert: Converter) -> Outcome:
 
 
 def _outcome(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Outcome:
-    import polars as pl
-
     reasons = reject_reasons(dataset, VERB, plan.run)
-    manifest = dataset.manifest("samples", plan.run)
-    assert manifest is not None
-    answered = pl.col("messages").list.last().struct.field("role") == "assistant"
-    facts = (
-        dataset.scan(manifest)
-        .select(
-            unanswered=(~answered).sum(),
-            text_only=(pl.col("image_ids").list.len() == 0).sum(),
-            without_licence=pl.col("licence").is_null().sum(),
-        )
-        .collect()
-        .row(0, named=True)
-    )
+    facts = {fact: int(tables.main.summary.get(fact, 0)) for fact in _FACTS}
     rows = {kind: writer.manifest.rows for kind, writer in tables.writers.items()}
     lines = ["nothing to do"] if done else []
     lines += [f"{kind}/{plan.run}: {count:,} rows" for kind, count in rows.items()]
@@ -265,7 +267,7 @@ def _outcome(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Out
             f"samples without an answer: {facts['unanswered']:,}, without an image: "
             f"{facts['text_only']:,}"
         )
-    lines.append(in_words(reasons, VERB, plan.run))
+    lines.append(in_words(dataset, reasons, VERB, plan.run))
     return Outcome(
         message="\n".join(lines),
         table=f"{plan.table}/{plan.run}",
@@ -275,7 +277,6 @@ def _outcome(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Out
             "tables": rows,
             "format": plan.config["format"],
             "reject_reasons": reasons,
-            **facts,
             **tables.main.summary,
         },
     )

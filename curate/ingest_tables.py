@@ -206,11 +206,13 @@ class Tables:
 
     def add(self, kind: str, row: dict[str, Any], n_bytes: int = 200) -> None:
         """Append a row, unless it is there."""
-        key = key_of(kind, row)
-        if self.done(kind, key):
-            return
-        if kind not in _ONCE:
-            self._done[kind].add(key)
+        # A key that comes once and was not there before needs no looking up.
+        if kind not in _ONCE or self.writers[kind].resumed:
+            key = key_of(kind, row)
+            if self.done(kind, key):
+                return
+            if kind not in _ONCE:
+                self._done[kind].add(key)
         self._rows[kind].append(row)
         self._count(n_bytes)
 
@@ -269,11 +271,19 @@ def reject_reasons(dataset: Dataset, step: str, run: str) -> dict[str, int]:
     return dict(counts.collect().iter_rows())
 
 
-def in_words(reasons: dict[str, int], step: str, run: str) -> str:
-    """The reasons as a line, with where to look."""
+def in_words(dataset: Dataset, reasons: dict[str, int], step: str, run: str) -> str:
+    """The reasons as lines: how often, where to look, and what the commonest looks like."""
     if not reasons:
         return "no rejects"
     listed = ", ".join(f"{count:,} {reason}" for reason, count in list(reasons.items())[:8])
-    return (
+    text = (
         f"{sum(reasons.values()):,} rejects ({listed}); see `pairwright show rejects/{step}/{run}`"
     )
+    manifest = dataset.manifest(f"rejects/{step}", run)
+    if manifest is None:
+        return text
+    reason = next(iter(reasons))
+    rows = dataset.scan(manifest).filter(reason=reason).head(1).select("row_id", "detail")
+    for row_id, detail in rows.collect().iter_rows():
+        text += f"\n  the first {reason}: {printable(row_id, 120)}: {printable(detail or '', 300)}"
+    return text

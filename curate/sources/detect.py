@@ -85,5 +85,6 @@ def _unknown(rows: Sequence[dict[str, Any]], name: str) -> str:
     fields = ", ".join(printable(str(key), 40) for key in list(rows[0])[:12]) or "none"
     return (
         f"{name}: cannot tell the format by its fields ({fields}); give --format, and --question, "
-        "--answer, --image for fields of other names"
+        "--answer, --image for fields of other names (or --as responses for answers to samples that "
+        "the dataset has)"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -99,13 +100,8 @@ class Source:
 
     def head(self, count: int = 50) -> list[dict[str, Any]]:
         """The first rows that can be read, to tell the format by."""
-        found: list[dict[str, Any]] = []
-        for _, row in self.rows():
-            if isinstance(row.value, dict):
-                found.append(row.value)
-            if row.number >= count or len(found) >= count:
-                break
-        return found
+        rows = (row.value for _, row in itertools.islice(self.rows(), count))
+        return [value for value in rows if isinstance(value, dict)]
 
 
 def find_source(text: str, split: str | None = None, subset: str | None = None) -> Source:

@@ -100,20 +100,29 @@ def _tell_messages(row: Row) -> str | None:
 
 
 def _tell_caption(row: Row) -> str | None:
-    image, text = _has(row, (*IMAGE, "url")), _has(row, CAPTION)
+    image, text = _has(row, (*IMAGE, "url")), _has(row, (*CAPTION, "captions"))
     if image is None or text is None or _has(row, QUESTION) or _has(row, ANSWER):
         return None
     return f"have {image} and {text}, and no question"
 
 
 def _tell_qa(row: Row) -> str | None:
-    names = [_has(row, QUESTION), _has(row, ANSWER) or _has(row, CAPTION)]
-    found = [name for name in names if name]
-    return f"have {' and '.join(found)}" if found else None
+    text = "text" if row.get("text") is not None else None
+    question, answer = _has(row, QUESTION), _has(row, ANSWER)
+    caption = _has(row, CAPTION)
+    if question is None and caption is None:
+        return None  # an answer alone: to what?
+    names = dict.fromkeys(
+        n for n in (question or (text if answer else None), answer or caption) if n
+    )
+    return f"have {' and '.join(names)}"
 
 
 def _caption(row: Row, naming: Naming) -> Draft:
-    """Captions; the address of an image may be in `url`."""
+    """Captions; the address of an image may be in `url`. Of several `captions` the first counts."""
+    several = row.get("captions")
+    if not _has(row, CAPTION) and isinstance(several, list) and several:
+        row = {**row, "caption": several[0]}
     if naming.image is None and not _has(row, IMAGE) and row.get("url"):
         row = {**{k: v for k, v in row.items() if k != "url"}, "image": row["url"]}
     return qa.convert(row, naming)

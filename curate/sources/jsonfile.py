@@ -267,9 +267,9 @@ class _Window:
 
 
 def _spread(row: RawRow) -> list[RawRow]:
-    """A list of objects in the place of a row is rows behind a stray bracket."""
+    """A list with objects in the place of a row is rows behind a stray bracket."""
     value = row.value
-    if not isinstance(value, list) or not value or not all(isinstance(v, dict) for v in value):
+    if not isinstance(value, list) or not any(isinstance(v, dict) for v in value):
         return [row]
     return [RawRow(number, item) for number, item in enumerate(value, start=row.number)]
 

@@ -57,7 +57,8 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     if question is not None:
         messages = with_system(messages, row.get("system"), naming)
     images = all_images(row, inside, naming)
-    if question is None and not images:
+    named = naming.no_images and image_field(row, naming) is not None
+    if question is None and not images and not named:
         raise RowError("missing_field", "neither a question nor an image")
     draft = Draft(messages=settle(messages, len(images)), images=images, task=task)
     used = [question or "", answer or "", image_field(row, naming) or ""]
