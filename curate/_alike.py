@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MOST_PAIRS = 20_000_000
 # Cosines at which the report says how many pairs are left.
 LEVELS = (0.95, 0.97, 0.98, 0.99, 0.995)
-_ROWS, _SAMPLE, _LOOKED_AT = 65_536, 1000, 100
+_ROWS, _SAMPLE, _LOOKED_AT = 8192, 1000, 100
 
 
 @dataclass(frozen=True, slots=True)
