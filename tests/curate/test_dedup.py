@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate._decide import Found, find_duplicates
+from curate._items import Samples
 from curate._rank import Preference
 from curate._text import fold
 from curate.options import DedupOptions
@@ -324,6 +325,26 @@ def test_every_row_is_decided_once_and_kept_rows_stay(rows, threshold, word_chec
     check(samples, found, threshold)
     again = samples.filter(found.decisions["kept"])
     assert find_duplicates(again, options=options).decisions["kept"].all()
+
+
+@settings(deadline=None, max_examples=60)
+@given(rows=st.lists(ROW, max_size=20), old=st.integers(0, 20))
+def test_what_came_later_is_compared_with_what_stands(rows, old):
+    samples, options = table(*rows), DedupOptions(threshold=0.4, keep="order")
+    before = find_duplicates(samples.head(old), options=options).decisions
+    anchors = samples.head(old).filter(before["kept"])
+    parts = [anchors, samples[old:]]
+    later = find_duplicates(
+        Samples(lambda: iter(part for part in parts if part.height), anchors.height),
+        options=options,
+    )
+    # As if all had come at once, since the preferred came first.
+    together = find_duplicates(samples, options=options)
+    assert later.decisions["sample_id"].to_list() == samples[old:]["sample_id"].to_list()
+    assert together.decisions.equals(pl.concat([before, later.decisions]))
+    fresh = set(samples[old:]["sample_id"])
+    for row in later.conflicts.iter_rows(named=True):
+        assert {row["sample_id"], row["other_id"]} & fresh
 
 
 @settings(deadline=None, max_examples=60)
