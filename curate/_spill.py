@@ -24,10 +24,10 @@ class Spill:
         self._folder = folder
 
     def empty(self, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-        """An array of zeros, in a file if it is large."""
+        """An array whose content does not matter yet, in a file if it is large."""
         n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
         if self._folder is None or n_bytes < _LEAST_BYTES:
-            return np.zeros(shape, dtype=dtype)
+            return np.empty(shape, dtype=dtype)  # on huge pages, unlike zeros
         with tempfile.TemporaryFile(dir=self._folder) as file:
             os.ftruncate(file.fileno(), n_bytes)
             return np.memmap(file, dtype=dtype, mode="r+", shape=shape).view(np.ndarray)
