@@ -117,7 +117,7 @@ def _decode(content: bytes, max_pixels: int, fit: int | None = None) -> tuple[Im
                 # throw away again, and decode at 1/2, 1/4 or 1/8 where the result is shrunk anyway.
                 image.draft("RGB", fitting_size(image.size, fit or max_pixels))
             image.load()
-            image = ImageOps.exif_transpose(image)
+            ImageOps.exif_transpose(image, in_place=True)
             return _on_white(image), name
     except ImageError:
         raise
@@ -146,7 +146,7 @@ def _on_white(image: Image.Image) -> Image.Image:
         low, high = float(values.min()), float(values.max())
         scaled = (values - low) / (high - low or 1.0) * 255
         return Image.fromarray(scaled.astype("uint8")).convert("RGB")
-    return image.convert("RGB")
+    return image if type(image) is Image.Image and image.mode == "RGB" else image.convert("RGB")
 
 
 def perceptual_hash(image: Image.Image) -> int:
