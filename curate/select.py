@@ -7,6 +7,7 @@ they add to those chosen already.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from curate import select_greedy as greedy
 from curate import select_report as report
+from curate.select_blocks import in_blocks
 from curate.select_options import SelectOptions
 from curate.select_plan import REST, Plan, Share, allocate, balanced, read_plan
 from curate.select_rows import Sources, Vectors, cap_images, find_sources, read_rows, read_vectors
@@ -185,10 +187,11 @@ def _pick_all(
         for share in shares:
             mine = free.filter(pl.col("target") == share.name)
             if share.given and mine.height:
-                picks = _pick(mine, share.given, vectors, settings, weight, quality, tie)
+                picks = _pick(
+                    mine, share.given, vectors, settings, weight, quality, tie, progress.advance
+                )
                 assert len(picks.rows) == share.given == len(np.unique(picks.rows))
                 found.append(pl.DataFrame({"row": picks.rows, "gain": picks.gains}))
-            progress.advance(share.given)
     empty = pl.DataFrame(schema={"row": pl.Int64, "gain": pl.Float64})
     return pl.concat([empty, *found])
 
@@ -203,7 +206,7 @@ def _full(rows: pl.DataFrame, column: str) -> np.ndarray:
 
 def _pick(
     mine: pl.DataFrame, budget: int, vectors: Vectors | None, settings: Settings, weight: float,
-    quality: np.ndarray, tie: np.ndarray,
+    quality: np.ndarray, tie: np.ndarray, advance: Callable[[int], None],
 ) -> greedy.Picks:  # fmt: skip
     """Rows of one target. Rows without a vector get their share of the budget, by marks."""
     if vectors is None:
@@ -213,11 +216,12 @@ def _pick(
     budgets = greedy.proportional(np.array([part.height for part in parts]), budget)
     points = vectors.points(parts[0], quality, tie)
     if settings.method == "k-center":
-        chosen = greedy.k_center(points, int(budgets[0]), quality=weight)
+        chosen = greedy.k_center(points, int(budgets[0]), quality=weight, advance=advance)
     else:
-        chosen = greedy.in_blocks(
-            points, int(budgets[0]), block=settings.block, quality=weight, floor=vectors.floor
-        )
+        chosen = in_blocks(
+            points, int(budgets[0]), block=settings.block, quality=weight, floor=vectors.floor,
+            advance=advance,
+        )  # fmt: skip
     other = _by_mark(parts[1], int(budgets[1]), "quality")
     return greedy.Picks(
         np.concatenate([chosen.rows, other.rows]).astype(np.int64),

@@ -7,6 +7,7 @@ better choice.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -69,8 +70,9 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def facility_location(
-    points: Points, budget: int, *, quality: float = 0.0, floor: float = 0.0
-) -> Picks:
+    points: Points, budget: int, *, quality: float = 0.0, floor: float = 0.0,
+    of: tuple[int, int] | None = None,
+) -> Picks:  # fmt: skip
     """Rows that stand for all: the sum over all rows of the likeness to the nearest chosen one.
 
     Greedy choice reaches at least 1 - 1/e (63 %) of the best possible value of the objective
@@ -82,18 +84,20 @@ def facility_location(
         budget: Rows to choose.
         quality: Weight of the marks.
         floor: Cosine that counts as no likeness.
+        of: Where these are a part of all: the number of all rows, and the whole budget.
     """
     from curate import _kernels_select as kernels
 
     likeness = _likeness(points, floor)
     weights = np.diff(points.at).astype(np.float64)
-    scale = (1 - quality) / weights.sum()
+    total, whole = of or (weights.sum(), budget)
+    scale = (1 - quality) / total
     covered = np.zeros(len(points), dtype=np.float32)
     gains = np.concatenate(
         [likeness[s : s + 512].astype(np.float64) @ weights for s in range(0, len(points), 512)]
     )
     taken = points.at[:-1].copy()
-    marks = quality / budget * points.quality[points.rows[taken]]
+    marks = quality / whole * points.quality[points.rows[taken]]
     rows: list[int] = []
     worth: list[float] = []
     for _ in range(min(budget, len(points.rows))):
@@ -105,7 +109,7 @@ def facility_location(
         kernels.cover(likeness, weights, p, covered, gains)
         taken[p] += 1  # its other rows add nothing but their marks
         left = taken[p] < points.at[p + 1]
-        marks[p] = quality / budget * points.quality[points.rows[taken[p]]] if left else -np.inf
+        marks[p] = quality / whole * points.quality[points.rows[taken[p]]] if left else -np.inf
     return Picks(np.array(rows, dtype=np.int64), np.array(worth))
 
 
@@ -120,28 +124,6 @@ def _likeness(points: Points, floor: float) -> np.ndarray:
     return likeness
 
 
-def in_blocks(
-    points: Points, budget: int, *, block: int, quality: float = 0.0, floor: float = 0.0
-) -> Picks:
-    """`facility_location` in blocks of points that are drawn at random, by their ties.
-
-    Each block is chosen from exactly; a block's share of the budget is its share of the rows.
-    """
-    n_blocks = -(-len(points) // block)
-    if n_blocks < 2:
-        return facility_location(points, budget, quality=quality, floor=floor)
-    order = np.argsort(points.tie, kind="stable")
-    parts = [np.sort(order[b::n_blocks]) for b in range(n_blocks)]
-    sizes = np.array([np.diff(points.at)[part].sum() for part in parts])
-    budgets = proportional(sizes, budget)
-    found = [
-        facility_location(points.take(part), int(rows), quality=quality, floor=floor)
-        for part, rows in zip(parts, budgets, strict=True)
-        if rows
-    ]
-    return Picks(np.concatenate([f.rows for f in found]), np.concatenate([f.gains for f in found]))
-
-
 def proportional(sizes: np.ndarray, total: int) -> np.ndarray:
     """Whole parts of a total in proportion to sizes, none above its size."""
     exact = sizes * min(1.0, total / max(1, sizes.sum()))
@@ -151,7 +133,10 @@ def proportional(sizes: np.ndarray, total: int) -> np.ndarray:
     return whole
 
 
-def k_center(points: Points, budget: int, *, quality: float = 0.0, pool: int = _POOL) -> Picks:
+def k_center(
+    points: Points, budget: int, *, quality: float = 0.0, pool: int = _POOL,
+    advance: Callable[[int], None] = lambda rows: None,
+) -> Picks:  # fmt: skip
     """Rows so that none is far from a chosen one: always the farthest next.
 
     Without a weight for quality the largest distance left is at most twice the least possible.
@@ -165,7 +150,8 @@ def k_center(points: Points, budget: int, *, quality: float = 0.0, pool: int = _
         points: The points.
         budget: Rows to choose.
         quality: Weight of the marks.
-        pool: Points that are kept up to date between passes over all.
+        pool: Least number of points that are kept up to date between passes over all.
+        advance: Is told of rows that have been chosen.
     """
     taken = points.at[:-1].copy()
     far = np.full(len(points), _FARTHEST, dtype=np.float32)
@@ -189,12 +175,16 @@ def k_center(points: Points, budget: int, *, quality: float = 0.0, pool: int = _
         else:
             used_up[p] = True
 
-    budget = min(budget, len(points.rows))
+    budget, size = min(budget, len(points.rows)), pool
     while len(rows) < budget:
         if waiting:
             _update(far, points, np.unique(waiting))
+            advance(len(waiting))
+            # A pass costs much more than a choice: with few choices a pass, a larger pool is cheaper.
+            size = min(2 * size, len(points) // 16) if len(waiting) < size // 64 else size // 2
+            size = max(size, pool)
             waiting.clear()
-        some, limit = _best(worth(slice(None)), points.tie, min(pool, len(points)))
+        some, limit = _best(worth(slice(None)), points.tie, min(size, len(points)))
         dense = points.dense(some)
         while len(rows) < budget:
             now = worth(some)
@@ -207,6 +197,7 @@ def k_center(points: Points, budget: int, *, quality: float = 0.0, pool: int = _
             near = _distance(dense @ dense[place])
             near[place] = 0.0
             far[some] = np.minimum(far[some], near)
+    advance(len(waiting))
     return Picks(np.array(rows, dtype=np.int64), np.array(gains))
 
 

@@ -38,8 +38,8 @@ class SelectOptions:
     embeddings: str | None = option(None, help="run of embeddings (default: the one in force)")
     tags: str | None = option(None, help="run of tags (default: the one in force)")
     block: int = option(
-        8192, help="facility-location is exact up to this many different vectors, in random "
-        "blocks of this size above; a block takes 4 N^2 bytes"
+        8192, help="facility-location is exact up to this many different vectors; above, only "
+        "vectors in one block of so many near ones count as alike; a block takes 4 N^2 bytes"
     )  # fmt: skip
 
     def __post_init__(self) -> None:

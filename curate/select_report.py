@@ -38,7 +38,7 @@ def cost(method: str, free: pl.DataFrame, shares: list[Share], vectors: Vectors,
     seconds = flops / _speed(vectors.matrix.shape[1])
     exact = (
         "exact greedy" if method == "k-center" or most < block or n_points <= block
-        else f"exact in random blocks of {block:,}"
+        else f"in blocks of {block:,} near vectors"
     )  # fmt: skip
     return (
         f"{method}: {sum(s.given for s in shares):,} of {free.height:,} rows, {n_points:,} "

@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from curate.select_greedy import Points, facility_location, in_blocks, k_center, proportional, unit
+from curate.select_blocks import in_blocks, near_blocks
+from curate.select_greedy import Points, facility_location, k_center, proportional, unit
 
 
 def make_points(n: int, *, rows: int = 1, width: int = 8, seed: int = 0) -> Points:
@@ -113,19 +114,33 @@ def test_every_row_can_be_taken_once_and_zero_vectors_are_no_trouble():
         assert sorted(found.rows) == list(range(total))
 
 
-def test_blocks_share_the_budget_and_come_near_the_whole():
-    points = make_points(900, seed=6)
-    whole = facility_location(points, 60)
-    parts = in_blocks(points, 60, block=300)
+@pytest.mark.parametrize("quality", [0.0, 0.3])
+def test_blocks_come_near_the_whole(quality):
+    points = make_points(900, rows=2, seed=6)
+    whole = facility_location(points, 60, quality=quality)
+    parts = in_blocks(points, 60, block=200, quality=quality)
     assert len(set(parts.rows)) == 60
-    dense = points.dense(slice(None))
+    assert (np.diff(parts.gains) <= 0).all()
+    of_row = np.empty(len(points.rows), dtype=np.int64)
+    of_row[points.rows] = np.repeat(np.arange(900), np.diff(points.at))
+    dense, weights = points.dense(slice(None)), np.diff(points.at) / len(points.rows)
 
     def value(rows: np.ndarray) -> float:
-        return float(np.maximum(dense @ dense[rows].T, 0).max(axis=1).mean())
+        near = np.maximum(dense @ dense[of_row[rows]].T, 0).max(axis=1)
+        return float((1 - quality) * near @ weights + quality * points.quality[rows].mean())
 
-    random = value(np.argsort(points.tie)[:60])
-    assert value(whole.rows) > value(parts.rows) > random
-    assert value(parts.rows) > 0.95 * value(whole.rows)
+    random = value(np.random.default_rng(1).permutation(len(points.rows))[:60])
+    assert value(parts.rows) - random > 0.8 * (value(whole.rows) - random) > 0
+
+
+def test_blocks_hold_every_point_once_also_of_equal_vectors():
+    points = make_points(500, seed=7)
+    points.vectors[100:400] = points.vectors[0]
+    blocks = near_blocks(points, 64)
+    assert sorted(np.concatenate(blocks)) == list(range(500))
+    assert max(len(b) for b in blocks) <= 64
+    found = in_blocks(points, 500, block=64)
+    assert sorted(found.rows) == list(range(500))
 
 
 def test_proportional_parts():
