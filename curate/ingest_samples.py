@@ -140,6 +140,8 @@ class _Run:
                 raise row.error
             draft = attempt(self._convert, row.value, self._plan.naming)
             draft.source_id, draft.split = row.source_id, draft.split or row.split
+            if row.images_in:
+                draft.images = [ref.inside(row.images_in) for ref in draft.images]
             pending = Pending(row.row_id, sample_id, draft)
             if self._prompts is not None:
                 self._prompts.place(pending, row.value)

@@ -68,6 +68,7 @@ class Row:
         split: Split that its file tells.
         value: The row.
         error: Why there is no value.
+        images_in: Folder that its image paths start from, inside of the image folder.
     """
 
     row_id: str
@@ -75,11 +76,15 @@ class Row:
     split: str | None
     value: Any
     error: RowError | None
+    images_in: str = ""
 
 
 def rows_of(plan: Plan) -> Iterator[Row]:
     """Rows of the source, each with an id."""
     single = len(plan.source.files) == 1
+    inner = {file.name: file.images_in for file in plan.source.files}
+    if plan.options.image_folder is not None:
+        inner = {}
     for file, raw in itertools.islice(plan.source.rows(), plan.limit):
         place = f"{file.name}#{raw.number}"
         row_id, found, error = place, None, raw.error
@@ -94,7 +99,8 @@ def rows_of(plan: Plan) -> Iterator[Row]:
         if found is not None:
             row_id = f"{place} ({printable(found, 100)})"
         sid = found or (str(raw.number) if single else place)
-        yield Row(row_id, sid, file.split, raw.value if error is None else None, error)
+        value = raw.value if error is None else None
+        yield Row(row_id, sid, file.split, value, error, inner.get(file.name, ""))
 
 
 def attempt(convert: Callable[..., _T], *arguments: Any) -> _T:

@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import xxhash
@@ -43,6 +43,13 @@ class SourceFile:
     path: Path
     kind: str
     split: str | None = None
+
+    @property
+    def images_in(self) -> str:
+        """Where its image paths start, seen from the source's folder: a metadata file's own place."""
+        place = PurePosixPath(self.name)
+        inner = place.parent.as_posix()
+        return inner if place.name.partition(".")[0] == "metadata" and inner != "." else ""
 
     def rows(self) -> Iterator[RawRow]:
         """Its rows."""

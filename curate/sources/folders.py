@@ -150,8 +150,9 @@ def _matching(path: Path, pattern: str) -> list[Path]:
     if ".." in parts or "://" in pattern:
         msg = f"{path}: its README names {printable(pattern, 200)!r}, which is not in the folder"
         raise DataError(msg)
+    pattern = f"{pattern}/*" if pattern.endswith("**") else pattern
     try:
-        found = sorted(path.glob(pattern)) if parts else []
+        found = sorted(set(path.glob(pattern))) if parts else []
     except (ValueError, NotImplementedError, OSError):
         return []
     root = path.resolve()

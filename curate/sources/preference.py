@@ -86,7 +86,9 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     images = all_images(row, inside, naming)
     scores = [first_field(row, names, None) for names in (_CHOSEN_SCORE, _REJECTED_SCORE)]
     spans = [_our_spans(row, name, text) for name, text in zip(_SPANS, (good, bad), strict=True)]
-    ours = row.get("pair_id") is not None
+    origin = _origin(row)
+    ours = row.get("pair_id") is not None or (row.get("method") and row.get("sample_id"))
+    method = (_text(row, ("method",), naming) or origin.get("method")) if ours else None
     draft = Draft(
         messages=settle(with_answer(prompt, good), len(images)),
         images=images,
@@ -98,9 +100,10 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
             margin=number(row.get("margin")),
             chosen_spans=spans[0],
             rejected_spans=spans[1],
-            corrects=corrected,
-            model=_text(row, _MODEL, naming) or _origin_model(row),
-            method=(_text(row, ("method",), naming) or "imported") if ours else "imported",
+            # Pairs of ours that were not made by correcting have no marked words.
+            corrects=corrected and method in (None, "spans"),
+            model=_text(row, _MODEL, naming) or origin.get("model"),
+            method=method or "imported",
             control=_text(row, ("control",), naming) if ours else None,
         ),
     )
@@ -139,7 +142,7 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
         rejected=bad,
         spans=spans,
         by=_text(row, _BY, naming),
-        model=_text(row, _MODEL, naming) or _origin_model(row),
+        model=_text(row, _MODEL, naming) or _origin(row).get("model"),
     )
     draft = Draft(
         messages=settle(messages, len(images)),
@@ -160,19 +163,23 @@ def _need(row: dict[str, Any], names: Sequence[str]) -> str:
 
 def _text(row: dict[str, Any], names: Sequence[str], naming: Naming) -> str | None:
     name = first_field(row, names, None)
-    return None if name is None else scalar_text(row[name], name, naming.max_text)
+    return None if name is None else scalar_text(row[name], name, naming.max_text) or None
 
 
-def _origin_model(row: dict[str, Any]) -> str | None:
-    """The model that RLHF-V and RLAIF-V name in the JSON of `origin_split`."""
-    origin = row.get("origin_split")
-    if not isinstance(origin, str) or not origin.lstrip().startswith("{"):
-        return None
+def _origin(row: dict[str, Any]) -> dict[str, str]:
+    """What RLHF-V and RLAIF-V say in the JSON of `origin_split`: model, type; ours: method too."""
+    text = row.get("origin_split")
+    if not isinstance(text, str) or not text.lstrip().startswith("{"):
+        return {}
     try:
-        model = json.loads(origin).get("model")
+        found = json.loads(text)
     except (ValueError, RecursionError):
-        return None
-    return check_text(model, "origin_split", 1000) if isinstance(model, str) and model else None
+        return {}
+    return {
+        key: check_text(value, "origin_split", 1000)
+        for key, value in found.items()
+        if isinstance(value, str) and value
+    }
 
 
 def _our_spans(row: dict[str, Any], what: str, answer: str) -> list[dict[str, Any]] | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from pairwright.conversation import Message
@@ -55,6 +56,10 @@ class ImageRef:
     def key(self) -> str:
         """What the image is remembered by, until its content is known."""
         return f"url:{self.url}" if self.path is None else f"path:{self.path}"
+
+    def inside(self, folder: str) -> ImageRef:
+        """The same image, its path seen from outside of a folder."""
+        return self if self.path is None else replace(self, path=str(Path(folder, self.path)))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -346,6 +346,51 @@ def test_exported_pairs_come_back_whole(tmp_path, capsys):
     assert {name: pair[name] for name in names} == {name: ours[name] for name in names}
 
 
+@pytest.mark.parametrize("form", ["hub", "sharegpt", "trl", "rlhf-v"])
+def test_every_export_of_pairs_comes_back(tmp_path, capsys, form):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    rows = [{"image": "a.jpg", "prompt": f"Q{n}?", "chosen": f"A red cat {n}.", "rejected": f"A cat {n}.",
+             "license": "mit", "pair_id": f"p{n}", "method": "best-of-n", "chosen_score": 4.5,
+             "rejected_score": 2.0, "model": "m"} for n in range(3)]  # fmt: skip
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    run(capsys, tmp_path / "r.jsonl", "-o", tmp_path / "d")
+    words = ["export", str(tmp_path / "d"), str(tmp_path / "out"), "--format", form]
+    assert command.main("curate", "", COMMANDS, words) == 0
+    capsys.readouterr()
+    code, shown, _ = run(capsys, tmp_path / "out", "-o", tmp_path / "back")
+    assert (code, shown["table"], shown["rejects"]) == (0, "pairs/out", 0)
+    before, after = (
+        Dataset(tmp_path / "d").read("pairs", "r"),
+        Dataset(tmp_path / "back").read("pairs", "out"),
+    )
+    names = ["image_ids", "prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin",
+             "method", "control", "policy", "chosen_spans", "rejected_spans"]  # fmt: skip
+    assert after.select(names).equals(before.select(names))
+    assert Dataset(tmp_path / "back").read("samples", "out")["licence"].to_list() == ["mit"] * 3
+
+
+@pytest.mark.parametrize("form", ["hub", "llava", "sharegpt", "messages", "trl"])
+def test_every_export_of_samples_comes_back(tmp_path, capsys, form):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    rows = [{"image": "a.jpg", "question": f"Q{n}?", "answer": f"A{n}.", "license": "mit", "extra": n}
+            for n in range(3)]  # fmt: skip
+    (tmp_path / "r.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    run(capsys, tmp_path / "r.jsonl", "-o", tmp_path / "d")
+    words = ["export", str(tmp_path / "d"), str(tmp_path / "out"), "--format", form]
+    assert command.main("curate", "", COMMANDS, words) == 0
+    capsys.readouterr()
+    code, shown, _ = run(capsys, tmp_path / "out", "-o", tmp_path / "back")
+    assert (code, shown["rejects"]) == (0, 0)
+    before, after = (
+        Dataset(tmp_path / "d").read("samples", "r"),
+        Dataset(tmp_path / "back").read("samples", "out"),
+    )
+    names = ["image_ids", "messages", "licence"]
+    assert after.select(names).equals(before.select(names))
+    if form == "hub":
+        assert json.loads(after["meta"][2])["extra"] == 2
+
+
 @pytest.mark.parametrize(
     ("convert", "row", "reason"),
     [
