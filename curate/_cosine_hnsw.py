@@ -40,7 +40,7 @@ class GraphSearch:
         self._searched(self._built(trial), np.arange(trial), _NEIGHBOURS)
         spent = time.process_time() - started
         # A search takes steps by the logarithm of the size, and leaves the caches behind.
-        grown = 1.5 * math.log(max(n, 2)) / math.log(max(trial, 2)) if n > trial else 1.0
+        grown = 3 * math.log(max(n, 2)) / math.log(max(trial, 2)) if n > trial else 1.0
         seconds = spent / max(trial, 1) * n * grown + min(n, _SAMPLE) * n * width * 1e-11
         n_bytes = n * (2 * width + 16 * _CONNECTIVITY + 64) + 12 * n * _NEIGHBOURS
         self.cost = Cost("hnsw", n, width, width, n * (n - 1) // 2, 0, seconds, n_bytes)

@@ -2,8 +2,9 @@
 
 Hashes are cut into segments. Of two hashes that differ in few bits, one segment differs in fewer,
 so that only hashes that share a segment, but for so many bits, are looked at. How many segments are
-best depends on the number of hashes and on how they crowd, which a sample tells. Bits are shuffled
-first: neighbouring frequencies go together, and a segment of them would tell little apart.
+best depends on the number of hashes and on how they crowd, which a sample tells. Bits that never
+vary are left out, and the others are shuffled: neighbouring frequencies go together, and a segment
+of them would tell little apart.
 """
 
 from __future__ import annotations
@@ -37,10 +38,9 @@ class HashIndex:
         """
         from curate import _kernels_image as kernels
 
-        self._hashes = _shuffled(hashes)
-        self._distance = distance
-        self.segments, self.seconds = _choose(self._hashes, distance)
-        bits, radius = -(-64 // self.segments), distance // self.segments
+        self._hashes, width = _shuffled(hashes)
+        self.segments, self.seconds = _choose(self._hashes, width, distance)
+        bits, radius = -(-width // self.segments), distance // self.segments
         starts = np.zeros((self.segments, (1 << bits) + 1), dtype=np.int32)
         order = np.empty((self.segments, len(hashes)), dtype=np.int32)
         kernels.index_segments(self._hashes, bits, starts, order)
@@ -109,12 +109,16 @@ def hamming_pairs(
     return a, b
 
 
-def _shuffled(hashes: np.ndarray) -> np.ndarray:
-    """The hashes with their bits in another order, the same for all."""
+def _shuffled(hashes: np.ndarray) -> tuple[np.ndarray, int]:
+    """The bits that vary, in another order, the same for all; and how many they are."""
+    varying = 0
+    if len(hashes):
+        varying = int(np.bitwise_or.reduce(hashes) & ~np.bitwise_and.reduce(hashes))
+    order = [at for at in np.random.default_rng(0).permutation(64).tolist() if varying >> at & 1]
     out = np.zeros(len(hashes), dtype=np.uint64)
-    for to, at in enumerate(np.random.default_rng(0).permutation(64).tolist()):
+    for to, at in enumerate(order):
         out |= ((hashes >> np.uint64(at)) & np.uint64(1)) << np.uint64(to)
-    return out
+    return out, max(1, len(order))
 
 
 def _patterns(bits: int, radius: int) -> list[int]:
@@ -126,14 +130,14 @@ def _patterns(bits: int, radius: int) -> list[int]:
     ]
 
 
-def _choose(hashes: np.ndarray, distance: int) -> tuple[int, float]:
+def _choose(hashes: np.ndarray, width: int, distance: int) -> tuple[int, float]:
     """Segments with which a search is cheapest, and the seconds it is expected to take."""
     n = len(hashes)
     some = hashes[np.random.default_rng(1).permutation(n)[:_SAMPLE]]
     best = (_SEGMENTS[-1], np.inf)
     for segments in _SEGMENTS:
-        bits = -(-64 // segments)
-        if 1 << bits > max(8 * n, 1 << 16):
+        bits = -(-width // segments)
+        if 1 << bits > max(16 * n, 1 << 16):
             continue  # tables larger than what is in them
         probes = len(_patterns(bits, distance // segments))
         lookup = _LOOKUP if bits <= _NEAR_BITS else _FAR_LOOKUP

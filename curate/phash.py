@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from curate._hamming import HashIndex, hamming_pairs
-from curate._pixels import GRID_MOST, confirm, look_at, same_picture
+from curate._pixels import ENOUGH, GRID_MOST, confirm, look_at, same_picture
 from curate.minhash import n_threads
 from pairwright.progress import say
 
@@ -43,7 +43,8 @@ class SamePictures:
         similarity: 1 - mean absolute difference of the pixels / 255.
         n_near_hash: Images whose hash is near another's.
         n_compared: Pairs whose pixels were compared.
-        n_crowded: Images that were not compared with all that look alike.
+        n_crowded: Images that were not compared with all that look alike, and are not the same
+            picture as enough of those: doubles of them may be missed.
         unreadable: Images that could not be decoded; they match nothing.
     """
 
@@ -101,8 +102,9 @@ def same_pictures(
     good = np.flatnonzero(similarity >= 0)
     good = good[np.lexsort((b[good], a[good]))]
     unreadable = tuple(i for i in candidates if math.isnan(look.aspects[i]))
+    missed = cut & (np.bincount(b[good], minlength=n) < ENOUGH)
     return SamePictures(
-        a[good], b[good], similarity[good], len(candidates), compared, int(cut.sum()), unreadable
+        a[good], b[good], similarity[good], len(candidates), compared, int(missed.sum()), unreadable
     )
 
 

@@ -125,6 +125,31 @@ def test_near_hashes_are_all_found_and_once(distance, segments, monkeypatch):
     assert len(found) == len(expected)
 
 
+def test_hashes_of_which_few_bits_vary(monkeypatch):
+    generator = np.random.default_rng(6)
+    for mask in (0x0F00000000000001, 0x00FF00FF00000000, 0):
+        hashes = np.unique(generator.integers(0, 2**64, 400, dtype=np.uint64) & np.uint64(mask))
+        a, b = hamming_pairs(hashes | np.uint64(0x10), 3)
+        distances = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
+        assert len(a) == np.triu(distances <= 3, 1).sum()
+        assert (distances[a, b] <= 3).all()
+
+
+def test_a_crowd_is_compared_with_its_preferred_ones(monkeypatch):
+    """Sixty copies of one picture: everyone meets the first ones, nobody all."""
+    small = photo(1, (48, 40))
+    contents = [encoded(small, "JPEG", quality=60 + k % 40) for k in range(60)]
+    monkeypatch.setattr("curate.phash._LISTED", 10)
+    found = same_pictures(np.full(60, 7, dtype=np.uint64), contents.__getitem__)
+    assert found.n_compared < 60 * 10
+    assert set(found.b[found.a == 0]) == set(range(1, 60))
+    assert found.n_crowded == 0
+    few = same_pictures(
+        np.random.default_rng(1).integers(0, 4, 60).astype(np.uint64), contents.__getitem__
+    )
+    assert set(few.b[few.a == 0]) == set(range(1, 60))
+
+
 def test_only_candidates_are_read_and_unreadable_ones_match_nothing():
     images = [photo(k) for k in range(6)]
     contents = [encoded(image) for image in images]
