@@ -78,7 +78,8 @@ def _card(path: Path) -> dict[str, Any]:
     if match is None:
         return {}
     try:
-        found = yaml.safe_load(match[1])
+        # The loader in C, where there is one: cards of many configurations are long.
+        found = yaml.load(match[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -100,7 +101,7 @@ def _configured(
     configs = [c for c in configs if c.get("data_files")]
     if not configs:
         return None
-    names = [str(c.get("config_name", "default")) for c in configs]
+    names = [_word(c.get("config_name"), "default") for c in configs]
     chosen = [c for c, n in zip(configs, names, strict=True) if n == (subset or "default")]
     if subset is None:
         chosen = chosen or [c for c in configs if c.get("default")]
@@ -113,30 +114,35 @@ def _configured(
     if not files:
         msg = f"{path}: the files that the README's configuration names are not there"
         raise DataError(msg)
-    name = str(chosen[0].get("config_name", "default"))
+    name = _word(chosen[0].get("config_name"), "default")
     return ("" if name == "default" else name), files
 
 
 def _of_config(path: Path, config: dict[str, Any]) -> list[SourceFile]:
     found = config["data_files"]
-    prefix = str(config.get("data_dir") or "")
+    prefix = _word(config.get("data_dir"), "")
     entries: list[tuple[str | None, list[Any]]] = []
     if isinstance(found, dict):
-        entries = [(str(split), _as_list(globs)) for split, globs in found.items()]
+        entries = [(_word(split, "train"), _as_list(globs)) for split, globs in found.items()]
     elif isinstance(found, str):
         entries = [(None, [found])]
     else:
         for entry in _as_list(found):
             if isinstance(entry, dict) and "path" in entry:
-                entries.append((str(entry.get("split") or "train"), _as_list(entry["path"])))
+                entries.append((_word(entry.get("split"), "train"), _as_list(entry["path"])))
             elif isinstance(entry, str):
                 entries.append((None, [entry]))
     files: list[SourceFile] = []
     for split, globs in entries:
-        for pattern in globs:
-            paths = _matching(path, f"{prefix}/{pattern}" if prefix else str(pattern))
+        for pattern in (glob for glob in globs if isinstance(glob, str)):
+            paths = _matching(path, f"{prefix}/{pattern}" if prefix else pattern)
             files += [make_file(p, path, split or _split_of(p, path)) for p in paths]
     return files
+
+
+def _word(value: Any, usual: str) -> str:
+    """A short text; anything else, which YAML's references can make endless, is not looked at."""
+    return printable(value, 200) if isinstance(value, str) and value else usual
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -103,7 +103,7 @@ def _turn(role: str, text: Any) -> dict[str, Any]:
 
 def _spoken(text: str) -> Any:
     """A text with the speakers' names in front, as turns; any other text as it is."""
-    pieces = _SPEAKER.split(re.sub(r"[ \t]*###[ \t]*", "\n", text))
+    pieces = _SPEAKER.split(text.replace("###", "\n"))
     if len(pieces) < 3:
         return text
     turns = [

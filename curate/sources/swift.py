@@ -18,7 +18,7 @@ from curate.sources.turns import turns_of
 from pairwright.conversation import IMAGE
 
 WORSE: Final = ("rejected_response", "rejected_messages")
-_TAG = re.compile(r"<img>(.{1,4000}?)</img>", re.DOTALL)
+_TAG = re.compile(r"<img>([^<]{1,4000})</img>")
 
 
 def tell(row: dict[str, Any]) -> str | None:

@@ -69,6 +69,8 @@ def read_arrow(path: Path) -> Iterator[RawRow]:
         rows, names = _batch_size(reader.schema), class_names(reader.schema)
         try:
             for batch in _record_batches(reader):
+                # Offsets that lead out of the file would end the process, not the row.
+                batch.validate(full=True)
                 for start in range(0, batch.num_rows, rows):
                     for row in _batch_rows(batch.slice(start, rows), number, names):
                         number = row.number

@@ -24,6 +24,7 @@ from pairwright.images import MAX_BYTES
 IMAGES: Final = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "avif")
 _TEXTS: Final = ("txt", "text", "caption", "question", "answer", "cls", "cls2", "id", "class")
 _MAX_FIELDS: Final = 2000
+_MAX_NAME: Final = 4000
 # The library's own rule: the key ends at the first dot behind the last slash.
 _NAME = re.compile(r"((?:.*/|)[^./][^.]*)\.([^/]+)")
 
@@ -77,7 +78,8 @@ def _samples(archive: tarfile.TarFile) -> Iterator[_Sample | RowError]:
         name = PurePosixPath(member.name)
         if member.isdir() or name.name.startswith(".") or name.name == "@PaxHeader":
             continue
-        match = _NAME.fullmatch(member.name.removeprefix("./"))
+        known = len(member.name) <= _MAX_NAME
+        match = _NAME.fullmatch(member.name.removeprefix("./")) if known else None
         problem = _unsafe(member, name, matched=match is not None)
         if problem is not None:
             yield problem

@@ -1,7 +1,9 @@
 """WebDataset archives, Hub and `save_to_disk` folders, and images with texts beside them."""
 
+import contextlib
 import gzip
 import io
+import itertools
 import json
 import tarfile
 
@@ -193,6 +195,37 @@ def test_save_to_disk_folders(tmp_path, capsys):
     state.write_text(json.dumps({"_data_files": [{"filename": "../x.arrow"}]}))
     with pytest.raises(DataError, match="not there"):
         find_source(str(tmp_path / "one"))
+
+
+def test_a_broken_arrow_file_ends_no_process(tmp_path):
+    import pyarrow as pa
+
+    rows = pa.table({"question": [f"question {n}" for n in range(500)]})
+    with pa.ipc.new_stream(tmp_path / "x.arrow", rows.schema) as writer:
+        writer.write_table(rows, max_chunksize=100)
+    whole = (tmp_path / "x.arrow").read_bytes()
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        content = bytearray(whole)
+        at = int(random.integers(8, len(content) - 8))
+        content[at : at + 8] = random.bytes(8)
+        (tmp_path / "x.arrow").write_bytes(bytes(content))
+        with contextlib.suppress(DataError):
+            assert len(list(find_source(str(tmp_path / "x.arrow")).rows())) >= 1
+
+
+def test_names_that_would_take_for_ever(tmp_path):
+    long = tarfile.TarInfo("a/" * 200_000 + "x")
+    path = tar(tmp_path / "t.tar", [(long, b"x"), ("b.jpg", picture()), ("b.txt", b"b")])
+    rows = [row for _, row in find_source(str(path)).rows()]
+    assert [row.error and row.error.reason for row in rows] == ["unnamed_member", None]
+    bomb = "a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}]\n"
+                                      for p, c in itertools.pairwise("abcdefghijklmnopqrst"))  # fmt: skip
+    (tmp_path / "README.md").write_text(
+        f"---\n{bomb}configs: [{{config_name: *t, data_files: *t}}]\n---\n"
+    )
+    with pytest.raises(DataError):
+        find_source(str(tmp_path))
 
 
 def test_a_hub_repository_says_what_its_files_are(tmp_path, capsys):

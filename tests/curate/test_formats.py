@@ -1,9 +1,11 @@
 """Every format of rows in its real shape: told by itself, and by its name."""
 
 import base64
+import contextlib
 import io
 import json
 import re
+import time
 import typing
 
 import numpy as np
@@ -389,6 +391,21 @@ def test_every_export_of_samples_comes_back(tmp_path, capsys, form):
     assert after.select(names).equals(before.select(names))
     if form == "hub":
         assert json.loads(after["meta"][2])["extra"] == 2
+
+
+def test_texts_that_would_take_for_ever():
+    started = time.monotonic()
+    for text in (
+        " " * 900_000,
+        "\n" * 900_000,
+        "<img>" * 180_000,
+        "Human:" * 150_000,
+        "### " * 200_000,
+    ):
+        for convert in (minigpt.convert, swift.convert):
+            with contextlib.suppress(RowError):
+                convert({"image_id": "1", "dialogue": text, "query": text, "response": "A"}, NAMING)
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize(
