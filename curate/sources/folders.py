@@ -79,7 +79,7 @@ def _card(path: Path) -> dict[str, Any]:
         return {}
     try:
         # The loader in C, where there is one: cards of many configurations are long.
-        found = yaml.load(match[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        found = yaml.load(match[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
