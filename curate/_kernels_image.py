@@ -148,10 +148,10 @@ def _first_of(shades: Any, members: Any, low: int, high: int, shade: int) -> int
 
 @jit
 def likely_pairs(
-    pair_a: Any, pair_b: Any, starts: Any, members: Any, look: Any, partners: int,
-    counts: Any, cut: Any, out_a: Any, out_b: Any, n: int,
-) -> int:  # fmt: skip
-    """Pairs of images with near hashes whose coarse colours agree.
+    pair_a: Any, pair_b: Any, starts: Any, members: Any, look: Any, counts: Any, partners: Any,
+    cut: Any,
+) -> None:  # fmt: skip
+    """For every image, those of lower number with a near hash whose coarse colours agree.
 
     Args:
         pair_a: Bucket of images of each pair; a bucket with itself for images that share a hash.
@@ -162,58 +162,62 @@ def likely_pairs(
             most), row of each image in the grids (-1 where it cannot be read), grids of mean
             colours, logarithm of width / height of each image, and the differences of each channel
             of the grids that are allowed.
-        partners: Most images of lower number that one is paired with, the lowest ones; so many
-            whose grids agree closely, and so many others.
-        counts: Pairs of each image so far as the higher number, of both kinds, changed in place.
+        counts: Partners of each row so far: those whose grids agree closely, and others.
+        partners: Lowest partners of each row, of both kinds, sorted.
         cut: Is set for images that have more.
-        out_a: Gets the lower numbers, must have room for twice `partners` an image.
-        out_b: Gets the higher numbers.
-        n: Pairs that are there already.
-
-    Returns:
-        Number of pairs.
     """
     for p in range(pair_a.size):
         own, other = pair_a[p], pair_b[p]
         for _ in range(1 if own == other else 2):
             for place in range(starts[own], starts[own + 1]):
-                n = _pairs_of(
-                    members[place], starts[other], starts[other + 1], members, look, partners,
-                    counts, cut, out_a, out_b, n,
+                _partners_of(
+                    members[place], starts[other], starts[other + 1], members, look, counts,
+                    partners, cut,
                 )  # fmt: skip
             own, other = other, own
-    return n
 
 
 @jit
-def _pairs_of(
-    i: int, low: int, high: int, members: Any, look: Any, partners: int, counts: Any, cut: Any,
-    out_a: Any, out_b: Any, n: int,
-) -> int:  # fmt: skip
-    """Pairs of one image with those of lower number in a bucket."""
+def _partners_of(
+    i: int, low: int, high: int, members: Any, look: Any, counts: Any, partners: Any, cut: Any
+) -> None:
+    """Partners of one image among those of lower number in a bucket."""
     shades, rows, grids, aspects, most = look
-    if rows[i] < 0:
-        return n
+    row, room = rows[i], partners.shape[2]
+    if row < 0:
+        return
     shade = np.int64(shades[i])
     for near in range(shade - 1, shade + 2):
         place = _first_of(shades, members, low, high, near)
-        while place < high and counts[i, 0] < partners:
+        while place < high:
             j = members[place]
             place += 1
             if shades[j] != near or j >= i:
                 break
+            if counts[row, 0] == room and j > partners[row, 0, room - 1]:
+                cut[i] = True
+                break
             if not abs(aspects[i] - aspects[j]) <= 0.05:
                 continue
-            apart = _apart(grids, rows[i], rows[j], most)
-            if apart == 2:
-                continue
-            if counts[i, apart] == partners:
+            apart = _apart(grids, row, rows[j], most)
+            if apart < 2 and not _put(partners[row, apart], counts[row], apart, j):
                 cut[i] = True
-                continue
-            out_a[n], out_b[n] = j, i
-            counts[i, apart] += 1
-            n += 1
-    return n
+
+
+@jit
+def _put(sorted_ones: Any, counts: Any, kind: int, value: int) -> bool:
+    """Keep the lowest values sorted; false if one does not fit or drives another out."""
+    n, room = counts[kind], sorted_ones.size
+    fits = n < room
+    if not fits and value > sorted_ones[room - 1]:
+        return False
+    place = min(n, room - 1)
+    while place > 0 and sorted_ones[place - 1] > value:
+        sorted_ones[place] = sorted_ones[place - 1]
+        place -= 1
+    sorted_ones[place] = value
+    counts[kind] = min(n + 1, room)
+    return fits
 
 
 @jit

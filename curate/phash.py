@@ -85,17 +85,16 @@ def same_pictures(
     members = np.lexsort((look.shades, bucket)).astype(np.int32)  # stable: by number within a shade
     starts = np.zeros(len(wanted) + 1, dtype=np.int64)
     np.cumsum(np.bincount(bucket, minlength=len(wanted)), out=starts[1:])
-    counts, cut = np.zeros((n, 2), dtype=np.int32), np.zeros(n, dtype=bool)
-    # Pages that are not written take no memory.
-    a, b = np.empty((2, 2 * PARTNERS * len(candidates)), dtype=np.int32)
-    found = 0
+    counts = np.zeros((len(candidates), 2), dtype=np.int32)
+    partners = np.empty((len(candidates), 2, PARTNERS), dtype=np.int32)
+    cut = np.zeros(n, dtype=bool)
     for pairs in near():
-        found = kernels.likely_pairs(
-            *pairs, starts, members, (*look, GRID_MOST), PARTNERS, counts, cut, a, b, found
-        )
-    a, b = a[:found].copy(), b[:found].copy()
-    if found > _WORTH_A_LINE:
-        say(f"{found:,} pairs look alike: comparing their pixels")
+        kernels.likely_pairs(*pairs, starts, members, (*look, GRID_MOST), counts, partners, cut)
+    filled = np.arange(PARTNERS) < counts[:, :, None]
+    a = partners[filled]
+    b = np.repeat(np.array(candidates, dtype=np.int32), counts.sum(axis=1))
+    if len(a) > _WORTH_A_LINE:
+        say(f"{len(a):,} pairs look alike: comparing their pixels")
     place = np.empty(n, dtype=np.int64)
     place[candidates] = np.arange(len(candidates))
     similarity, compared = confirm(a, b, read, place)
@@ -118,8 +117,7 @@ def _near(
 ) -> tuple[np.ndarray, np.ndarray, Callable[[], Iterator[_Pairs]]]:
     """Bucket of every image, whether each bucket is near another or shared, and the near pairs.
 
-    Buckets hold the images of one hash. The pairs come some at a time, a shared bucket with itself
-    first: there the images of lowest number are met before others.
+    Buckets hold the images of one hash. The pairs come some at a time.
     """
     distinct, bucket = np.unique(hashes, return_inverse=True)
     if across is not None:
