@@ -11,6 +11,8 @@ from curate._jit import jit
 GRID = 8
 # Mean colours of copies mostly differ by less.
 CLOSE = 4
+# Their aspects by less than this; sizes are rounded where an image was shrunk to look at it.
+ASPECT = 0.1
 
 
 @jit
@@ -197,7 +199,7 @@ def _partners_of(
             if counts[row, 0] == room and j > partners[row, 0, room - 1]:
                 cut[i] = True
                 break
-            if not abs(aspects[i] - aspects[j]) <= 0.05:
+            if not abs(aspects[i] - aspects[j]) <= ASPECT:
                 continue
             apart = _apart(grids, row, rows[j], most)
             if apart < 2 and not _put(partners[row, apart], counts[row], apart, j):
@@ -208,7 +210,7 @@ def _partners_of(
 def _put(sorted_ones: Any, counts: Any, kind: int, value: int) -> bool:
     """Keep the lowest values sorted; false if one does not fit or drives another out."""
     n, room = counts[kind], sorted_ones.size
-    fits = n < room
+    fits: bool = n < room
     if not fits and value > sorted_ones[room - 1]:
         return False
     place = min(n, room - 1)
