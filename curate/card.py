@@ -41,7 +41,6 @@ class CardFacts:
         methods: Pairs by method and control.
         turns: Turns of all conversations.
         words: Words of both sides of pairs.
-        images: Figures of the images.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -51,7 +50,6 @@ class CardFacts:
     methods: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     turns: int = 0
     words: Counter[str] = field(default_factory=Counter)
-    images: list[tuple[str, str]] = field(default_factory=list)
 
     @property
     def n_rows(self) -> int:
@@ -79,17 +77,30 @@ class Layout:
 
     Attributes:
         front: More of the head that the Hub reads.
-        fields: Names and meanings of columns or fields.
         reading: How to read it, in Markdown.
         notes: What the format leaves out.
         command: The command of the export.
     """
 
     front: dict[str, Any]
-    fields: Sequence[tuple[str, str]]
     reading: str
     notes: Sequence[str] = ()
     command: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardPart:
+    """One configuration of a data set.
+
+    Attributes:
+        table: Where its rows came from.
+        facts: Their counts.
+        fields: Names and meanings of columns or fields.
+    """
+
+    table: HubTable
+    facts: CardFacts
+    fields: Sequence[tuple[str, str]]
 
 
 def escape(text: str) -> str:
@@ -100,29 +111,46 @@ def escape(text: str) -> str:
 
 
 def write_card(
-    dataset: Dataset, table: HubTable, facts: CardFacts, layout: Layout, *, title: str | None
+    dataset: Dataset,
+    parts: Sequence[CardPart],
+    layout: Layout,
+    images: Sequence[tuple[str, str]],
+    *,
+    title: str | None,
 ) -> str:
-    """The text of README.md."""
+    """The text of README.md.
+
+    Args:
+        dataset: The dataset.
+        parts: Its configurations.
+        layout: What depends on the format.
+        images: Figures of the images of all parts.
+        title: Title, if not the dataset's name.
+    """
     import yaml
 
-    front = {**_front_matter(table, facts, title or dataset.name), **layout.front}
+    front = {**_front_matter(parts, title or dataset.name), **layout.front}
     head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
-    manifests = _lineage(dataset, table.roots)
+    roots = [root for part in parts for root in part.table.roots]
+    manifests = _lineage(dataset, roots)
     sections = [
         f"# {escape(title or dataset.name)}",
-        _introduction(table, facts),
+        "\n\n".join(_introduction(part) for part in parts),
         "## Rows",
-        _table(("split", "rows"), [(f"`{s}`", f"{n:,}") for s, n in facts.rows.items()]),
+        _rows(parts),
         "## Sources and licences",
-        _sources(facts),
+        _sources(parts),
         "## Columns",
-        _table(("column", "meaning"), [(f"`{name}`", doc) for name, doc in layout.fields]),
     ]
+    for part in parts:
+        sections += [f"### `{part.table.what}`"] if len(parts) > 1 else []
+        sections.append(_table(("column", "meaning"), [(f"`{n}`", doc) for n, doc in part.fields]))
     if layout.notes:
         sections += ["What this format leaves out:", "\n".join(f"- {n}" for n in layout.notes)]
+    figures = [*images, *(figure for part in parts for figure in _figures(part))]
     sections += [
         "## Figures",
-        _table(("figure", "value"), _figures(table, facts)),
+        _table(("figure", "value"), figures),
         "## How it was made",
         "Every step reads tables and adds one; these are the steps, oldest first.",
         _table(("table", "rows", "command"), _steps(manifests)),
@@ -134,27 +162,42 @@ def write_card(
     return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
 
 
-def _front_matter(table: HubTable, facts: CardFacts, title: str) -> dict[str, Any]:
-    licences = sorted({hub_id(licence) for _, licence in facts.sources})
-    tags = ["pairwright", *(["vision-language"] if facts.n_images else [])]
-    if table.what == "pairs":
+def _front_matter(parts: Sequence[CardPart], title: str) -> dict[str, Any]:
+    licences = sorted({hub_id(licence) for part in parts for _, licence in part.facts.sources})
+    images = any(part.facts.n_images for part in parts)
+    n_rows = sum(part.facts.n_rows for part in parts)
+    tags = ["pairwright", *(["vision-language"] if images else [])]
+    if any(part.table.what == "pairs" for part in parts):
         tags += ["preference", "dpo", "trl"]
     return {
         "pretty_name": " ".join(title.split()),
         "license": licences[0] if len(licences) == 1 else licences,
-        "task_categories": ["image-text-to-text" if facts.n_images else "text-generation"],
-        "size_categories": [next((name for most, name in _SIZES if facts.n_rows < most), "n>10M")],
+        "task_categories": ["image-text-to-text" if images else "text-generation"],
+        "size_categories": [next((name for most, name in _SIZES if n_rows < most), "n>10M")],
         "tags": tags,
     }
 
 
-def _introduction(table: HubTable, facts: CardFacts) -> str:
-    kind = "preference pairs" if table.what == "pairs" else "conversations"
-    images = f" over {facts.n_images:,} images" if facts.n_images else ""
-    return f"{facts.n_rows:,} {kind}{images}, made with pairwright."
+def _introduction(part: CardPart) -> str:
+    kind = "preference pairs" if part.table.what == "pairs" else "conversations"
+    images = f" over {part.facts.n_images:,} images" if part.facts.n_images else ""
+    return f"{part.facts.n_rows:,} {kind}{images}, made with pairwright."
 
 
-def _sources(facts: CardFacts) -> str:
+def _rows(parts: Sequence[CardPart]) -> str:
+    rows = [
+        (part.table.what, f"`{s}`", f"{n:,}") for part in parts for s, n in part.facts.rows.items()
+    ]
+    if len(parts) > 1:
+        return _table(("configuration", "split", "rows"), rows)
+    return _table(("split", "rows"), [row[1:] for row in rows])
+
+
+def _sources(parts: Sequence[CardPart]) -> str:
+    counts: Counter[tuple[str, str]] = Counter()
+    for part in parts:
+        for (source, licence), n in part.facts.sources.items():
+            counts[source or "", licence or ""] += n
     rows = [
         (
             escape(source or "unknown"),
@@ -162,16 +205,14 @@ def _sources(facts: CardFacts) -> str:
             f"{n:,}",
             objection(licence) or "",
         )
-        for (source, licence), n in sorted(
-            facts.sources.items(), key=lambda item: (item[0][0] or "", item[0][1] or "")
-        )
+        for (source, licence), n in sorted(counts.items())
     ]
     return _table(("source", "licence", "rows", "caution"), rows)
 
 
-def _figures(table: HubTable, facts: CardFacts) -> list[tuple[str, str]]:
-    rows = list(facts.images)
-    if table.what == "samples":
+def _figures(part: CardPart) -> list[tuple[str, str]]:
+    rows, facts = [], part.facts
+    if part.table.what == "samples":
         rows.append(("turns", f"{facts.turns:,}"))
     else:
         for side in ("chosen", "rejected"):
@@ -184,7 +225,7 @@ def _figures(table: HubTable, facts: CardFacts) -> list[tuple[str, str]]:
             rows.append((f"pairs by {escape(name)}", f"{n:,}"))
     for task, n in facts.tasks.most_common(20):
         if task:
-            rows.append((f"rows of task {escape(task)}", f"{n:,}"))
+            rows.append((f"{part.table.what} of task {escape(task)}", f"{n:,}"))
     return rows
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from curate._staging import staged
 from curate.export_hub import Exported, write_folder
 from curate.export_options import ONLY, ExportOptions, TableOptions
-from curate.hubtable import HubTable, hub_table
+from curate.hubtable import HubTable, hub_tables
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
 from pairwright.options import RunOptions, as_config
@@ -17,7 +18,16 @@ from pairwright.progress import say
 from pairwright.store import Dataset
 
 # What an export may have left besides the files that its card names.
-_OURS = {"README.md", "data", ".gitattributes", ".cache", "images", "dataset_info.json"}
+_OURS = {
+    "README.md",
+    "data",
+    "samples",
+    "pairs",
+    ".gitattributes",
+    ".cache",
+    "images",
+    "dataset_info.json",
+}
 _SHOWN_REASONS = 4
 
 
@@ -31,42 +41,46 @@ def export(dataset: Dataset, options: ExportOptions, run: RunOptions) -> Outcome
     if only is not None:
         options = dataclasses.replace(options, what=only)
     check_target(dataset, options.out, replace=run.replace)
-    table = hub_table(dataset, options, limit=run.limit)
+    tables = hub_tables(dataset, options, limit=run.limit)
     if run.dry_run:
         return Outcome(
-            message=f"dry run, nothing written: {_counted(table)} to {options.out}",
-            summary={"what": table.what, "splits": table.splits},
+            message=f"dry run, nothing written: {_counted(tables)} to {options.out}",
+            summary={table.what: table.splits for table in tables},
         )
     with staged(options.out) as folder:
         if options.format == "hub":
-            done = write_folder(dataset, table, options, folder)
+            done = write_folder(dataset, tables, options, folder)
         else:
             from curate.export_files import write_files
 
-            done = write_files(dataset, table, options, folder)
+            done = write_files(dataset, tables[0], options, folder)
     record_rejects(dataset, done, options, run)
     tell(done, options)
     return Outcome(
         message=_message(done, options),
-        rows=done.facts.n_rows,
+        rows=done.n_rows,
         rejects=len(done.rejects),
         summary={"out": str(options.out), "format": options.format, **done.summary()},
     )
 
 
-def _counted(table: HubTable) -> str:
-    splits = ", ".join(f"{n:,} {name}" for name, n in table.splits.items())
-    return f"{table.n_rows:,} {table.what} ({splits})"
+def _counted(tables: Sequence[HubTable]) -> str:
+    return " and ".join(_rows(table.what, table.splits) for table in tables)
+
+
+def _rows(what: str, rows: dict[str, int]) -> str:
+    splits = ", ".join(f"{n:,} {name}" for name, n in rows.items())
+    return f"{sum(rows.values()):,} {what} ({splits})"
 
 
 def _message(done: Exported, options: ExportOptions) -> str:
-    splits = ", ".join(f"{n:,} {name}" for name, n in done.facts.rows.items())
-    lines = [
-        f"{options.out}: {done.facts.n_rows:,} {done.table.what} ({splits}), "
-        f"{done.facts.n_images:,} images"
-    ]
+    rows = " and ".join(_rows(part.table.what, part.facts.rows) for part in done.parts)
+    lines = [f"{options.out}: {rows}, {done.n_images:,} images"]
     if options.format == "hub":
-        lines.append(f"load_dataset({str(options.out)!r}) reads it; `curate push` publishes it")
+        more = ', "samples"' if len(done.parts) > 1 else ""
+        lines.append(
+            f"load_dataset({str(options.out)!r}{more}) reads it; `curate push` publishes it"
+        )
     else:
         lines.append(f"for {options.format}; README.md in it says how to read it")
     lines += [f"left out: {note}" for note in done.notes]
@@ -134,7 +148,7 @@ def record_rejects(
         run.run or "export",
         verb="export",
         config={**as_config(options), "limit": run.limit},
-        inputs=done.table.roots,
+        inputs=done.roots,
         replace=True,
         rejects=False,
     ) as writer:

@@ -11,10 +11,10 @@ from typing import Any, Final, Protocol
 
 import polars as pl
 
-from curate.card import CardFacts, write_card
+from curate.card import CardFacts, CardPart, write_card
 from curate.export_hub import Exported, Reject, check_rows, rejected_ids, row_images
 from curate.export_images import ExportImages, ImageFolder
-from curate.export_layouts import dataset_info, layout_of
+from curate.export_layouts import dataset_info, fields_of, layout_of
 from curate.export_options import ExportOptions, parse_bytes
 from curate.export_rows import FORMS, UnfitError, count_lost, trl_columns
 from curate.hubfile import FLOAT, IMAGE, INTEGER, STRING, Column, SplitWriter, schema_of
@@ -83,17 +83,18 @@ def write_files(
                     facts.add(batch.filter(pl.Series(good, dtype=pl.Boolean)), split)
                     progress.advance(batch.height)
     check_rows(table, facts, rejects)
-    facts.n_images, facts.images = len(images), images.figures()
+    facts.n_images = len(images)
     notes = tuple(f"{what}: {n:,} rows have them" for what, n in sorted(lost.items()))
     info = dataset_info(dataset.name, table, facts, options.format, extras)
     if info is not None:
         write_json(folder / "dataset_info.json", info)
     layout = layout_of(dataset.name, table, facts, options, notes)
-    card = write_card(dataset, table, facts, layout, title=options.title)
+    part = CardPart(table=table, facts=facts, fields=fields_of(table, options.format))
+    card = write_card(dataset, [part], layout, images.figures(), title=options.title)
     write_bytes(folder / "README.md", card.encode("utf-8", "replace"))
     return Exported(
-        table=table,
-        facts=facts,
+        parts=[part],
+        n_images=len(images),
         image_bytes=images.n_bytes,
         shared_images=images.n_shared,
         rejects=rejects,

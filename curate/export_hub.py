@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from curate.card import CardFacts, Layout, write_card
+from curate.card import CardFacts, CardPart, Layout, write_card
 from curate.export_images import ExportImages
 from curate.export_options import TableOptions, export_command, parse_bytes
 from curate.hubfile import SplitWriter, schema_of, yaml_feature
@@ -16,7 +17,7 @@ from curate.hubtable import HubTable, hub_row
 from pairwright.conversation import count_images
 from pairwright.errors import UsageError
 from pairwright.images import ImageError
-from pairwright.manifest import write_bytes
+from pairwright.manifest import Manifest, write_bytes
 from pairwright.progress import Progress
 from pairwright.store import Dataset
 
@@ -31,74 +32,116 @@ class Exported:
     """What was written.
 
     Attributes:
-        table: Where it came from.
-        facts: Counts.
-        image_bytes: Bytes of the distinct images.
+        parts: Configurations: one, or samples and pairs.
+        n_images: Distinct images.
+        image_bytes: Their bytes.
         shared_images: Images that stand in several splits.
         rejects: Id, reason and detail of rows that could not be written.
         notes: What the format leaves out.
     """
 
-    table: HubTable
-    facts: CardFacts
+    parts: Sequence[CardPart]
+    n_images: int
     image_bytes: int
     shared_images: int
     rejects: list[Reject]
     notes: tuple[str, ...] = ()
 
+    @property
+    def n_rows(self) -> int:
+        """Rows of all parts."""
+        return sum(part.facts.n_rows for part in self.parts)
+
+    @property
+    def roots(self) -> list[Manifest]:
+        """Runs that the rows come from, each once."""
+        return list({root.ref: root for part in self.parts for root in part.table.roots}.values())
+
     def summary(self) -> dict[str, Any]:
         """Figures for machines."""
+        first, *more = self.parts
+        splits = {part.table.what: part.facts.rows for part in self.parts}
+        content = ["parts" if part.table.parts else "text" for part in self.parts]
         return {
-            "what": self.table.what,
-            "splits": self.facts.rows,
-            "images": self.facts.n_images,
+            "what": "both" if more else first.table.what,
+            "splits": splits if more else first.facts.rows,
+            "images": self.n_images,
             "image_bytes": self.image_bytes,
             "images_in_several_splits": self.shared_images,
-            "content": "parts" if self.table.parts else "text",
+            "content": content if more else content[0],
             "left_out": list(self.notes),
-            "from": [manifest.ref for manifest in self.table.roots],
+            "from": [manifest.ref for manifest in self.roots],
         }
 
 
+@dataclass(slots=True)
+class _Written:
+    """A configuration on disk."""
+
+    schema: pa.Schema
+    folder: str
+    splits: list[dict[str, Any]]
+    n_bytes: int = 0
+
+
 def write_folder(
-    dataset: Dataset, table: HubTable, options: TableOptions, folder: Path
+    dataset: Dataset, tables: Sequence[HubTable], options: TableOptions, folder: Path
 ) -> Exported:
     """Write shards and card into a folder.
 
     Args:
         dataset: The dataset.
-        table: What to write.
+        tables: What to write; each is a configuration if there are several.
         options: Size of the shards, title.
         folder: An empty folder.
     """
-    schema = schema_of(table.columns)
     images = ExportImages(dataset)
-    facts = CardFacts()
     rejects: list[Reject] = []
-    splits: list[dict[str, Any]] = []
+    parts, written = [], []
+    for table in tables:
+        place = table.what if len(tables) > 1 else "data"
+        images.start_part()
+        facts = CardFacts()
+        written.append(_write_table(table, options, folder / place, images, facts, rejects))
+        check_rows(table, facts, rejects)
+        facts.n_images = len(images)
+        fields = [(column.name, column.doc) for column in table.columns]
+        parts.append(CardPart(table=table, facts=facts, fields=fields))
+    layout = hub_layout(dataset.name, tables, written, options)
+    card = write_card(dataset, parts, layout, images.figures(), title=options.title)
+    write_bytes(folder / "README.md", card.encode("utf-8", "replace"))
+    return Exported(
+        parts=parts,
+        n_images=images.n_images,
+        image_bytes=images.n_bytes,
+        shared_images=images.n_shared,
+        rejects=rejects,
+    )
+
+
+def _write_table(
+    table: HubTable,
+    options: TableOptions,
+    folder: Path,
+    images: ExportImages,
+    facts: CardFacts,
+    rejects: list[Reject],
+) -> _Written:
+    done = _Written(schema_of(table.columns), folder.name, [])
     n_bytes = parse_bytes(options.shard_bytes)
     with Progress(f"export {table.what}", table.n_rows) as progress:
         for split in table.splits:
-            with SplitWriter(folder / "data", split, schema, shard_bytes=n_bytes) as writer:
+            with SplitWriter(folder, split, done.schema, shard_bytes=n_bytes) as writer:
                 for batch in table.batches(split):
                     rows = batch.iter_rows(named=True)
                     good = [_add(row, table, images, writer, rejects) for row in rows]
                     facts.add(batch.filter(pl.Series(good, dtype=pl.Boolean)), split)
                     progress.advance(batch.height)
             if writer.n_rows:
-                splits.append(_split_info(split, writer))
-    check_rows(table, facts, rejects)
-    facts.n_images, facts.images = len(images), images.figures()
-    layout = hub_layout(dataset.name, table, schema, splits, options)
-    card = write_card(dataset, table, facts, layout, title=options.title)
-    write_bytes(folder / "README.md", card.encode("utf-8", "replace"))
-    return Exported(
-        table=table,
-        facts=facts,
-        image_bytes=images.n_bytes,
-        shared_images=images.n_shared,
-        rejects=rejects,
-    )
+                sizes = {"num_bytes": writer.n_bytes, "num_examples": writer.n_rows}
+                done.splits.append({"name": split, **sizes})
+                done.n_bytes += sum(file.stat().st_size for file in writer.files)
+    return done
 
 
 def check_rows(table: HubTable, facts: CardFacts, rejects: list[Reject]) -> None:
@@ -150,35 +193,34 @@ def _add(
     return True
 
 
-def _split_info(split: str, writer: SplitWriter) -> dict[str, Any]:
-    size = sum(file.stat().st_size for file in writer.files)
-    return {"name": split, "num_bytes": writer.n_bytes, "num_examples": writer.n_rows, "_": size}
-
-
 def hub_layout(
-    name: str,
-    table: HubTable,
-    schema: pa.Schema,
-    splits: list[dict[str, Any]],
-    options: TableOptions,
+    name: str, tables: Sequence[HubTable], written: Sequence[_Written], options: TableOptions
 ) -> Layout:
     """What the card says of Parquet shards, with the head that `datasets` writes."""
-    download = sum(split.pop("_") for split in splits)
-    files = [{"split": s["name"], "path": f"data/{s['name']}-*"} for s in splits]
-    front = {
-        "dataset_info": {
-            "features": [yaml_feature(field.name, field.type) for field in schema],
-            "splits": splits,
-            "download_size": download,
-            "dataset_size": sum(split["num_bytes"] for split in splits),
-        },
-        "configs": [{"config_name": "default", "data_files": files}],
-    }
-    load = '```python\nfrom datasets import load_dataset\n\nrows = load_dataset("owner/name")\n```'
+    several = len(tables) > 1
+    infos: list[dict[str, Any]] = []
+    configs: list[dict[str, Any]] = []
+    for table, done in zip(tables, written, strict=True):
+        config = table.what if several else "default"
+        infos.append(
+            {
+                **({"config_name": config} if several else {}),
+                "features": [yaml_feature(field.name, field.type) for field in done.schema],
+                "splits": done.splits,
+                "download_size": done.n_bytes,
+                "dataset_size": sum(split["num_bytes"] for split in done.splits),
+            }
+        )
+        files = [{"split": s["name"], "path": f"{done.folder}/{s['name']}-*"} for s in done.splits]
+        configs.append({"config_name": config, "data_files": files})
+    if several:
+        configs[0]["default"] = True
+    words = [f'"owner/name", "{table.what}"' if several else '"owner/name"' for table in tables]
+    loads = "\n".join(f"rows = load_dataset({one})" for one in words)
+    code = f"```python\nfrom datasets import load_dataset\n\n{loads}\n```"
     return Layout(
-        front=front,
-        fields=[(column.name, column.doc) for column in table.columns],
-        reading=f"{load}\n\n{_trainer(table)}",
+        front={"dataset_info": infos if several else infos[0], "configs": configs},
+        reading="\n\n".join([code, *(_trainer(table) for table in tables)]),
         command=export_command(options, name),
     )
 
@@ -186,5 +228,5 @@ def hub_layout(
 def _trainer(table: HubTable) -> str:
     kind = "`DPOTrainer`" if table.what == "pairs" else "`SFTTrainer`"
     if table.parts:
-        return f"TRL's {kind} takes it as it stands; an image part of a content takes the next of `images`."
-    return f"TRL's {kind} takes it as it stands; the images belong in front of the first user turn."
+        return f"TRL's {kind} takes the {table.what} as they stand; an image part of a content takes the next of `images`."
+    return f"TRL's {kind} takes the {table.what} as they stand; the images belong in front of the first user turn."

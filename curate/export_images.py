@@ -25,8 +25,14 @@ class ExportImages:
             dataset.union("images").select("image_id", "format").collect().iter_rows()
         )
         self._splits: dict[str, str] = {}
+        self._earlier: set[str] = set()
         self._shared: set[str] = set()
         self.n_bytes = 0
+
+    def start_part(self) -> None:
+        """Begin another configuration: its splits are its own, its images count together."""
+        self._earlier |= self._splits.keys()
+        self._splits = {}
 
     def read(self, image_id: str) -> bytes:
         """Bytes of an image.
@@ -50,9 +56,14 @@ class ExportImages:
         first = self._splits.get(image_id)
         if first is None:
             self._splits[image_id] = split
-            self.n_bytes += len(content)
+            self.n_bytes += 0 if image_id in self._earlier else len(content)
         elif first != split:
             self._shared.add(image_id)
+
+    @property
+    def n_images(self) -> int:
+        """Distinct images of all parts."""
+        return len(self._earlier | self._splits.keys())
 
     @property
     def n_shared(self) -> int:
@@ -60,22 +71,23 @@ class ExportImages:
         return len(self._shared)
 
     def __len__(self) -> int:
-        """Distinct images that were used."""
+        """Distinct images that this part used."""
         return len(self._splits)
 
     def figures(self) -> list[tuple[str, str]]:
         """What a card says of the images that were used."""
         import polars as pl
 
-        if not self._splits:
+        ids = self._earlier | self._splits.keys()
+        if not ids:
             return []
-        used = pl.LazyFrame({"image_id": list(self._splits)})
+        used = pl.LazyFrame({"image_id": sorted(ids)})
         facts = self._dataset.union("images").select("image_id", "format", "width", "height")
         frame: pl.DataFrame = facts.join(used, on="image_id", how="semi").collect()
         formats = frame["format"].value_counts(sort=True).rows()
         middle = frame.select(pl.col("width", "height").median().cast(pl.Int64)).row(0)
         return [
-            ("distinct images", f"{len(self):,}"),
+            ("distinct images", f"{len(ids):,}"),
             ("bytes of images", f"{self.n_bytes:,}"),
             ("formats of images", ", ".join(f"{n:,} {name}" for name, n in formats)),
             ("median width and height", f"{middle[0]} x {middle[1]} pixels"),

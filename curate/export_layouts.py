@@ -34,7 +34,6 @@ _FIELDS: Final[dict[str, list[tuple[str, str]]]] = {
         ("images", "paths from this folder, in the order of their marks"),
         _REST,
     ],
-    "trl": [],
     "rlhf-v": [
         ("image", "the image"),
         ("text", "JSON text of question, chosen and rejected"),
@@ -65,15 +64,19 @@ def layout_of(
     again = "" if form == "rlhf-v" else again
     reading = _READING[form].format(split=first, name=_name(name, first))
     files = [{"split": split, "path": _file(form, table, split)} for split in facts.rows]
-    fields = [f for f in _FIELDS[form] if _has(f[0], table)]
-    fields += [(c.name, c.doc) for c in trl_columns(table)] if form == "trl" else []
     return Layout(
         front={"configs": [{"config_name": "default", "data_files": files}]},
-        fields=fields,
         reading=f"{reading}\n\n`curate ingest THIS/{again}` reads it back into a dataset.",
         notes=notes,
         command=export_command(options, name),
     )
+
+
+def fields_of(table: HubTable, form: str) -> list[tuple[str, str]]:
+    """Names and meanings of the fields of a format."""
+    if form == "trl":
+        return [(column.name, column.doc) for column in trl_columns(table)]
+    return [one for one in _FIELDS[form] if _has(one[0], table)]
 
 
 def _has(name: str, table: HubTable) -> bool:

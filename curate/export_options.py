@@ -35,8 +35,10 @@ def parse_bytes(text: str) -> int:
 class TableOptions:
     """What `curate export` and `curate push` have in common."""
 
-    what: Literal["auto", "samples", "pairs"] = option(
-        "auto", help="kept samples or preference pairs; auto: pairs where there are any"
+    what: Literal["auto", "samples", "pairs", "both"] = option(
+        "auto",
+        help="kept samples or preference pairs; auto: pairs where there are any; both: each as a "
+        "configuration of one data set",
     )
     pairs: str | None = option(None, help="run of pairs (default: the one in force)")
     scores: str | None = option(
@@ -84,6 +86,9 @@ class ExportOptions(TableOptions):
         """Refuse values that mean nothing."""
         # super() without arguments fails in dataclasses with slots.
         TableOptions.__post_init__(self)
+        if self.what == "both" and self.format != "hub":
+            msg = f"--what both makes two configurations, which --format {self.format} has not; export samples and pairs apart"
+            raise UsageError(msg)
         only = ONLY.get(self.format)
         if only is not None and (
             self.what not in ("auto", only) or (self.pairs and only != "pairs")

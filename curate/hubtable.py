@@ -82,28 +82,42 @@ class HubTable:
     def batches(self, split: str) -> Iterator[pl.DataFrame]:
         """Rows of a split in order, without image bytes; `split` and `n_bytes` beside the rest."""
         for frame in _first(self._reader.frames(), self._limit):
-            names = _split_names(frame, self.key, self._draw)
+            names = _split_names(frame, self._draw)
             mine = frame.with_columns(names).filter(pl.col("split") == split)
             yield from mine.iter_slices(_BATCH_ROWS)
 
 
-def hub_table(dataset: Dataset, options: TableOptions, *, limit: int | None = None) -> HubTable:
-    """Choose what shall be exported, and look over it once.
+def hub_tables(
+    dataset: Dataset, options: TableOptions, *, limit: int | None = None
+) -> list[HubTable]:
+    """Choose what shall be exported, and look over it once; two tables for `both`.
 
     Raises:
         UsageError: If there is nothing to export.
     """
-    reader: _Reader
+    readers: list[_Reader] = []
     pairs = None
     if options.what != "samples":
         pairs = dataset.pick("pairs", options.pairs, verbs=("build", "ingest"))
-        if pairs is None and options.what == "pairs":
+        if pairs is None and options.what != "auto":
             msg = "there are no pairs to export: make some with `prefs build`"
             raise UsageError(msg)
-    reader = _Samples(dataset, options) if pairs is None else _Pairs(dataset, pairs)
+    if pairs is None or options.what == "both":
+        readers.append(_Samples(dataset, options))
+    if pairs is not None:
+        readers.append(_Pairs(dataset, pairs))
     draw = TestDraw(options.test_share, options.seed) if options.test_share else None
-    seen = _survey(reader, options, draw, limit)
-    if not seen.splits:
+    seen = [_look(reader, options, draw, limit) for reader in readers]
+    if draw is not None:
+        for reader in readers:
+            for frame in _first(reader.frames(_light(reader)), limit):
+                draw.look(frame["sample_id"], _group_images(frame))
+    return [_table(reader, one, draw, limit) for reader, one in zip(readers, seen, strict=True)]
+
+
+def _table(reader: _Reader, seen: _Survey, draw: TestDraw | None, limit: int | None) -> HubTable:
+    splits = _count_splits(reader, draw, limit)
+    if not splits:
         msg = f"no {reader.what} to export; `pairwright status` shows where they went"
         raise UsageError(msg)
     return HubTable(
@@ -112,7 +126,7 @@ def hub_table(dataset: Dataset, options: TableOptions, *, limit: int | None = No
         columns=_columns(reader, seen),
         parts=seen.parts,
         has_images=seen.has_images,
-        splits=seen.splits,
+        splits=splits,
         roots=reader.roots,
         _reader=reader,
         _draw=draw,
@@ -183,7 +197,7 @@ class _Pairs:
         self._dataset.scan(self._pairs)  # checks that all parts are there
         # A model in a local folder goes by the folder's name: its place is its author's machine's.
         policy = pl.col("policy").str.replace(r"^(?:[/~]|[A-Za-z]:).*[/\\]", "")
-        columns = None if names is None else ["sample_id", *(n for n in names if n != "split")]
+        columns = None if names is None else [n for n in names if n != "split"]
         for part in self._pairs.parts:
             file = self._dataset.path / self._pairs.ref / part.name
             frame = pl.read_parquet(file, columns=columns, glob=False)
@@ -196,19 +210,23 @@ class _Pairs:
 class _Survey:
     """What a first look at the rows tells."""
 
-    splits: dict[str, int]
     parts: bool
-    has_images: bool
-    has_rejected_images: bool
+    has_images: bool = False
+    has_rejected_images: bool = False
 
 
-def _survey(
+def _light(reader: _Reader) -> list[str]:
+    """Columns that tell which split a row belongs to."""
+    pairs = ["rejected_image_ids"] if reader.what == "pairs" else []
+    return ["sample_id", "image_ids", "split", *pairs]
+
+
+def _look(
     reader: _Reader, options: TableOptions, draw: TestDraw | None, limit: int | None
 ) -> _Survey:
-    names = [reader.key, "image_ids", "split"]
-    names += ["rejected_image_ids"] if reader.what == "pairs" else []
+    names = _light(reader)
     asks = options.content == "auto"
-    seen = _Survey({}, options.content == "parts", False, False)
+    seen = _Survey(parts=options.content == "parts")
     for frame in _first(reader.frames(names + [reader.talk] * asks), limit):
         seen.has_images |= bool(frame["image_ids"].list.len().sum())
         if "rejected_image_ids" in names:
@@ -218,18 +236,23 @@ def _survey(
             seen.parts = not all(images_in_front(messages) for messages in with_images)
         if draw is not None:
             draw.link(_group_images(frame))
-    if draw is not None:
-        for frame in _first(reader.frames(names), limit):
-            draw.look(frame[reader.key], _group_images(frame))
+    return seen
+
+
+def _count_splits(reader: _Reader, draw: TestDraw | None, limit: int | None) -> dict[str, int]:
+    """Rows by split, `train` and `validation` first.
+
+    Raises:
+        UsageError: If there are too many splits.
+    """
     counts: Counter[str] = Counter()
-    for frame in _first(reader.frames(names), limit):
-        counts.update(_split_names(frame, reader.key, draw).to_list())
+    for frame in _first(reader.frames(_light(reader)), limit):
+        counts.update(_split_names(frame, draw).to_list())
     if len(counts) > MOST_SPLITS:
         msg = f"the samples name {len(counts)} splits, which the Hub cannot show; use --test-share to make two"
         raise UsageError(msg)
     order = sorted(counts, key=lambda n: (n != "train", n != "validation", n))
-    seen.splits = {name: counts[name] for name in order}
-    return seen
+    return {name: counts[name] for name in order}
 
 
 def _columns(reader: _Reader, seen: _Survey) -> list[Column]:
@@ -293,11 +316,12 @@ def _group_images(frame: pl.DataFrame) -> list[list[str]]:
     return [mine + (other or []) for mine, other in zip(images, others, strict=True)]
 
 
-def _split_names(frame: pl.DataFrame, key: str, draw: TestDraw | None) -> pl.Series:
+def _split_names(frame: pl.DataFrame, draw: TestDraw | None) -> pl.Series:
     if draw is None:
         names = {name: split_name(name) for name in frame["split"].unique().to_list()}
         return pl.Series("split", [names[name] for name in frame["split"]], dtype=pl.String)
-    rows = zip(frame[key], _group_images(frame), strict=True)
+    # Pairs of one sample go together too.
+    rows = zip(frame["sample_id"], _group_images(frame), strict=True)
     return pl.Series("split", ["test" if draw.is_test(*row) else "train" for row in rows])
 
 

@@ -17,7 +17,7 @@ from curate._staging import scratch
 from curate.export import record_rejects, tell
 from curate.export_hub import write_folder
 from curate.export_options import PushOptions
-from curate.hubtable import hub_table
+from curate.hubtable import hub_tables
 from curate.licences import objection
 from pairwright.command import Outcome
 from pairwright.errors import NotFoundError, PairwrightError, UsageError
@@ -28,6 +28,8 @@ from pairwright.store import Dataset
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
+# Where an export keeps its rows: one table, or each under its name.
+SHARDS = ("data/*.parquet", "samples/*.parquet", "pairs/*.parquet")
 _SHOWN = 5
 _EXAMPLES = 3
 
@@ -71,9 +73,9 @@ def push(dataset: Dataset, options: PushOptions, run: RunOptions) -> Outcome:
     """
     if options.folder is not None:
         return push_folder(options.folder, options, run)
-    table = hub_table(dataset, options, limit=run.limit)
+    tables = hub_tables(dataset, options, limit=run.limit)
     with scratch(dataset.path, "push") as out:
-        done = write_folder(dataset, table, options, out)
+        done = write_folder(dataset, tables, options, out)
         if not run.dry_run:
             record_rejects(dataset, done, options, run)
         tell(done, options)
@@ -117,9 +119,9 @@ def push_folder(folder: Path, options: PushOptions, run: RunOptions) -> Outcome:
             folder_path=folder,
             revision=options.branch,
             commit_message=options.message or "Upload data set with pairwright",
-            allow_patterns=["README.md", "data/*.parquet"],
+            allow_patterns=["README.md", *SHARDS],
             # Shards of an earlier export with other names would be read along.
-            delete_patterns=["data/*.parquet"],
+            delete_patterns=list(SHARDS),
         )
         after = _head(api, repo, options.branch)
     changed = before != after
@@ -136,7 +138,7 @@ def read_content(folder: Path) -> Content:
     """
     import polars as pl
 
-    files = sorted((folder / "data").glob("*.parquet")) if folder.is_dir() else []
+    files = sorted(file for pattern in SHARDS for file in folder.glob(pattern))
     if not files or not (folder / "README.md").is_file():
         msg = f"{folder}: no exported folder (README.md and data/*.parquet); make one with `curate export`"
         raise NotFoundError(msg)

@@ -242,6 +242,36 @@ def test_streaming_reads_the_folder(
         assert read == [{**r, "images": [i.size for i in r["images"]]} for r in whole[split]]
 
 
+def test_both_kinds_are_configurations_of_one_set(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    out = tmp_path / "out"
+    words = ("--what", "both", "--max-rejects", "1", "--test-share", "0.4")
+    code, shown = export(capsys, dataset.path, out, *words)
+    assert code == 0
+    assert (shown["what"], shown["rows"]) == ("both", 12 + 10)
+    assert shown["images"] == 6
+    seen: dict[str, set[str]] = {"train": set(), "test": set()}
+    for stream in (False, True):
+        for what, key in (("samples", "sample_id"), ("pairs", "pair_id")):
+            name = what if stream or what == "pairs" else None  # samples are the default
+            sets = datasets.load_dataset(
+                str(out), name, streaming=stream, cache_dir=str(tmp_path / "c")
+            )
+            rows = [(split, row) for split, part in sets.items() for row in part]
+            assert sum(n for n in shown["splits"][what].values()) == len(rows)
+            assert all(row[key] for _, row in rows)
+            for split, row in rows:
+                seen[split].update(row["image_ids"])
+    assert not seen["train"] & seen["test"]
+    front = yaml.safe_load((out / "README.md").read_text().split("---\n")[1])
+    assert [one["config_name"] for one in front["configs"]] == ["samples", "pairs"]
+    code, _ = export(capsys, dataset.path, out, "--replace", "--what", "pairs")
+    assert code == 0
+    assert {p.name for p in out.iterdir()} == {"README.md", "data"}
+
+
 def test_an_image_in_two_splits_of_the_source_is_told(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
