@@ -164,7 +164,12 @@ def _detected(source: Source, options: IngestOptions) -> tuple[Format, str] | No
                 say(f"{options.source}: read as {form.meaning}; --format NAME overrules")
                 return form, options.as_
         return None
-    guess = detect(source.head(), options.source)
+    try:
+        guess = detect(source.head(), options.source)
+    except DataError:
+        if options.question is None and options.answer is None:
+            raise
+        return FORMATS["qa"], "samples"  # fields that only the user knows
     say(f"{options.source}: {guess.in_words()}")
     return guess.format, guess.table
 

@@ -72,7 +72,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
         RowError: If the row is not of that form, or both answers are the same.
     """
     corrected = unpack(row) is not row
-    row = unpack(row)
+    row = _with_turns(unpack(row))
     refuse_media(row)
     chosen = _need(row, CHOSEN)
     rejected = _need(row, REJECTED)
@@ -118,7 +118,7 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
     Raises:
         RowError: If the row is not of that form, or nothing was corrected.
     """
-    row = unpack(row)
+    row = _with_turns(unpack(row))
     rejected = _need(row, REJECTED)
     bad = _answer(row, rejected, naming)
     spans = None if row.get("spans") is None else read_spans(bad, row["spans"])
@@ -152,6 +152,12 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
     )
     used = [chosen or "", rejected, "spans", asked or "", image_field(row, naming) or ""]
     return describe(draft, row, used, naming)
+
+
+def _with_turns(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose turns are lists of objects, where `datasets` keeps objects of lists."""
+    found = {k: objects_of(v) for k, v in row.items() if isinstance(v, dict)}
+    return {**row, **found} if found else row
 
 
 def _need(row: dict[str, Any], names: Sequence[str]) -> str:

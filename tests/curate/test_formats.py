@@ -186,6 +186,28 @@ def test_preferences_of_every_trainer_become_pairs(tmp_path, capsys, row):
     assert pair["prompt"][-1]["content"].replace("\n", "") == "Q?"
 
 
+def test_turns_as_objects_of_lists(tmp_path, capsys):
+    """As `datasets` keeps a sequence of objects in Parquet."""
+    rows = [{"conversations": {"from": ["human", "gpt"], "value": ["Q?", "A."]}, "id": "1"}]
+    pl.DataFrame(rows).write_parquet(tmp_path / "c.parquet")
+    assert run(capsys, tmp_path / "c.parquet", "-o", tmp_path / "d")[1]["rows"] == 1
+    sides = {side: {"role": ["user", "assistant"], "content": ["Q?", text]}
+             for side, text in (("chosen", "G."), ("rejected", "B."))}  # fmt: skip
+    pl.DataFrame([sides]).write_parquet(tmp_path / "p.parquet")
+    assert run(capsys, tmp_path / "p.parquet", "-o", tmp_path / "d")[1]["table"] == "pairs/p"
+
+
+def test_fields_that_only_the_user_knows(tmp_path, capsys):
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "r.csv").write_text("image,klass\na.jpg,cat\n")
+    code, shown, _ = run(capsys, tmp_path / "r.csv", "-o", tmp_path / "d")
+    assert (code, "--answer" in shown["error"]) == (1, True)
+    words = ["--answer", "klass", "--prompt", "What is it?", "-o", tmp_path / "d"]
+    assert run(capsys, tmp_path / "r.csv", *words)[0] == 0
+    row = Dataset(tmp_path / "d").read("samples", "r").row(0, named=True)
+    assert [m["content"] for m in row["messages"]] == ["<image>\nWhat is it?", "cat"]
+
+
 def test_tool_turns_keep_their_names(tmp_path, capsys):
     (tmp_path / "r.jsonl").write_text(
         json.dumps(SHAPES["sharegpt"][0] | {"images": []}).replace("<image>", "")
