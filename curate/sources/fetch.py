@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAX_IMAGE_BYTES: Final = 20 << 20
 _MAX_REDIRECTS: Final = 3
+_MAX_ADDRESSES: Final = 3
 _TIMEOUT_S: Final = 10.0
 _DEADLINE_S: Final = 60.0
 _AT_ONCE: Final = 16
@@ -124,7 +125,7 @@ class Fetcher:
         for _ in range(_MAX_REDIRECTS + 1):
             at = where
             try:
-                response = self._client.send(self._request(where, headers), stream=True)
+                response = self._send(where, headers)
             except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
                 detail = f"{where}: {type(error).__name__}: {error}"
                 raise _RefusedError("fetch_failed", detail) from error
@@ -139,36 +140,45 @@ class Fetcher:
         detail = f"{url}: more than {_MAX_REDIRECTS} redirects, the last one from {at}"
         raise _RefusedError("too_many_redirects", detail)
 
-    def _request(self, url: str, headers: dict[str, str] | None) -> httpx.Request:
-        """A request to the very address that was checked."""
+    def _send(self, url: str, headers: dict[str, str] | None) -> httpx.Response:
+        """Ask the very addresses that were checked, one after another until one is reached."""
+        import httpx
+
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise _RefusedError("remote_image", f"{url}: only http and https are fetched")
         if parts.username or parts.password:
             raise _RefusedError("remote_image", f"{url}: addresses with a password are not fetched")
-        address = self._resolve(url, parts.hostname, parts.port or parts.scheme)
-        shown = f"[{address}]" if ":" in address else address
         port = f":{parts.port}" if parts.port else ""
-        target = parts._replace(netloc=f"{shown}{port}", fragment="").geturl()
         host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-        return self._client.build_request(
-            "GET",
-            target,
-            headers={
-                "Host": f"{host}{port}",
-                "Accept-Encoding": "identity",
-                "User-Agent": "pairwright",
-                **(headers or {}),
-            },
-            extensions={"sni_hostname": parts.hostname},
-        )
+        addresses = self._resolve(url, parts.hostname, parts.port or parts.scheme)
+        for place, address in enumerate(addresses, start=1):
+            shown = f"[{address}]" if ":" in address else address
+            request = self._client.build_request(
+                "GET",
+                parts._replace(netloc=f"{shown}{port}", fragment="").geturl(),
+                headers={
+                    "Host": f"{host}{port}",
+                    "Accept-Encoding": "identity",
+                    "User-Agent": "pairwright",
+                    **(headers or {}),
+                },
+                # Certificates are checked against the name, not the address.
+                extensions={"sni_hostname": parts.hostname},
+            )
+            try:
+                return self._client.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if place == len(addresses):
+                    raise
+        raise AssertionError
 
-    def _resolve(self, url: str, host: str, port: int | str) -> str:
+    def _resolve(self, url: str, host: str, port: int | str) -> list[str]:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             raise _RefusedError("fetch_failed", f"{url}: {host} is not known: {error}") from error
-        addresses = [str(entry[4][0]).partition("%")[0] for entry in found]
+        addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
         for address in addresses:
             if not self._allow_private and not _is_public(address):
                 detail = (
@@ -176,7 +186,7 @@ class Fetcher:
                     "--allow-private-urls fetches from there too"
                 )
                 raise _RefusedError("private_address", detail)
-        return addresses[0]
+        return addresses[:_MAX_ADDRESSES]
 
 
 def _is_public(address: str) -> bool:

@@ -197,6 +197,20 @@ def test_the_address_that_was_checked_is_the_one_that_is_asked(server, url, monk
     assert server.asked[0][1] == f"pictures.example:{port}"
 
 
+def test_another_address_of_a_host_is_tried(server, url, monkeypatch):
+    port = server.server_address[1]
+    real = fetch.socket.getaddrinfo
+
+    def lookup(host, *rest, **named):
+        if host != "two.example":
+            return real(host, *rest, **named)
+        return [(10, 1, 6, "", ("::1", port, 0, 0)), (2, 1, 6, "", ("127.0.0.1", port))]
+
+    monkeypatch.setattr(fetch.socket, "getaddrinfo", lookup)
+    with contextlib.closing(fetch.Fetcher(allow_private=True)) as fetcher:
+        assert fetcher.images([f"http://two.example:{port}/good"]) == [picture()]
+
+
 @pytest.mark.parametrize(
     ("address", "public"),
     [
