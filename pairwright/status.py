@@ -105,7 +105,9 @@ def _orphaned_groups(dataset: Dataset) -> int:
     stood = dataset.scan(manifest).filter(~pl.col("kept")).select(sample_id="kept_id").unique()
     mine = dataset.union("samples").select("sample_id")  # not those of other datasets (--against)
     current = dataset.current_samples().select("sample_id")
-    orphaned = stood.join(mine, on="sample_id", how="semi").join(current, on="sample_id", how="anti")
+    orphaned = stood.join(mine, on="sample_id", how="semi").join(
+        current, on="sample_id", how="anti"
+    )
     return int(orphaned.select(pl.len()).collect().item())
 
 
