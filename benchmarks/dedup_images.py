@@ -138,6 +138,11 @@ def compare(options: argparse.Namespace, python: str, folder: Path) -> None:
         if tool == "pairwright, exact":
             base = cost
         share = options.queries / options.n if tool == "faiss flat" else 1.0
+        if share < 1:
+            start = measured([*command[:-1], "1"])
+            cost = Cost(
+                *(s + (c - s) / share for s, c in zip(start[:2], cost[:2], strict=True)), cost.peak
+            )
         rows.append((tool, cost, share, *against(found, truth, edge, share, options)))
         print(f"  {tool}: {cost.wall:.1f} s, {cost.cpu:.1f} s of processor", flush=True)
     table(rows, base or rows[0][1])
@@ -165,10 +170,9 @@ def table(rows: list[tuple[str, Cost, float, int, float, int]], base: Cost) -> N
         f"{'':24}{'wall s':>9}{'cpu s':>9}{'ratio':>8}{'peak MB':>9}{'pairs':>9}{'recall':>9}{'wrong':>7}"
     )
     for tool, cost, share, pairs, recall, wrong in rows:
-        wall, cpu = cost.wall / share, cost.cpu / share
         name = tool if share == 1 else f"{tool}, extrapolated"
         print(
-            f"{name:24}{wall:>9.1f}{cpu:>9.1f}{cpu / base.cpu:>7.1f}x{cost.peak:>9,.0f}"
+            f"{name:24}{cost.wall:>9.1f}{cost.cpu:>9.1f}{cost.cpu / base.cpu:>7.1f}x{cost.peak:>9,.0f}"
             f"{pairs:>9,}{recall:>9.4f}{wrong:>7,}"
         )
 
