@@ -15,6 +15,7 @@ from PIL import Image
 
 from curate.sources import chat, detect, files, jsonfile, preference, qa
 from curate.sources.fields import Naming
+from curate.sources.formats import FORMATS
 from curate.sources.rows import RowError
 from pairwright.conversation import count_images
 from pairwright.errors import DataError, NotFoundError, UsageError
@@ -329,6 +330,10 @@ NAMES = [
     "id", "conversations", "messages", "question", "prompt", "text", "answer", "label", "image",
     "images", "chosen", "rejected", "original", "spans", "criteria", "reference", "licence", "system",
     "role", "from", "value", "content", "type", "bytes", "path", "span", "correct", "start", "end",
+    "data", "annotations", "result", "completed_by", "from_name", "to_name", "labels", "selected",
+    "completions", "response", "model", "query", "history", "rejected_response", "human", "assistant",
+    "image_id", "dialogue", "caption", "captions", "url", "image_base64_str", "instruction", "inputs",
+    "answer1", "answer2", "origin_split", "pair_id", "chosen_spans", "margin", "objects", "meta",
 ]  # fmt: skip
 WORDS = [
     "user",
@@ -360,11 +365,27 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6))
-def test_a_row_of_any_shape_is_a_draft_or_a_reason(row):
-    converters = (chat.convert, qa.convert, preference.convert, preference.convert_correction)
-    for convert in converters:
+# What makes rows get past the first check of some format.
+OPENINGS = [
+    {},
+    {"data": {"answer": "text", "answer1": "a", "answer2": "b"}, "annotations": []},
+    {"data": {"text": "\U0001f600 text"}, "annotations": [{"result": [
+        {"type": "labels", "value": {"start": 2, "end": 7, "text": "text", "labels": ["x"]}}]}]},
+    {"prompt": "Q", "completions": [{"model": "m", "response": "A", "annotations": {}}]},
+    {"messages": [{"role": "user", "content": "Q"}, {"role": "assistant", "content": "A"}]},
+    {"prompt": "Q", "chosen": "A", "rejected": "B"},
+]  # fmt: skip
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.sampled_from(OPENINGS), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=6))
+def test_a_row_of_any_shape_is_a_draft_or_a_reason(opening, more):
+    row = {**opening, **more}
+    for form in FORMATS.values():
+        form.tell(row)
+        assert form.usual(row) in (None, *form.makes)
+    converters = {make for form in FORMATS.values() for make in form.makes.values()}
+    for convert in sorted(converters, key=lambda one: (one.__module__, one.__qualname__)):
         try:
             draft = convert(row, NAMING)
         except RowError:
