@@ -84,7 +84,7 @@ def inspect_refs(refs: Sequence[ImageRef], folder: Path, link: bool) -> list[Ins
 def _inspect(ref: ImageRef, folder: Path, link: bool) -> Inspected:
     try:
         if ref.content is not None:
-            return Inspected(facts=inspect_image(ref.content), content=ref.content)
+            return Inspected(facts=inspect_image(ref.content))  # who asked has the bytes
         path = Path(ref.path or "")
         if ref.stem:
             path = _with_suffix(path, folder)
@@ -245,7 +245,10 @@ class Intake:
         if facts.image_id not in self._known:
             self._known.add(facts.image_id)
             row = {name: getattr(facts, name) for name in ImageFacts.__slots__}
-            self._new.append({**row, "bytes": found.content, "path": found.path})
+            content = found.content
+            if content is None and found.path is None and ticket.chunk is not None:
+                content = ticket.chunk.refs[ticket.index].content
+            self._new.append({**row, "bytes": content, "path": found.path})
         if ticket.key != facts.image_id:
             self._seen[ticket.key] = facts.image_id
         return facts.image_id
