@@ -28,6 +28,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -157,10 +158,9 @@ def cpu():
 def main():
     from all_clip import load_clip
     from clip_retrieval.clip_inference import clip_inference
-    import clip_retrieval.clip_inference.worker as worker
     name = f"open_clip:{model}/{weights}"
-    # Loaded here, and kept by its own cache, so that its loading is not in the figures.
-    load_clip(clip_model=name, use_jit=False, warmup_batch_size=1, clip_cache_path=None)
+    # As its workers call it, so that its own cache keeps loading and warming up out of the figures.
+    load_clip(clip_model=name, use_jit=False, warmup_batch_size=64, clip_cache_path=None)
     started, used = time.perf_counter(), cpu()
     clip_inference(
         input_dataset=source, output_folder=target + ".folder", batch_size=64,
@@ -344,7 +344,7 @@ def contestant(
     if done.returncode:
         print(f"{title} failed: {done.stderr.strip()[-600:]}")
         return Result(title, float("nan"), float("nan"), float("nan"), {})
-    told = json.loads(done.stdout.strip().splitlines()[-1])
+    told = json.loads(re.findall(r'\{"wall".*?\}', done.stdout)[-1])
     found = np.load(target)
     vectors = dict(zip(found["names"].tolist(), found["vectors"], strict=True))
     return Result(title, told["wall"], told["cpu"], time.perf_counter() - started, vectors)
