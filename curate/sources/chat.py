@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from curate.sources.fields import Naming, describe
-from curate.sources.refs import image_field, image_refs
+from curate.sources.fields import Naming, describe, image_field
+from curate.sources.refs import image_refs
 from curate.sources.rows import Draft, ImageRef, RowError
 from curate.sources.turns import settle, tool_roles, turns_of, with_system
 

@@ -25,9 +25,13 @@ IMAGE: Final = (
     "img_path",
     "image_url",
 )
+# M3IT and its kin: base64 without the data: in front.
+BASE64_FIELD: Final = "image_base64_str"
 LICENCE: Final = ("licence", "license")
 _COMMON: Final = frozenset(("criteria", "reference", "split", "task", *LICENCE))
+_IMAGE_FIELDS: Final = (*IMAGE, BASE64_FIELD)
 _MAX_ID: Final = 1000
+_MAX_NAME: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +75,29 @@ def first_field(row: Mapping[str, Any], names: Sequence[str], chosen: str | None
         if row.get(name) is not None:
             return name
     return None
+
+
+def image_field(row: Mapping[str, Any], naming: Naming) -> str | None:
+    """The field that holds the images of a row."""
+    if naming.image is not None:
+        return naming.image
+    for name in _IMAGE_FIELDS:
+        value = row.get(name)
+        if value is not None and value != [] and value != "":
+            return name
+    return None
+
+
+def image_names(row: Mapping[str, Any], naming: Naming) -> list[str]:
+    """What a row calls its images, where they are left behind: rows are told apart by it."""
+    field = image_field(row, naming)
+    value = None if field is None else row.get(field)
+    names = []
+    for item in value[:100] if isinstance(value, list) else [value]:
+        name = item.get("path") if isinstance(item, dict) else item
+        if isinstance(name, str) and name and len(name) <= _MAX_NAME and name[:5] != "data:":
+            names.append(name)
+    return names if field != BASE64_FIELD else []
 
 
 def check_text(value: Any, what: str, limit: int) -> str:
@@ -179,7 +206,10 @@ def describe(draft: Draft, row: Mapping[str, Any], used: Collection[str], naming
         draft.licence = text(LICENCE) or naming.licence
         draft.split = text(("split",)) or naming.split
         draft.task = text(("task",)) or draft.task
-    draft.meta = as_meta({k: v for k, v in row.items() if k not in spent}, naming.max_text)
+    rest = {k: v for k, v in row.items() if k not in spent}
+    if naming.no_images and (names := image_names(row, naming)):
+        rest["image_names"] = names
+    draft.meta = as_meta(rest, naming.max_text)
     return draft
 
 

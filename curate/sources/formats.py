@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from curate.sources import chat, labelstudio, minigpt, preference, qa, swift, vlfeedback
-from curate.sources.fields import ANSWER, CAPTION, IMAGE, QUESTION, Naming
-from curate.sources.refs import BASE64_FIELD
+from curate.sources.fields import ANSWER, BASE64_FIELD, CAPTION, IMAGE, QUESTION, Naming
 from curate.sources.rows import Draft
 
 Row = dict[str, Any]

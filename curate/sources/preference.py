@@ -22,11 +22,11 @@ from curate.sources.fields import (
     check_text,
     describe,
     first_field,
+    image_field,
     number,
     scalar_text,
 )
 from curate.sources.qa import with_input
-from curate.sources.refs import image_field
 from curate.sources.rows import Draft, ImageRef, Preference, RowError
 from curate.sources.spans import apply_spans, read_spans
 from curate.sources.turns import (

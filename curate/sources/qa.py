@@ -20,8 +20,8 @@ from curate.sources.fields import (
     check_text,
     describe,
     first_field,
+    image_field,
 )
-from curate.sources.refs import image_field
 from curate.sources.rows import Draft, ImageRef, RowError
 from curate.sources.turns import (
     history_turns,

@@ -9,26 +9,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from curate.sources.fetch import remote_error
-from curate.sources.fields import IMAGE, Naming, type_name
+from curate.sources.fields import BASE64_FIELD, Naming, image_field, type_name
 from curate.sources.rows import ImageRef, RowError, printable
 
 MAX_IMAGES: Final = 1000
-# M3IT and its kin: base64 without the data: in front.
-BASE64_FIELD: Final = "image_base64_str"
-_FIELDS: Final = (*IMAGE, BASE64_FIELD)
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _SLOT = re.compile(r"\{(?::0(\d{1,2})d)?\}")
-
-
-def image_field(row: Mapping[str, Any], naming: Naming) -> str | None:
-    """The field that holds the images of a row."""
-    if naming.image is not None:
-        return naming.image
-    for name in _FIELDS:
-        value = row.get(name)
-        if value is not None and value != [] and value != "":
-            return name
-    return None
 
 
 def image_refs(row: Mapping[str, Any], naming: Naming) -> list[ImageRef]:

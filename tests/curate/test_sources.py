@@ -197,6 +197,11 @@ def test_no_images_takes_marks_as_text():
     assert draft.images == []
     assert draft.messages[0]["content"] == "\\<image>\nWhat?"
     assert count_images(draft.messages) == 0
+    assert json.loads(draft.meta) == {"image_names": ["gone.jpg"]}
+    caption = qa.convert(
+        {"image": ["a.jpg", {"path": "b.jpg"}], "caption": "C"}, Naming(no_images=True)
+    )
+    assert json.loads(caption.meta) == {"image_names": ["a.jpg", "b.jpg"]}
 
 
 @pytest.mark.parametrize(
