@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("uvicorn")
 from loopback_hub import TOKEN, Hub, running_hub
+from tiny_dataset import make_dataset
 
 from pairwright.images import inspect_image
 from pairwright.store import Dataset
@@ -31,8 +32,8 @@ print(json.dumps({"rows": out, "sizes": sizes}))
 STREAM = """
 import json, sys
 from datasets import load_dataset
-rows = load_dataset(sys.argv[1], split="train", streaming=True)
-read = [[row["sample_id"], row["images"][0].size, len(row["messages"])] for row in rows]
+rows = load_dataset(*sys.argv[1:], split="train", streaming=True)
+read = [[row["sample_id"], row["images"][0].size, len(row["messages"])] for row in rows] if "messages" in rows.features else [row["pair_id"] for row in rows]
 print(json.dumps({"rows": read, "features": str(rows.features), "shards": rows.num_shards}))
 """
 
@@ -184,6 +185,31 @@ def test_a_push_that_broke_off_sends_the_rest_only(
     assert len(hub.uploads) == len(set(hub.uploads)) == 3
     assert len(hub.repos["user/broken"].files("main") or {}) == 4
     assert not list(dataset.path.glob(".push*"))
+
+
+def test_samples_and_pairs_go_as_two_configurations(hub: Hub, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "tiny", images=2, questions=1)
+    samples = data.union("samples").collect().to_dicts()
+    with data.write("pairs", "p", verb="build", config={}, rejects=False) as writer:
+        writer.add(
+            {
+                "pair_id": f"p{number}", "sample_id": row["sample_id"], "method": "x",
+                "image_ids": row["image_ids"], "prompt": row["messages"][:1],
+                "chosen": "good", "rejected": "bad",
+            }
+            for number, row in enumerate(samples)
+        )  # fmt: skip
+    hub.repos.pop("user/both", None)
+    first = run(hub, tmp_path, PUSH, "push", data.path, "user/both")
+    assert first.returncode == 0, first.stderr
+    done = run(hub, tmp_path, PUSH, "push", data.path, "user/both", "--what", "both")
+    assert done.returncode == 0, done.stderr
+    names = {"samples", "pairs"}
+    files = set(hub.repos["user/both"].files("main") or {})
+    assert files == {"README.md", *(f"{n}/train-00000-of-00001.parquet" for n in names)}
+    shown = json.loads(run(hub, tmp_path, STREAM, "user/both", "pairs").stdout)
+    assert shown["rows"] == ["p0", "p1"]
+    assert len(json.loads(run(hub, tmp_path, STREAM, "user/both").stdout)["rows"]) == 2
 
 
 def test_licences_keep_rows_from_the_public(hub: Hub, dataset: Dataset, tmp_path: Path) -> None:
