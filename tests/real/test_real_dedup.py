@@ -175,6 +175,23 @@ def test_captions_as_rows_without_images(captions):
     assert find_duplicates(again, options=DedupOptions()).decisions["kept"].all()
 
 
+def test_questions_on_pictures_that_were_left_behind(shared_data: Path, tmp_path: Path):
+    """The same questions on the same pictures stand in three files; nothing else is a double."""
+    expected = set()
+    for name in ("random", "popular", "adversarial"):
+        path = shared_data / "pope" / f"coco_pope_{name}.json"
+        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        expected |= {(row["image"], row["text"], row["label"]) for row in rows}
+        options = IngestOptions(
+            source=str(path), output=tmp_path / "pope", images=False, source_name=name
+        )
+        ingest(options, RunOptions())
+    outcome = dedup(Dataset(tmp_path / "pope"), DedupOptions(), RunOptions())
+    assert outcome.summary["rows"] == 9_000
+    assert outcome.summary["kept"] == len(expected) == 5_127
+    assert outcome.summary["conflicts"] == 0
+
+
 @pytest.mark.slow
 def test_photos_and_charts_and_their_copies(shared_data: Path):
     files = sorted((shared_data / "mllm-bench/images").iterdir())[::2]
