@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from pairwright.errors import DataError, UsageError
+
 
 @contextmanager
 def scratch(parent: Path, name: str) -> Iterator[Path]:
@@ -17,13 +19,20 @@ def scratch(parent: Path, name: str) -> Iterator[Path]:
 
     What a killed run left under the same name is removed first. A run that is alive holds a lock
     on its folder, which the kernel drops when it dies.
+
+    Raises:
+        UsageError: If nothing can be written there.
     """
-    parent.mkdir(parents=True, exist_ok=True)
     prefix = f".{name}.tmp-"
-    for old in parent.iterdir():
-        if old.name.startswith(prefix):
-            _remove_if_dead(old)
-    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for old in parent.iterdir():
+            if old.name.startswith(prefix):
+                _remove_if_dead(old)
+        folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix))
+    except OSError as error:
+        msg = f"{parent}: cannot write there ({error.strerror or error}); choose another folder"
+        raise UsageError(msg) from error
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
@@ -49,12 +58,25 @@ def _remove_if_dead(folder: Path) -> None:
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """A folder that takes the place of `out` when the block ends well, and goes when not."""
+    """A folder that takes the place of `out` when the block ends well, and goes when not.
+
+    Raises:
+        UsageError: If `out` cannot be written, or came into being meanwhile.
+        DataError: If the disk is full or fails.
+    """
     out = out.absolute()
+    was_there = out.exists()
     with scratch(out.parent, out.name) as outer:
         folder = outer / out.name
         folder.mkdir()
-        yield folder
-        if out.exists():
-            out.rename(outer / f"{out.name}.old")
-        folder.rename(out)
+        try:
+            yield folder
+            if out.exists() and not was_there:
+                msg = f"{out} was made by something else meanwhile; choose another folder"
+                raise UsageError(msg)
+            if was_there:
+                out.rename(outer / f"{out.name}.old")
+            folder.rename(out)
+        except OSError as error:
+            msg = f"{out}: cannot be written ({error}); nothing is left of it"
+            raise DataError(msg) from error

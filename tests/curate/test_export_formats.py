@@ -15,6 +15,7 @@ from tiny_dataset import picture, write_dataset
 
 from curate.cli import COMMANDS
 from pairwright import command
+from pairwright.errors import DataError, UsageError
 from pairwright.store import Dataset
 
 SAMPLE = ("image_ids", "messages", "licence", "task", "reference", "criteria")
@@ -230,6 +231,26 @@ def test_other_formats_can_be_replaced_but_strangers_files_stay(dataset, tmp_pat
     (out / "notes.txt").write_text("mine")
     assert curate(capsys, "export", dataset.path, out, "--replace")[0] == 2
     assert (out / "train.json").exists()
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(dataset, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    code, _, err = curate(capsys, "export", dataset.path, tmp_path / "file" / "out")
+    assert code == 2
+    assert "cannot write there" in err
+    from curate import _staging
+
+    def overtaken() -> None:
+        with _staging.staged(tmp_path / "x"):
+            (tmp_path / "x").mkdir()
+            (tmp_path / "x" / "theirs").touch()
+
+    with pytest.raises(UsageError, match="meanwhile"):
+        overtaken()
+    assert [p.name for p in (tmp_path / "x").iterdir()] == ["theirs"]
+    with pytest.raises(DataError, match="cannot be written"), _staging.staged(tmp_path / "y"):
+        raise OSError(28, "No space left on device")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "x"]
 
 
 def test_kill_9_leaves_nothing_visible_and_the_next_run_cleans_up(dataset, tmp_path, capsys):
