@@ -157,7 +157,10 @@ def _alike(corpus: Corpus, options: DedupOptions, pictures: Pictures | None) -> 
     if options.image_match == "phash":
         return by_hash(corpus.image_ids, pictures, options.phash_distance)
     assert pictures.vectors is not None
-    return by_vectors(corpus.image_ids, pictures.vectors, options.clip_threshold)
+    return by_vectors(
+        corpus.image_ids, pictures.vectors, options.clip_threshold,
+        index=options.image_index, read=pictures.read,
+    )  # fmt: skip
 
 
 def _items(

@@ -103,6 +103,11 @@ def _image_lines(summary: dict[str, Any], options: DedupOptions) -> list[str]:
         )
         if summary["unreadable_images"]:
             lines.append(f"  {summary['unreadable_images']:,} images could not be read: kept apart")
+        if summary.get("crowded_images"):
+            lines.append(
+                f"  {summary['crowded_images']:,} images have so many near hashes that only the "
+                "likeliest were compared"
+            )
     if "clip_like_pairs" in summary:
         deleted = (
             "" if options.on == "image" else "; likeness alone removes nothing (--on image does)"
@@ -112,16 +117,40 @@ def _image_lines(summary: dict[str, Any], options: DedupOptions) -> list[str]:
             f"cosine {options.clip_threshold:g} or more ({summary['clip_like_pairs']:,} pairs)"
             f"{deleted}"
         )
-        if summary["clip_like_pairs"] > 20 * summary["images"]:
-            lines.append(
-                "  so many alike say that the threshold is too low for this model: look at the "
-                "examples, raise --clip-threshold"
-            )
+        lines += _likeness_lines(summary, options)
         if summary["images_without_embedding"]:
             lines.append(
                 f"  {summary['images_without_embedding']:,} images have no embedding and match "
                 "only themselves: run `curate embed` again"
             )
+    return lines
+
+
+def _likeness_lines(summary: dict[str, Any], options: DedupOptions) -> list[str]:
+    """What the cosines are worth: how many near pairs are copies, and how alike any two are."""
+    lines = []
+    if "clip_recall" in summary:
+        lines.append(
+            f"  searched by a graph: it finds {100 * summary['clip_recall']:.1f} % of "
+            f"{summary['clip_recall_of']:,} near pairs that were looked up exactly (--image-index exact)"
+        )
+    looked, copies = summary.get("clip_pairs_looked_at", 0), summary.get("clip_pairs_copies", 0)
+    if looked:
+        left = ", ".join(f"{n:,} at {level}" for level, n in summary["clip_pairs_at"].items())
+        lines.append(
+            f"  of {looked} such pairs looked at, {copies} are copies by their pixels"
+            + (f"; pairs at higher thresholds: {left}" if left else "")
+        )
+    if looked and copies * 2 < looked:
+        lines.append(
+            "  these are like images, not copies: --image-match phash finds copies, and a higher "
+            "--clip-threshold takes fewer"
+        )
+    if summary.get("clip_random_p99", 0) >= options.clip_threshold:
+        lines.append(
+            "  one in a hundred pairs drawn at random is as near: this model does not tell these "
+            "images apart"
+        )
     return lines
 
 

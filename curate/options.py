@@ -32,6 +32,11 @@ class DedupOptions:
     )
     phash_distance: int = option(8, help="bits in which the hashes of candidates may differ")
     clip_threshold: float = option(0.92, help="least cosine of embeddings that count as the same")
+    image_index: Literal["auto", "exact", "hnsw"] = option(
+        "auto",
+        help="how near embeddings are searched: all compared (exact), by a graph that may miss some "
+        "(hnsw), or exact up to 1,000,000 images",
+    )
     keep: str = option(
         "length,resolution,order",
         help="which of several doubles stays: comma list of length (longest), resolution "
