@@ -121,8 +121,8 @@ def plan(
     Raises:
         MissingExtraError: If the graph is wanted and usearch is not installed.
     """
-    from curate._cosine_exact import ExactSearch
-    from curate._cosine_hnsw import GraphSearch
+    from curate.near.cosine_exact import ExactSearch
+    from curate.near.cosine_hnsw import GraphSearch
 
     known = with_direction(vectors)
     if index == "hnsw" or (index == "auto" and len(known.rows) > EXACT_MOST):

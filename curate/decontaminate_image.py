@@ -168,7 +168,7 @@ def _vectors(
 ) -> tuple[pl.Series, np.ndarray] | None:
     import polars as pl
 
-    from curate._alike import vector_matrix
+    from curate.near.alike import vector_matrix
 
     wanted = ids.rename("item_id").to_frame()
     frame = dataset.scan(manifest).filter(pl.col("kind") == "image").collect()

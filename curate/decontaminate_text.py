@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curate._text import fold
 from curate.minhash import choose_bands, shingle, signatures
+from curate.near.text import fold
 
 if TYPE_CHECKING:
     import polars as pl

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from curate import _dedup_report as report
+from curate.near import dedup_report as report
 from curate.options import DedupOptions
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
@@ -27,8 +27,8 @@ from pairwright.store import Dataset
 if TYPE_CHECKING:
     import polars as pl
 
-    from curate._alike import Pictures
-    from curate._decide import Found
+    from curate.near.alike import Pictures
+    from curate.near.decide import Found
     from pairwright.manifest import Manifest
 
 VERB = "dedup"
@@ -263,11 +263,11 @@ def _find(dataset: Dataset, options: DedupOptions, run: RunOptions, plan: _Plan)
     """Read what is needed and decide."""
     import polars as pl
 
-    from curate._decide import find_duplicates
-    from curate._items import Samples
-    from curate._jit import is_cold
-    from curate._rank import Preference
-    from curate._spill import Spill
+    from curate.near.decide import find_duplicates
+    from curate.near.items import Samples
+    from curate.near.jit import is_cold
+    from curate.near.rank import Preference
+    from curate.near.spill import Spill
 
     if is_cold():
         say("first run on this machine: compiling, some 15 s")
@@ -298,7 +298,7 @@ def _find(dataset: Dataset, options: DedupOptions, run: RunOptions, plan: _Plan)
 def _pictures(dataset: Dataset, plan: _Plan) -> Pictures:
     import polars as pl
 
-    from curate._alike import Pictures
+    from curate.near.alike import Pictures
     from pairwright.images import ImageReader
 
     datasets = [dataset, *plan.others]

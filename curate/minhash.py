@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import xxhash
 
-from curate._text import Packed
+from curate.near.text import Packed
 
 if TYPE_CHECKING:
     import polars as pl
@@ -74,7 +74,7 @@ def shingle(texts: pl.Series | Packed, ngram: int = NGRAM) -> Shingles:
     A text of fewer words stands for itself whole and for its single words, so that distinct short
     texts stay distinct.
     """
-    from curate import _kernels_text as kernels
+    from curate.near import kernels_text as kernels
 
     packed = texts if isinstance(texts, Packed) else Packed.of(texts)
     words = count_words(packed)
@@ -95,7 +95,7 @@ def shingle(texts: pl.Series | Packed, ngram: int = NGRAM) -> Shingles:
 
 def count_words(texts: Packed) -> np.ndarray:
     """Words of folded texts."""
-    from curate import _kernels_text as kernels
+    from curate.near import kernels_text as kernels
 
     words = np.empty(len(texts), dtype=np.int64)
     kernels.count_words(*texts, words)
@@ -118,7 +118,7 @@ def signatures(
         num_perm: Permutations.
         seed: Seed of the permutations.
     """
-    from curate import _kernels_text as kernels
+    from curate.near import kernels_text as kernels
 
     texts_at, texts = items or alone(len(shingles.at) - 1)
     a, b = permutations(num_perm, seed)
@@ -174,9 +174,9 @@ def minhash_groups(
     """
     import polars as pl
 
-    from curate._items import Texts
-    from curate._spill import Spill
-    from curate._star import Items, star
+    from curate.near.items import Texts
+    from curate.near.spill import Spill
+    from curate.near.star import Items, star
 
     reader = Texts(Spill(), ngram, words=False, shingles=True)
     portions = texts.fill_null("").to_frame().iter_slices(_CHUNK)

@@ -22,9 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from curate._hamming import HashIndex, hamming_pairs
-from curate._pixels import ENOUGH, GRID_MOST, confirm, look_at, same_picture
 from curate.minhash import n_threads
+from curate.near.hamming import HashIndex, hamming_pairs
+from curate.near.pixels import ENOUGH, GRID_MOST, confirm, look_at, same_picture
 from pairwright.progress import say
 
 __all__ = ["DISTANCE", "PARTNERS", "SamePictures", "hamming_pairs", "same_picture", "same_pictures"]
@@ -74,7 +74,7 @@ def same_pictures(
         order: Sort key of the cheapest order to read in.
         across: Only pairs of an image below this number with one that is not; all if not given.
     """
-    from curate import _kernels_image as kernels
+    from curate.near import kernels_image as kernels
 
     n = len(hashes)
     bucket, wanted, near = _near(hashes, distance, across)

@@ -86,7 +86,7 @@ def facility_location(
         floor: Cosine that counts as no likeness.
         of: Where these are a part of all: the number of all rows, and the whole budget.
     """
-    from curate import _kernels_select as kernels
+    from curate.near import kernels_select as kernels
 
     likeness = _likeness(points, floor)
     weights = np.diff(points.at).astype(np.float64)

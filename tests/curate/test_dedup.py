@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate._decide import Found, find_duplicates
-from curate._items import Samples
-from curate._rank import Preference
-from curate._text import fold
+from curate.near.decide import Found, find_duplicates
+from curate.near.items import Samples
+from curate.near.rank import Preference
+from curate.near.text import fold
 from curate.options import DedupOptions
 
 SCHEMA = {
@@ -399,7 +399,7 @@ def test_crowds_of_conversations_lose_nothing(monkeypatch):
     samples = table(*[(None, f"say {k % 4} of it", a, "and", a[:9]) for k, a in enumerate(answers)])
     options = DedupOptions(threshold=0.5, word_check=False)
     calm = find_duplicates(samples, options=options)
-    monkeypatch.setattr("curate._buckets.CROWDED", 0)
+    monkeypatch.setattr("curate.near.buckets.CROWDED", 0)
     crowded = find_duplicates(samples, options=options)
     assert crowded.decisions.equals(calm.decisions)
     assert not calm.decisions["kept"].all()

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from curate._alike import Pictures
-from curate._decide import find_duplicates
+from curate.near.alike import Pictures
+from curate.near.decide import find_duplicates
 from curate.options import DedupOptions
 from curate.phash import hamming_pairs, same_picture, same_pictures
 from pairwright.images import ImageError, inspect_image, open_image
@@ -111,8 +111,8 @@ def test_near_hashes_are_all_found_and_once(distance, segments, monkeypatch):
     for k in range(300):
         near[k] ^= np.bitwise_xor.reduce(flips[k, : k % 10])
     everything = np.unique(np.r_[hashes, near, hashes[:20] ^ near[1:21]])
-    monkeypatch.setattr("curate._hamming._SEGMENTS", segments)
-    monkeypatch.setattr("curate._hamming._ROOM", 1)
+    monkeypatch.setattr("curate.near.hamming._SEGMENTS", segments)
+    monkeypatch.setattr("curate.near.hamming._ROOM", 1)
     a, b = hamming_pairs(everything, distance)
     expected = {
         (i, j)

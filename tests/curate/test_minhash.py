@@ -10,8 +10,16 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate._text import Packed, fold, fold_packed, fold_unicode, hash_packed, wording, wording_keys
 from curate.minhash import choose_bands, minhash_groups, shingle, shingle_hash32, signatures
+from curate.near.text import (
+    Packed,
+    fold,
+    fold_packed,
+    fold_unicode,
+    hash_packed,
+    wording,
+    wording_keys,
+)
 
 WORDS = st.sampled_from(["red", "a", "is", "there", "no", "cat", "é", "日本", "ß"])
 TEXTS = st.lists(WORDS, max_size=14).map(" ".join)
@@ -30,7 +38,7 @@ def jaccard(a: set[bytes], b: set[bytes]) -> float:
 
 
 def test_xxh3_is_the_library_s():
-    from curate._kernels_xxh3 import xxh3
+    from curate.near.kernels_xxh3 import xxh3
 
     content = np.random.default_rng(0).integers(0, 256, 5000, dtype=np.uint8)
     for n in [*range(300), 512, 513, 1023, 1024, 1025, 1088, 2048, 2049, 4999]:
@@ -53,7 +61,7 @@ def test_signatures_are_datasketch_s(texts, num_perm):
 def test_signature_of_a_conversation_is_that_of_its_tagged_shingles():
     from datasketch import MinHash
 
-    from curate._kernels_text import tagged
+    from curate.near.kernels_text import tagged
 
     folded = fold(pl.Series(["is there a cat on it", "no", "is there a dog on it"]))
     items = (np.array([0, 2, 3]), np.array([0, 1, 2], dtype=np.int32))
@@ -214,9 +222,9 @@ def test_crowded_buckets_lose_nothing(threshold, monkeypatch):
     for k, mine in enumerate(sets):
         if all(jaccard(mine, sets[other]) < threshold for other in kept):
             kept.append(k)
-    monkeypatch.setattr("curate._buckets.choose_bands", lambda *_: (128, 1))
+    monkeypatch.setattr("curate.near.buckets.choose_bands", lambda *_: (128, 1))
     for crowd in (10**9, 0):
-        monkeypatch.setattr("curate._buckets.CROWDED", crowd)
+        monkeypatch.setattr("curate.near.buckets.CROWDED", crowd)
         found = minhash_groups(texts, threshold=threshold)
         assert np.flatnonzero(found["kept"].to_numpy()).tolist() == kept
 

@@ -1,0 +1,1 @@
+"""How likeness is found: of texts, of pictures, of whole samples. The commands stand above."""
