@@ -39,8 +39,9 @@ class CardFacts:
         sources: By source and licence.
         tasks: By task.
         methods: Pairs by method and control.
-        turns: Turns of all conversations.
-        words: Words of both sides of pairs.
+        turns: Turns of conversations by role.
+        words: Words by role of a turn or side of a pair.
+        marks: Marks of samples: their number and sum.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -48,8 +49,9 @@ class CardFacts:
     sources: Counter[tuple[str | None, str | None]] = field(default_factory=Counter)
     tasks: Counter[str | None] = field(default_factory=Counter)
     methods: Counter[tuple[str, str | None]] = field(default_factory=Counter)
-    turns: int = 0
+    turns: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
+    marks: tuple[int, float] = (0, 0.0)
 
     @property
     def n_rows(self) -> int:
@@ -58,13 +60,25 @@ class CardFacts:
 
     def add(self, frame: pl.DataFrame, split: str) -> None:
         """Count rows that were written."""
+        import polars as pl
+
         if frame.is_empty():
             return
         self.rows[split] = self.rows.get(split, 0) + frame.height
         self.sources.update(frame.select("source", "licence").iter_rows())
         self.tasks.update(frame["task"].to_list())
         if "messages" in frame.columns:
-            self.turns += int(frame["messages"].list.len().sum())
+            turns = frame.select(pl.col("messages").explode()).unnest("messages")
+            turns = turns.with_columns(
+                pl.col("content").str.replace_all("<image>", "", literal=True)
+            )
+            counts = turns.group_by("role").agg(pl.len(), n_words("content").sum().alias("words"))
+            for role, n, words in counts.iter_rows():
+                self.turns[role] += n
+                self.words[role] += words
+            if "score" in frame.columns:
+                marks = frame["score"].drop_nulls()
+                self.marks = (self.marks[0] + len(marks), self.marks[1] + float(marks.sum()))
             return
         self.methods.update(frame.select("method", "control").iter_rows())
         for side in ("chosen", "rejected"):
@@ -213,7 +227,14 @@ def _sources(parts: Sequence[CardPart]) -> str:
 def _figures(part: CardPart) -> list[tuple[str, str]]:
     rows, facts = [], part.facts
     if part.table.what == "samples":
-        rows.append(("turns", f"{facts.turns:,}"))
+        rows.append(("turns", f"{facts.turns.total():,}"))
+        for role, n in sorted(facts.turns.items()):
+            rows.append(
+                (f"words of a turn of `{role}`, on average", f"{facts.words[role] / n:.1f}")
+            )
+        if facts.marks[0]:
+            n, total = facts.marks
+            rows.append((f"mean mark of the judge, of {n:,} rows", f"{total / n:.2f}"))
     else:
         for side in ("chosen", "rejected"):
             mean = facts.words[side] / max(1, facts.n_rows)
