@@ -4,7 +4,7 @@ The "Task format" page: a list of tasks, each with `data` (the fields the projec
 `annotations`, each with `completed_by`, `was_cancelled` and `result`, a list of
 `{from_name, to_name, type, value}`. Read here: `pairwise` (`selected`: `left` or `right`), `choices`,
 `rating`, `number`, `textarea`, and `labels` or `hypertextlabels` on a text. Offsets of labels are
-UTF-16 units of the browser and known to be off (issues 539, 4929 and 6446 of the project): the
+UTF-16 units of the browser and known to be off (its users reported it more than once): the
 labelled text is what counts, and the offsets say which of its places is meant. A text that belongs
 to a label's region is what the region should say.
 
