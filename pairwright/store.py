@@ -230,7 +230,7 @@ class Dataset:
         *,
         before: str | None = None,
         verb: str | None = None,
-        rows: int = 100_000,
+        rows: int = 25_000,
     ) -> Iterator[pl.DataFrame]:
         """The rows of `current_samples`, in its order, some at a time.
 

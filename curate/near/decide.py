@@ -171,31 +171,38 @@ def _items(
     Returns:
         The preferred row of every item, the item of every row, the items.
     """
-    halves = []
-    for seed in (1, 2):  # 128 bits together: equal keys mean equal rows
-        key = np.zeros(len(corpus), dtype=np.uint64)
-        if options.on != "image":
-            key ^= hash_lists(corpus.texts_at, corpus.texts, seed)
-            key ^= hash_lists(corpus.texts_at, corpus.roles, seed + 10) << np.uint64(1)
-        else:
-            lonely = _without_image(corpus)
-            key[lonely] = hash_lists(np.arange(len(corpus) + 1), np.arange(len(corpus)), seed + 20)[
-                lonely
-            ]
-        key *= np.uint64(0x9E3779B97F4A7C15)
-        if options.on != "text":
-            key ^= hash_lists(corpus.images_at, corpus.images, seed)
-        halves.append(key[ranked])
+    n = len(corpus)
+    low, high = np.empty(n, dtype=np.uint64), np.empty(n, dtype=np.uint64)
+    for start in range(0, n, _CHUNK):
+        part = slice(start, min(start + _CHUNK, n))
+        for half, seed in ((low, 1), (high, 2)):  # 128 bits together: equal keys mean equal rows
+            half[part] = _row_keys(corpus, options, part, seed)
     numbering = Numbering()
-    item_of_row = np.empty(len(corpus), dtype=np.int32)
-    item_of_row[ranked] = numbering.number(*halves)
+    item_of_row = np.empty(n, dtype=np.int32)
+    for start in range(0, n, _CHUNK):
+        rows = ranked[start : start + _CHUNK]
+        item_of_row[rows] = numbering.number(low[rows], high[rows])
     first_row = np.empty(len(numbering), dtype=np.int64)
     first_row[item_of_row[ranked[::-1]]] = ranked[::-1]  # of several the last assigned stays
     return first_row, item_of_row, take_items(corpus, alike, options, first_row)
 
 
-def _without_image(corpus: Corpus) -> np.ndarray:
-    return np.asarray(np.diff(corpus.images_at) == 0)
+def _row_keys(corpus: Corpus, options: DedupOptions, part: slice, seed: int) -> np.ndarray:
+    """64-bit keys of rows: what they say, who says it, and their images, as far as it counts."""
+    texts_at = corpus.texts_at[part.start : part.stop + 1]
+    images_at = corpus.images_at[part.start : part.stop + 1]
+    key = np.zeros(len(texts_at) - 1, dtype=np.uint64)
+    if options.on != "image":
+        key ^= hash_lists(texts_at, corpus.texts, seed)
+        key ^= hash_lists(texts_at, corpus.roles, seed + 10) << np.uint64(1)
+    else:  # rows without an image are like no other
+        rows = np.arange(part.start, part.stop)
+        alone = hash_lists(np.arange(len(rows) + 1), rows, seed + 20)
+        key = np.where(np.diff(images_at) == 0, alone, key)
+    key *= np.uint64(0x9E3779B97F4A7C15)
+    if options.on != "text":
+        key ^= hash_lists(images_at, corpus.images, seed)
+    return key
 
 
 def take_items(corpus: Corpus, alike: Alike, options: DedupOptions, rows: np.ndarray) -> Items:
@@ -311,10 +318,13 @@ def _row_chunks(work: Work) -> Iterator[np.ndarray]:
 def _count(work: Work, capped: np.ndarray) -> tuple[int, dict[str, int]]:
     """Rows kept, and removed by reason."""
     counts: dict[str, int] = {}
+    n_kept = 0
     for rows in _row_chunks(work):
-        for reason, count in _reasons(work, capped, rows)["reason"].value_counts().iter_rows():
+        gone = rows[work.first_row[work.kept[work.item_of_row[rows]]] != rows]
+        n_kept += len(rows) - len(gone)
+        for reason, count in _reasons(work, capped, gone)["reason"].value_counts().iter_rows():
             counts[reason] = counts.get(reason, 0) + count
-    return counts.pop("kept", 0), dict(sorted(counts.items()))
+    return n_kept, dict(sorted(counts.items()))
 
 
 def _decisions(work: Work, capped: np.ndarray, run: str) -> Iterator[pl.DataFrame]:

@@ -57,13 +57,11 @@ class Numbering:
         most = self._n + len(low)
         if most > len(self._low):
             room = max(most, len(self._low) * 3 // 2)
-            self._low, self._high = (
-                np.concatenate([half[: self._n], np.empty(room - self._n, dtype=np.uint64)])
-                for half in (self._low, self._high)
-            )
+            for half in (self._low, self._high):  # grown where they lie, nothing is copied
+                half.resize(room, refcheck=False)
         if 2 * most > len(self._slots):
             # The new table replaces the old one before it is filled: one at a time in memory.
-            self._slots = np.full(1 << (3 * most - 1).bit_length(), -1, dtype=np.int32)
+            self._slots = np.full(1 << (4 * most - 1).bit_length(), -1, dtype=np.int32)
             kernels.place_keys(self._low, self._high, self._n, self._slots)
         out = np.empty(len(low), dtype=np.int32)
         self._n = int(
