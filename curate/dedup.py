@@ -62,12 +62,16 @@ class _Plan:
 
     def inputs(self) -> list[Manifest]:
         """Runs to pin."""
-        found = (self.embeddings, self.scores, self.base, *self.later)
+        found = (self.embeddings, self.scores, self.base)
         return [*self.samples, *self.images, *(one for one in found if one is not None)]
 
     def fingerprints(self) -> dict[str, str]:
-        """What other datasets held."""
-        return {
+        """What other datasets held, and what later runs dropped.
+
+        Later runs are no inputs: this run still stands before them, and they are made again on it.
+        """
+        later = {f"later:{one.ref}": one.fingerprint for one in self.later}
+        return later | {
             f"against:{other.path.name}/{one.ref}": one.fingerprint
             for other in self.others
             for one in other.sample_inputs()

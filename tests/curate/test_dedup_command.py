@@ -258,3 +258,6 @@ def test_rescue_lets_the_next_double_stand(data):
     assert after["2"] == (True, None)
     assert after["0"] == after["1"] == (False, "2")
     assert kept(data) == ["2", "3", "4"]
+    # The filter still comes after the dedup: made again, it sees the rescued row.
+    seen = data.current_samples(before="decisions/filter", verb="filter").collect()
+    assert seen["source_id"].to_list() == ["2", "3", "4"]
