@@ -67,17 +67,6 @@ COMMANDS = (
         ),
     ),
     Command(
-        name="report",
-        target="curate.report.command:report",
-        options="curate.report.options:ReportOptions",
-        summary="show what is in a dataset, what was dropped and why, as one offline page",
-        examples=(
-            "curate report data/",
-            "curate report data/ -o out/ --examples 24 --title 'My data, March'",
-            "curate report data/ --examples 0 --no-images",
-        ),
-    ),
-    Command(
         name="decontaminate",
         target="curate.decontaminate:decontaminate",
         options="curate.decontaminate_options:DecontaminateOptions",
@@ -108,6 +97,17 @@ COMMANDS = (
             "curate select data/ --fraction 0.2 --balance task --per-image 4",
             "curate select data/ --plan plan.yaml --dry-run",
             "curate select data/ --n 5000 --method k-center --run centers",
+        ),
+    ),
+    Command(
+        name="report",
+        target="curate.report.command:report",
+        options="curate.report.options:ReportOptions",
+        summary="show what is in a dataset, what was dropped and why, as one offline page",
+        examples=(
+            "curate report data/",
+            "curate report data/ -o out/ --examples 24 --title 'My data, March'",
+            "curate report data/ --examples 0 --no-images",
         ),
     ),
     Command(
