@@ -246,3 +246,24 @@ def test_embeddings_as_the_same_image_test():
     assert found.decisions["method"][1] == "clip"
     assert found.summary["clip_like_pairs"] == 1
     assert found.summary["images_without_embedding"] == 1
+
+
+def test_small_pictures_with_hard_edges_are_found_when_scaled_by_a_few_pixels():
+    """Parts of such copies differ by far more than those of photographs."""
+    generator = np.random.default_rng(7)
+    contents = []
+    for _ in range(40):
+        image = Image.new("RGB", (64, 64), "white")
+        x, y = generator.integers(2, 30, 2).tolist()
+        w, h = generator.integers(12, 30, 2).tolist()
+        color = tuple(generator.integers(0, 255, 3).tolist())
+        ImageDraw.Draw(image).rectangle((x, y, x + w, y + h), fill=color)
+        for copy in (image, image.resize((60, 60), Image.Resampling.BICUBIC)):
+            buffer = io.BytesIO()
+            copy.save(buffer, "PNG")
+            contents.append(buffer.getvalue())
+    hashes = np.array([inspect_image(one).phash for one in contents], dtype=np.uint64)
+    found = same_pictures(hashes, lambda number: contents[number], distance=16)
+    pairs = set(zip(found.a.tolist(), found.b.tolist(), strict=True))
+    assert {(2 * k, 2 * k + 1) for k in range(40)} <= pairs
+    assert all(a // 2 == b // 2 for a, b in pairs)
