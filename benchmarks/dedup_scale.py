@@ -1,6 +1,6 @@
 """How time and memory of `curate dedup` grow with the number of rows.
 
-    python benchmarks/dedup_scale.py [--sizes 100000 1000000 10000000] [--on sample text]
+    python benchmarks/dedup_scale.py [--sizes 100000 1000000 10000000] [--on sample text] [--keep DIR]
 
 Datasets as `texts.py` makes them, one after the other in the temporary folder (10 million rows take
 some 5 GB of disk there while they run). Every run is a process of its own; what 1,000 rows take is
@@ -55,17 +55,17 @@ def measured(command: list[str]) -> Cost:
     return Cost(wall, usage.ru_utime + usage.ru_stime, own / 1024, mapped / 1024, total / 1024)
 
 
-def run(n: int, on: list[str]) -> dict[str, Cost]:
-    """Make a dataset of n rows and dedup it in each mode."""
+def run(n: int, on: list[str], keep: Path | None) -> dict[str, Cost]:
+    """Dedup a dataset of n rows in each mode; it is made if it is not there."""
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "data"
-        # Another process, so that this one stays small.
-        maker = [sys.executable, str(HERE / "texts.py"), "--n", str(n), "--dataset", str(data)]
-        subprocess.run(maker, check=True)
+        data = (keep or Path(folder)) / str(n)
+        if not data.exists():  # in another process, so that this one stays small
+            maker = [sys.executable, str(HERE / "texts.py"), "--n", str(n), "--dataset", str(data)]
+            subprocess.run(maker, check=True)
         out = {}
         for mode in on:
             command = [str(Path(sys.executable).parent / "curate"), "dedup", str(data)]
-            out[mode] = measured([*command, "--on", mode, "--run", mode, "--quiet"])
+            out[mode] = measured([*command, "--on", mode, "--run", mode, "--replace", "--quiet"])
         return out
 
 
@@ -74,16 +74,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[100_000, 1_000_000, 10_000_000])
     parser.add_argument("--on", nargs="+", default=["text", "sample"])
+    parser.add_argument("--keep", type=Path, help="folder for the datasets, to use them again")
     options = parser.parse_args()
-    run(1000, options.on)  # compiled once a machine, not once a run
-    fixed = run(1000, options.on)
+    run(1000, options.on, options.keep)  # compiled once a machine, not once a run
+    fixed = run(1000, options.on, options.keep)
     print(
         f"{'on':8}{'rows':>12}{'wall s':>9}{'cpu s':>9}{'us a row':>10}{'exponent':>10}"
         f"{'own MB':>9}{'mapped MB':>11}{'peak MB':>9}"
     )
     last: dict[str, tuple[int, float]] = {}
     for n in options.sizes:
-        for mode, cost in run(n, options.on).items():
+        for mode, cost in run(n, options.on, options.keep).items():
             cpu = cost.cpu - fixed[mode].cpu
             before = last.get(mode)
             exponent = math.log(cpu / before[1]) / math.log(n / before[0]) if before else math.nan
