@@ -220,6 +220,23 @@ def read_file(path: Path, folder: Path) -> bytes:
         raise ImageError("unreadable_image", str(error)) from error
 
 
+def stored_bytes(image_id: str, content: bytes | None, link: str | None) -> bytes:
+    """Bytes of an image as its row has them: within, or in link mode in the file.
+
+    Raises:
+        ImageError: If the linked file is gone or changed.
+    """
+    if content is not None:
+        return content
+    try:
+        content = Path(link or "").read_bytes()
+    except OSError as error:
+        raise ImageError("missing_image", f"linked file {link}: {error}") from error
+    if hashlib.sha256(content).hexdigest() != image_id:
+        raise ImageError("changed_image", f"linked file {link} has changed since ingest")
+    return content
+
+
 class ImageReader:
     """Image bytes of a dataset by id, read a row group at a time."""
 
@@ -258,16 +275,7 @@ class ImageReader:
         """
         if image_id not in self._where:
             raise ImageError("missing_image", f"no image {image_id} in the dataset")
-        content, link = self._group(self._where[image_id])[image_id]
-        if content is not None:
-            return content
-        try:
-            content = Path(link or "").read_bytes()
-        except OSError as error:
-            raise ImageError("missing_image", f"linked file {link}: {error}") from error
-        if hashlib.sha256(content).hexdigest() != image_id:
-            raise ImageError("changed_image", f"linked file {link} has changed since ingest")
-        return content
+        return stored_bytes(image_id, *self._group(self._where[image_id])[image_id])
 
     def read_many(self, image_ids: Iterable[str]) -> dict[str, bytes]:
         """Bytes of several images, by id."""

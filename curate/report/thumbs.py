@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pairwright.errors import DataError
-from pairwright.images import ImageError, open_image
+from pairwright.images import ImageError, open_image, stored_bytes
 from pairwright.progress import Progress
 
 if TYPE_CHECKING:
@@ -43,7 +42,9 @@ def thumbnails(
         for path, group, mine in _where(dataset, wanted):
             for image_id, content, link in _read(path, group, mine):
                 try:
-                    image = open_image(_bytes(image_id, content, link), fit=max(4 * side * side, 1))
+                    image = open_image(
+                        stored_bytes(image_id, content, link), fit=max(4 * side * side, 1)
+                    )
                     out[image_id] = _encode(image, side)
                 except ImageError as error:
                     failed[image_id] = error.reason.replace("_", " ")
@@ -105,18 +106,6 @@ def _read(path: Path, group: int, mine: list[str]) -> list[tuple[str, bytes | No
     ids = table["image_id"]
     table = table.filter(pc.is_in(ids, value_set=pa.array(mine, ids.type)))
     return list(zip(*(table[c].to_pylist() for c in ("image_id", "bytes", "path")), strict=True))
-
-
-def _bytes(image_id: str, content: bytes | None, link: str | None) -> bytes:
-    if content is not None:
-        return content
-    try:
-        content = Path(link or "").read_bytes()
-    except OSError as error:
-        raise ImageError("missing_image", f"linked file {link}: {error}") from error
-    if hashlib.sha256(content).hexdigest() != image_id:
-        raise ImageError("changed_image", f"linked file {link} has changed since ingest")
-    return content
 
 
 def _encode(image: Image.Image, side: int) -> bytes:
