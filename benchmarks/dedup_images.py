@@ -18,13 +18,12 @@ A flat range search of faiss is run for some queries only and extrapolated to al
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
-from dedup_text import Cost, measured
+from running import Cost, measured, peers_python
 from vectors import make
 
 HERE = Path(__file__).resolve().parent
@@ -61,17 +60,6 @@ def plain(source: str, target: str, threshold: str) -> None:
     np.save(f"{target}.edge.npy", keys[abs(exact - float(threshold)) < 1e-6])
 
 
-def peers_python(folder: Path | None) -> str:
-    """Python of the peers' environment, which is made if it is not there."""
-    folder = folder or Path(tempfile.gettempdir()) / "pairwright-bench-images"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder)], check=True)
-    install = ["uv", "pip", "install", "-q", "--no-config", "-p", str(python.absolute()), *PEERS]
-    subprocess.run(install, check=True)
-    return str(python)
-
-
 def commands(options: argparse.Namespace, python: str, io: list[str]) -> dict[str, list[str]]:
     """What is run, by name."""
     me, peer = [sys.executable, __file__], HERE / "peers"
@@ -103,7 +91,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="tools whose name begins so")
     parser.add_argument("--peers", type=Path, help="environment with the peers")
     options = parser.parse_args()
-    python = peers_python(options.peers)
+    python = peers_python("images", PEERS, options.peers)
     with tempfile.TemporaryDirectory() as name:
         compare(options, python, Path(name))
 

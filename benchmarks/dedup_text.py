@@ -17,33 +17,21 @@ threshold of which both are kept. The peers do not verify what their bands propo
 from __future__ import annotations
 
 import argparse
-import os
-import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from running import Cost, measured, peers_python
 from texts import Texts, make, write_dataset, write_parquet
 
 HERE = Path(__file__).resolve().parent
 THRESHOLD = 0.7
 PEERS = ("daft==0.7.26", "rensa==0.5.0", "datasketch==2.0.0", "xxhash", "pyarrow", "numpy")
-
-
-class Cost(NamedTuple):
-    """What one run took."""
-
-    wall: float
-    cpu: float
-    peak: float  # MB
 
 
 def ours(source: str, target: str) -> None:
@@ -56,36 +44,6 @@ def ours(source: str, target: str) -> None:
     decisions.filter(~pl.col("kept")).select(
         removed="id", stands=decisions["id"].gather(decisions.filter(~pl.col("kept"))["kept_index"])
     ).write_parquet(target)
-
-
-def measured(command: list[str]) -> Cost:
-    """Run a process to its end."""
-    started, peak = time.perf_counter(), 0
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
-        status = Path(f"/proc/{process.pid}/status")
-        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            # Not ru_maxrss: that starts at the size of this process.
-            found = re.search(r"VmHWM:\s*(\d+)", status.read_text())
-            peak = int(found[1]) if found else peak
-            time.sleep(0.02)
-        wall, usage = time.perf_counter() - started, ended[2]
-        process.returncode = os.waitstatus_to_exitcode(ended[1])
-        if process.returncode:
-            said.seek(0)
-            sys.exit(f"{' '.join(command)}\n{said.read().decode(errors='replace')[-2000:]}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, peak / 1024)
-
-
-def peers_python(folder: Path | None) -> str:
-    """Python of the peers' environment, which is made if it is not there."""
-    folder = folder or Path(tempfile.gettempdir()) / "pairwright-bench-text"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder)], check=True)
-    install = ["uv", "pip", "install", "-q", "--no-config", "-p", str(python.absolute()), *PEERS]
-    subprocess.run(install, check=True)
-    return str(python)
 
 
 def families(texts: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -145,7 +103,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], help="tools whose name begins so")
     parser.add_argument("--peers", type=Path, help="environment with the peers")
     options = parser.parse_args()
-    python = peers_python(options.peers)
+    python = peers_python("text", PEERS, options.peers)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         compare(options, python, folder)

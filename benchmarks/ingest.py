@@ -29,20 +29,17 @@ import argparse
 import io
 import json
 import os
-import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+from running import Cost, measured, peers_python
 
 PEERS = ("datasets==5.2.0", "polars==2.1.0", "pyarrow==26.0.1", "pillow")
 QUESTIONS = ("What is to be seen here?", "Describe the colours of the picture.")
@@ -77,14 +74,6 @@ elif kind == "text":
 else:
     pl.read_json(source).write_parquet(target)
 """
-
-
-class Cost(NamedTuple):
-    """What one run took."""
-
-    wall: float
-    cpu: float
-    peak: float  # MB
 
 
 def make(folder: Path, rows: int, images: int) -> dict[str, tuple[Path, int, int]]:
@@ -141,34 +130,7 @@ def jpeg(rng: np.random.Generator) -> bytes:
     return out.getvalue()
 
 
-def peers_python(folder: Path | None) -> str:
-    """Python of the peers' environment, which is made if it is not there."""
-    folder = folder or Path(tempfile.gettempdir()) / "pairwright-bench-ingest"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder)], check=True)
-    install = ["uv", "pip", "install", "-q", "--no-config", "-p", str(python.absolute()), *PEERS]
-    subprocess.run(install, check=True)
-    return str(python)
-
-
-def measured(command: list[str]) -> Cost:
-    """Run a process to its end."""
-    started, peak = time.perf_counter(), 0
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=environment)
-        status = Path(f"/proc/{process.pid}/status")
-        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            found = re.search(r"VmHWM:\s*(\d+)", status.read_text())
-            peak = int(found[1]) if found else peak
-            time.sleep(0.02)
-        wall, usage = time.perf_counter() - started, ended[2]
-        process.returncode = os.waitstatus_to_exitcode(ended[1])
-        if process.returncode:
-            said.seek(0)
-            sys.exit(f"{' '.join(command)}\n{said.read().decode(errors='replace')[-2000:]}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, peak / 1024)
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 
 
 def command_of(tool: str, kind: str, source: Path, out: Path, python: str) -> list[str]:
@@ -189,7 +151,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--peers", type=Path)
     arguments = parser.parse_args()
-    python = peers_python(arguments.peers)
+    python = peers_python("ingest", PEERS, arguments.peers)
     print(f"peers: {', '.join(PEERS)}; {os.cpu_count()} processors; medians of {arguments.repeat}")
     with tempfile.TemporaryDirectory(prefix="bench-ingest-") as folder:
         sources = make(Path(folder), arguments.rows, arguments.images)
@@ -199,7 +161,7 @@ def main() -> None:
                 for tool, found in costs.items():
                     out = Path(folder) / "out"
                     out.mkdir()
-                    found.append(measured(command_of(tool, kind, source, out, python)))
+                    found.append(measured(command_of(tool, kind, source, out, python), **OFFLINE))
                     shutil.rmtree(out)
             show(kind, rows, n_bytes, costs)
 
