@@ -39,12 +39,7 @@ def decontaminate(dataset: Dataset, options: DecontaminateOptions, run: RunOptio
     """
     name = run.run or VERB
     ref = f"decisions/{name}"
-    inputs = dataset.sample_inputs(before=ref, verb=VERB)
-    if not any(one.kind == "samples" for one in inputs):
-        msg = (
-            f"{dataset.path}: no samples yet; read some with `curate ingest SRC -o {dataset.path}`"
-        )
-        raise UsageError(msg)
+    inputs = dataset.need_samples(before=ref, verb=VERB)
     inputs += [m for m in dataset.runs("images") if m.is_complete]
     if options.clip_threshold is not None and options.by != "text":
         embeddings = dataset.pick("embeddings", options.embeddings, verbs={"embed"})

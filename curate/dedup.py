@@ -152,12 +152,7 @@ def _plan(dataset: Dataset, options: DedupOptions, run: RunOptions) -> _Plan:
     base = _base(dataset, options, run) if options.extend else None
     name = run.run or (_next_name(dataset) if base else VERB)
     ref = f"decisions/{name}"
-    samples = dataset.sample_inputs(before=ref, verb=VERB)
-    if not any(one.kind == "samples" for one in samples):
-        msg = (
-            f"{dataset.path}: no samples yet; read some with `curate ingest SRC -o {dataset.path}`"
-        )
-        raise UsageError(msg)
+    samples = dataset.need_samples(before=ref, verb=VERB)
     sees_images = options.on != "text" and options.image_match != "exact"
     wants_images = sees_images or "resolution" in options.priorities
     images = [one for one in dataset.runs("images") if one.is_complete] if wants_images else []

@@ -56,12 +56,7 @@ def select(dataset: Dataset, options: SelectOptions, run: RunOptions) -> Outcome
     """
     name = run.run or VERB
     ref = f"decisions/{name}"
-    inputs = dataset.sample_inputs(before=ref, verb=VERB)
-    if not any(one.kind == "samples" for one in inputs):
-        msg = (
-            f"{dataset.path}: no samples yet; read some with `curate ingest SRC -o {dataset.path}`"
-        )
-        raise UsageError(msg)
+    inputs = dataset.need_samples(before=ref, verb=VERB)
     settings, sources = _settings(dataset, options)
     if run.dry_run:
         decisions, summary = _choose(dataset, settings, sources, run, name)

@@ -272,6 +272,18 @@ class Dataset:
         decisions = self.decisions(before=before, verb=verb)
         return [m for m in self.runs("samples") if m.is_complete] + decisions
 
+    def need_samples(self, *, before: str | None = None, verb: str | None = None) -> list[Manifest]:
+        """`sample_inputs`, refused where no samples were read yet.
+
+        Raises:
+            UsageError: If there are none.
+        """
+        inputs = self.sample_inputs(before=before, verb=verb)
+        if not any(one.kind == "samples" for one in inputs):
+            msg = f"{self.path}: no samples yet; read some with `curate ingest SRC -o {self.path}`"
+            raise UsageError(msg)
+        return inputs
+
     def decisions(self, *, before: str | None = None, verb: str | None = None) -> list[Manifest]:
         """The decisions runs in force that count for `current_samples`."""
         found = self.in_force("decisions")
