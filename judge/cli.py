@@ -11,7 +11,7 @@ COMMANDS = (
     Command(
         name="serve",
         target="judge.serve:serve_model",
-        options="judge.options:ServeOptions",
+        options="judge.serve_options:ServeOptions",
         summary="serve a model with vLLM on 127.0.0.1 until stopped",
         examples=(
             "judge serve --model Qwen2-VL-7B",
@@ -22,7 +22,7 @@ COMMANDS = (
     Command(
         name="score",
         target="judge.score:score",
-        options="judge.options:ScoreOptions",
+        options="judge.score_options:ScoreOptions",
         summary="have a vision-language model mark answers by a rubric",
         examples=(
             "judge score data/ --model Qwen2-VL-7B",

@@ -24,6 +24,8 @@ class Target:
 
     Attributes:
         target_id: sample_id or response_id.
+        sample_id: The sample whose question is answered.
+        model: Who answered, if it is a response.
         image_ids: Images of the conversation.
         prompt: The conversation up to the answer.
         answer: The answer.
@@ -35,6 +37,8 @@ class Target:
     image_ids: tuple[str, ...]
     prompt: Sequence[Message]
     answer: str
+    sample_id: str | None = None
+    model: str | None = None
     criteria: str | None = None
     reference: str | None = None
 

@@ -14,40 +14,55 @@ if TYPE_CHECKING:
 LOW_MASS = 0.5
 
 
-def summarise(frame: pl.DataFrame | None, rubric: Rubric) -> dict[str, Any]:
+def summarise(marks: pl.LazyFrame | None, rubric: Rubric) -> dict[str, Any]:
     """Figures of a run: marks by criterion, doubtful ones, errors, tokens."""
     import polars as pl
 
     out: dict[str, Any] = {"label_range": rubric.label_range, "rubric_hash": rubric.hash}
-    if frame is None or frame.is_empty():
+    if marks is None:
         return out | {"targets": 0, "marks": 0, "errors": 0, "low_label_mass": 0, "criteria": {}}
-    marked = frame.filter(pl.col("score").is_not_null())
+    score = pl.col("score")
+    names = label_names(tuple(rubric.labels))
+    values = list(rubric.labels.values())
+    gaps = pl.concat_list([(score - value).abs() for value in values])
+    # Grouped in the engine: nothing of the size of the table comes to Python.
+    found = (
+        marks.group_by("criterion", nearest=pl.when(score.is_not_null()).then(gaps.list.arg_min()))
+        .agg(
+            rows=pl.len(),
+            total=score.sum(),
+            low=(score.is_not_null() & (pl.col("label_mass") < LOW_MASS)).sum(),
+            prompt_tokens=pl.col("n_prompt_tokens").sum(),
+            completion_tokens=pl.col("n_tokens").sum(),
+        )
+        .collect(engine="streaming")
+    )
+    marked = found.filter(pl.col("nearest").is_not_null())
+    targets = marks.select(pl.col("target_id").n_unique()).collect(engine="streaming").item()
     return out | {
-        "targets": frame["target_id"].n_unique(),
-        "marks": marked.height,
-        "errors": frame.height - marked.height,
-        "low_label_mass": marked.filter(pl.col("label_mass") < LOW_MASS).height,
-        "prompt_tokens": int(frame["n_prompt_tokens"].sum()),
-        "completion_tokens": int(frame["n_tokens"].sum()),
+        "targets": int(targets),
+        "marks": int(marked["rows"].sum()),
+        "errors": int(found["rows"].sum()) - int(marked["rows"].sum()),
+        "low_label_mass": int(marked["low"].sum()),
+        "prompt_tokens": int(found["prompt_tokens"].sum()),
+        "completion_tokens": int(found["completion_tokens"].sum()),
         "criteria": {
             criterion.name: _distribution(
-                marked.filter(pl.col("criterion") == criterion.name)["score"], rubric
+                marked.filter(pl.col("criterion") == criterion.name), names
             )
             for criterion in rubric.criteria
         },
     }
 
 
-def _distribution(scores: pl.Series, rubric: Rubric) -> dict[str, Any]:
+def _distribution(nearest: pl.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
     """Mean, and how many marks are nearest to each label's value."""
-    names = label_names(tuple(rubric.labels))
-    values = list(rubric.labels.values())
     counts = dict.fromkeys(names, 0)
-    for mark in scores:
-        nearest = min(range(len(values)), key=lambda i: abs(values[i] - mark))
-        counts[names[nearest]] += 1
-    mean = scores.mean()
-    return {"mean": mean if mean is None else round(float(mean), 4), "counts": counts}  # type: ignore[arg-type]
+    for label, rows in nearest.select("nearest", "rows").iter_rows():
+        counts[names[label]] = rows
+    total = int(nearest["rows"].sum())
+    mean = round(float(nearest["total"].sum()) / total, 4) if total else None
+    return {"mean": mean, "counts": counts}
 
 
 def describe(summary: dict[str, Any], rubric: Rubric) -> str:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from judge.options import ScoreOptions
+from judge.score_options import ScoreOptions
 from judge.render import prompt_hash, render
 from judge.report import describe, summarise
 from judge.rubric import Rubric, load_rubric
-from judge.targets import Source, by_image, choose_source, read_targets, targets_of
+from judge.targets import (
+    Source,
+    by_image,
+    choose_source,
+    count_targets,
+    most_images,
+    target_batches,
+    targets_of,
+)
 from pairwright.command import Outcome
 from pairwright.options import RunOptions
 from pairwright.progress import Progress
 from pairwright.store import Dataset
+from pairwright.vlm.asking import ask_into, unwritten
 from pairwright.vlm.backend import (
     ModelChoice,
     choose_model,
@@ -22,12 +31,9 @@ from pairwright.vlm.backend import (
     open_backend,
     recorded,
 )
-from pairwright.vlm.rows import RowBuffer, reject_failure
-from pairwright.vlm.types import ChatRequest, Reply, ask_all, label_names
+from pairwright.vlm.types import ChatRequest, Reply, label_names
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from pairwright.writer import RunWriter
 
 _PART_SECONDS = 5.0
@@ -45,9 +51,9 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
     source = choose_source(dataset, options)
     name = run.run or source.verb
     ref = f"scores/{name}"
-    frame = read_targets(dataset, source, before=ref, limit=run.limit)
     if run.dry_run:
-        return _dry_run(frame, rubric, choice, source, ref)
+        targets = count_targets(dataset, source, before=ref, limit=run.limit)
+        return _dry_run(targets, rubric, choice, source, ref)
     inputs = dataset.sample_inputs(before=ref)
     with dataset.write(
         "scores",
@@ -62,9 +68,9 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
     ) as writer:
         done = writer.is_complete
         if not done:
-            _judge(dataset, frame, writer, rubric, options, choice, source)
+            _judge(dataset, writer, rubric, options, choice, source, run.limit)
             writer.flush()
-            writer.summary.update(summarise(writer.written(), rubric))
+            writer.summary.update(summarise(writer.scan(), rubric))
     text = describe(writer.summary, rubric)
     return Outcome(
         message=f"{'nothing to do: ' if done else ''}{ref}: {text}",
@@ -91,65 +97,61 @@ def _config(
 
 def _judge(
     dataset: Dataset,
-    frame: pl.DataFrame,
     writer: RunWriter,
     rubric: Rubric,
     options: ScoreOptions,
     choice: ModelChoice,
     source: Source,
+    limit: int | None,
 ) -> None:
     """Ask for every mark that is not written yet."""
-    import polars as pl
-
     from pairwright.images import ImageReader
 
-    written = writer.written(["target_id", "criterion"])
-    marked = set() if written is None else set(written.iter_rows())
-    rejected = writer.rejected_ids()
-    names = [criterion.name for criterion in rubric.criteria]
-    is_open = [
-        target not in rejected and any((target, criterion) not in marked for criterion in names)
-        for target in frame["target_id"]
-    ]
-    pending = frame.filter(pl.Series(is_open, dtype=pl.Boolean))
-    if pending.is_empty():
-        return
     reader = ImageReader(dataset)
-    pending = by_image(pending, reader)
     images = image_source(reader, options, choice)
+    names = [criterion.name for criterion in rubric.criteria]
+    batches = target_batches(dataset, source, before=writer.manifest.ref, limit=limit)
+    open_ones = unwritten(batches, writer, "target_id", len(names))
+    first = next(open_ones, None)
+    if first is None:
+        return
 
     def requests() -> Iterator[ChatRequest]:
-        for target in targets_of(pending, writer):
-            for criterion in rubric.criteria:
-                if (target.target_id, criterion.name) in marked:
-                    continue
-                turns = render(rubric, criterion, target)
-                yield ChatRequest(
-                    key=(target.target_id, criterion.name, prompt_hash(turns)),
-                    messages=turns,
-                    labels=tuple(rubric.labels),
-                )
+        for frame, written in itertools.chain([first], open_ones):
+            for target in targets_of(by_image(frame, reader), writer):
+                marked = {key[1] for key in written.get(target.target_id, ())}
+                for criterion in rubric.criteria:
+                    if criterion.name not in marked:
+                        turns = render(rubric, criterion, target)
+                        yield ChatRequest(
+                            key=(target.target_id, criterion.name, prompt_hash(turns)),
+                            messages=turns,
+                            labels=tuple(rubric.labels),
+                        )
 
-    total = pending.height * len(names)
-    most = int(pending["image_ids"].list.len().max() or 0)  # type: ignore[arg-type]
+    total = count_targets(dataset, source, before=writer.manifest.ref, limit=limit)
     with (
-        open_backend(options, choice, images, logs=_logs(dataset), max_images=most) as backend,
-        Progress("judge", total, unit="marks") as progress,
-        RowBuffer(writer) as rows,
-    ):
+        open_backend(
+            options, choice, images, logs=dataset.path / "logs",
+            max_images=most_images(dataset, before=writer.manifest.ref),
+        ) as backend,
+        Progress("judge", total * len(names) - writer.n_rows, unit="marks") as progress,
+    ):  # fmt: skip
+        ask_into(
+            writer,
+            backend,
+            requests(),
+            lambda reply: [_row(reply, rubric, choice, source)],
+            ids_of=lambda key: (key[0], f"{key[0]}/{key[1]}"),
+            progress=progress,
+            note_of=_note,
+        )
 
-        def on_reply(reply: Reply) -> None:
-            target_id, criterion, _ = reply.key
-            if reply.error is not None:
-                reject_failure(writer, reply.error, target_id, f"{target_id}/{criterion}")
-                progress.advance()
-                return
-            row = _row(reply, rubric, choice, source)
-            rows.add(row)
-            mark = "no verdict" if row["score"] is None else f"{row['score']:.2f}"
-            progress.advance(note=f"last {criterion}: {mark}")
 
-        ask_all(requests(), backend, on_reply)
+def _note(rows: Sequence[dict[str, Any]]) -> str:
+    [row] = rows
+    mark = "no verdict" if row["score"] is None else f"{row['score']:.2f}"
+    return f"last {row['criterion']}: {mark}"
 
 
 def _row(reply: Reply, rubric: Rubric, choice: ModelChoice, source: Source) -> dict[str, Any]:
@@ -166,6 +168,7 @@ def _row(reply: Reply, rubric: Rubric, choice: ModelChoice, source: Source) -> d
         "score": mark,
         "label_probs": [{"label": label, "p": p} for label, p in probs.items()],
         "label_mass": mass,
+        "read_from": reply.read_from,
         "text": reply.texts[0] if reply.texts else None,
         "rubric_hash": rubric.hash,
         "prompt_hash": prompt,
@@ -189,16 +192,12 @@ def expected_value(probs: dict[str, float], labels: dict[str, float]) -> tuple[f
     return sum(p * values[name] for name, p in probs.items()) / mass, mass
 
 
-def _logs(dataset: Dataset) -> Path:
-    return dataset.path / "logs"
-
-
 def _dry_run(
-    frame: pl.DataFrame, rubric: Rubric, choice: ModelChoice, source: Source, ref: str
+    targets: int, rubric: Rubric, choice: ModelChoice, source: Source, ref: str
 ) -> Outcome:
-    requests = frame.height * len(rubric.criteria)
+    requests = targets * len(rubric.criteria)
     message = (
         f"dry run, nothing written: {ref} would hold {requests:,} marks of {choice.label} on "
-        f"{frame.height:,} {source.kind}s by the rubric {rubric.name}"
+        f"{targets:,} {source.kind}s by the rubric {rubric.name}"
     )
-    return Outcome(message=message, summary={"targets": frame.height, "requests": requests})
+    return Outcome(message=message, summary={"targets": targets, "requests": requests})

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from judge.options import ServeOptions
+from judge.serve_options import ServeOptions
 from pairwright.command import Outcome
 from pairwright.errors import ServerError
 from pairwright.manifest import write_json

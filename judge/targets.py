@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from judge.options import ScoreOptions
+from judge.score_options import ScoreOptions
 from judge.render import Target
 from pairwright.conversation import split_answer
 from pairwright.errors import DataError, UsageError
@@ -60,43 +60,97 @@ def choose_source(dataset: Dataset, options: ScoreOptions) -> Source:
     return Source(kind="response", verb="score-responses", responses=manifest)
 
 
-def read_targets(
-    dataset: Dataset, source: Source, *, before: str, limit: int | None
-) -> pl.DataFrame:
+def target_batches(
+    dataset: Dataset, source: Source, *, before: str, limit: int | None, rows: int = 10_000
+) -> Iterator[pl.DataFrame]:
     """Target id, images, messages and the source's own criteria, one row an answer.
+
+    However large the dataset, only some rows are held at a time.
 
     Args:
         dataset: The dataset.
         source: Samples or responses.
         before: The run of scores; decisions that were made on it do not count.
         limit: Take the first so many only.
+        rows: Most rows a frame.
+
+    Yields:
+        Frames with `target_id`, `sample_id`, `image_ids`, `messages`, `text` (null for a sample,
+        whose answer is its last message), `model` (null for a sample), `criteria`, `reference`.
     """
+    left = limit
+    made = _responses if source.responses is not None else _samples
+    for frame in made(dataset, source, before, rows):
+        batch = frame if left is None else frame.head(left)
+        if batch.height:
+            yield batch
+        if left is not None:
+            left -= batch.height
+            if left <= 0:
+                return
+
+
+def count_targets(dataset: Dataset, source: Source, *, before: str, limit: int | None) -> int:
+    """How many rows `target_batches` yields together."""
     import polars as pl
 
-    samples = dataset.current_samples(before=before)
-    if source.responses is None:
-        frame = samples.select(
+    frame = dataset.current_samples(before=before).select("sample_id")
+    if source.responses is not None:
+        answers = dataset.scan(source.responses).select("sample_id")
+        frame = answers.join(frame, on="sample_id", how="semi")
+    found = int(frame.select(pl.len()).collect(engine="streaming").item())
+    return found if limit is None else min(found, limit)
+
+
+def most_images(dataset: Dataset, *, before: str) -> int:
+    """Images of the sample that has most."""
+    import polars as pl
+
+    lengths = dataset.current_samples(before=before).select(pl.col("image_ids").list.len().max())
+    return int(lengths.collect(engine="streaming").item() or 0)
+
+
+def _samples(dataset: Dataset, _source: Source, before: str, rows: int) -> Iterator[pl.DataFrame]:
+    import polars as pl
+
+    columns = ["sample_id", "image_ids", "messages", "criteria", "reference"]
+    for frame in dataset.current_batches(columns, before=before, rows=rows):
+        yield frame.select(
             pl.col("sample_id").alias("target_id"),
+            "sample_id",
             "image_ids",
             "messages",
             pl.lit(None, pl.String).alias("text"),
+            pl.lit(None, pl.String).alias("model"),
             "criteria",
             "reference",
         )
-    else:
-        about = samples.select("sample_id", "image_ids", "criteria", "reference")
-        frame = (
-            dataset.scan(source.responses)
-            .select(
-                pl.col("response_id").alias("target_id"),
-                "sample_id",
-                pl.col("prompt").alias("messages"),
-                "text",
-            )
-            .join(about, on="sample_id", how="inner", maintain_order="left")
-            .select("target_id", "image_ids", "messages", "text", "criteria", "reference")
-        )
-    return (frame if limit is None else frame.head(limit)).collect()
+
+
+def _responses(dataset: Dataset, source: Source, before: str, rows: int) -> Iterator[pl.DataFrame]:
+    import polars as pl
+
+    manifest = source.responses
+    assert manifest is not None
+    answers = dataset.scan(manifest).select(
+        pl.col("response_id").alias("target_id"),
+        "sample_id",
+        pl.col("prompt").alias("messages"),
+        "text",
+        "model",
+    )
+    about = dataset.current_samples(before=before).select(
+        "sample_id", "image_ids", "criteria", "reference"
+    )
+    for start in range(0, manifest.rows, rows):
+        some = answers.slice(start, rows).collect()
+        ids = some.lazy().select("sample_id").unique()
+        known = about.join(ids, on="sample_id", how="semi").collect(engine="streaming")
+        frame = some.join(known, on="sample_id", how="inner", maintain_order="left")
+        yield frame.select(
+            "target_id", "sample_id", "image_ids", "messages", "text", "model", "criteria",
+            "reference",
+        )  # fmt: skip
 
 
 def by_image(frame: pl.DataFrame, reader: ImageReader) -> pl.DataFrame:
@@ -125,6 +179,8 @@ def _target(row: dict[str, Any]) -> Target:
         prompt, answer = split_answer(prompt)
     return Target(
         target_id=row["target_id"],
+        sample_id=row["sample_id"],
+        model=row["model"],
         image_ids=tuple(row["image_ids"]),
         prompt=prompt,
         answer=answer,

@@ -180,7 +180,14 @@ class Dataset:
         if missing:
             msg = f"{missing[0]}: listed in _table.json but not there; restore it or remake {manifest.ref} with --replace"
             raise DataError(msg)
-        return pl.scan_parquet(files, glob=False)
+        frame = pl.scan_parquet(files, glob=False)
+        if manifest.schema_version == schema.version:
+            return frame
+        # Later versions added nullable columns only.
+        known = frame.collect_schema()
+        newer = {n: c.dtype for n, c in schema.columns().items() if n not in known}
+        filled = frame.with_columns(pl.lit(None, t).alias(n) for n, t in newer.items())
+        return filled.select(list(schema.columns()))
 
     def read(self, kind: str, run: str) -> pl.DataFrame:
         """All rows of a complete run."""

@@ -156,6 +156,13 @@ class RunWriter:
             return None
         return pl.read_parquet(files, columns=columns, glob=False)
 
+    def scan(self) -> pl.LazyFrame | None:
+        """What is durable already, lazily; `None` if nothing is."""
+        import polars as pl
+
+        files = [self._folder / part.name for part in self.manifest.parts if part.rows]
+        return pl.scan_parquet(files, glob=False) if files else None
+
     def keys(self, column: str) -> set[str]:
         """Distinct values of a column that are durable already (for the resume's anti-join)."""
         frame = self.written([column])

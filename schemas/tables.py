@@ -1,4 +1,4 @@
-"""Declarations of every table, version 1.
+"""Declarations of every table.
 
 A table's name is its folder in the dataset directory; `TABLES` maps it to the declaration. Column
 descriptions are the documentation: `docs/tables.md` is generated from them.
@@ -13,7 +13,10 @@ import polars as pl
 
 
 class Table(dy.Schema):
-    """Base of every table: adds a version."""
+    """Base of every table: adds a version.
+
+    A version that only adds nullable columns reads what older ones wrote, the new columns null.
+    """
 
     version: ClassVar[int] = 1
 
@@ -43,6 +46,12 @@ def _spans(description: str) -> dy.List:
         ),
         nullable=True,
         description=description,
+    )
+
+
+def _label_probs(description: str) -> dy.List:
+    return dy.List(
+        dy.Struct({"label": dy.String(), "p": dy.Float64()}), nullable=True, description=description
     )
 
 
@@ -170,19 +179,50 @@ class Responses(Table):
 class Scores(Table):
     """A judge's marks for a sample's answer or a response."""
 
+    version: ClassVar[int] = 2
+
     target_id = dy.String(primary_key=True, description="sample_id or response_id")
     rubric = dy.String(primary_key=True, description="name of the rubric")
     criterion = dy.String(primary_key=True, description="criterion of the rubric")
-    judge = dy.String(primary_key=True, description="model that judged, as it was asked for")
+    judge = dy.String(
+        primary_key=True, description="model that judged, as it was asked for; `jury`: several"
+    )
     draw = dy.Int32(primary_key=True, description="number of the draw, from 0")
     target_kind = dy.String(description="`sample` or `response`")
     score = dy.Float64(nullable=True, description="expected value over the labels; null on error")
-    label_probs = dy.List(
-        dy.Struct({"label": dy.String(), "p": dy.Float64()}),
-        nullable=True,
-        description="probability of each label, as the judge gave it (not renormalised)",
-    )
+    calibrated = dy.Float64(nullable=True, description="the score as a fitted calibration reads it")
+    label_probs = _label_probs("probability of each label, as the judge gave it (not renormalised)")
     label_mass = dy.Float64(nullable=True, description="sum of label_probs; low: it did not answer")
+    read_from = dy.String(
+        nullable=True,
+        description="`logprobs` of the labels, `top_logprobs` of the likeliest tokens, or `text`",
+    )
+    text = dy.String(nullable=True, description="the verdict, as written")
+    rationale = dy.String(nullable=True, description="the judge's reasons, if they were asked for")
+    rubric_hash = dy.String(description="hash of the rubric's content")
+    prompt_hash = dy.String(description="hash of the rendered prompt")
+    n_prompt_tokens = dy.Int32(nullable=True, description="tokens of the prompt")
+    n_tokens = dy.Int32(nullable=True, description="tokens of the reply")
+    latency_s = dy.Float64(nullable=True, description="seconds from sending to the reply")
+    error = dy.String(nullable=True, description="why there is no score")
+
+
+class Probes(Table):
+    """Marks of answers that were tampered with: how easily a judge is swayed."""
+
+    target_id = dy.String(primary_key=True, description="sample_id or response_id")
+    probe = dy.String(
+        primary_key=True,
+        description="what was done: `clean`, `blind`, `other_image`, `padded`, `inject:NAME`",
+    )
+    criterion = dy.String(primary_key=True, description="criterion of the rubric")
+    judge = dy.String(primary_key=True, description="model that judged, as it was asked for")
+    target_kind = dy.String(description="`sample` or `response`")
+    rubric = dy.String(description="name of the rubric")
+    score = dy.Float64(nullable=True, description="expected value over the labels; null on error")
+    label_probs = _label_probs("probability of each label (not renormalised)")
+    label_mass = dy.Float64(nullable=True, description="sum of label_probs")
+    read_from = dy.String(nullable=True, description="as in scores")
     text = dy.String(nullable=True, description="the verdict, as written")
     rubric_hash = dy.String(description="hash of the rubric's content")
     prompt_hash = dy.String(description="hash of the rendered prompt")
@@ -193,33 +233,62 @@ class Scores(Table):
 
 
 class Claims(Table):
-    """An answer split into claims, with the judge's verdicts."""
+    """An answer split into claims, with the verdicts of a judge or of people."""
 
-    claim_id = dy.String(primary_key=True, description="hash of response_id and index")
-    response_id = dy.String(description="the answer")
+    version: ClassVar[int] = 2
+
+    claim_id = dy.String(primary_key=True, description="hash of target_id and index")
+    response_id = dy.String(description="the answer: response_id or sample_id")
+    target_kind = dy.String(nullable=True, description="`sample` or `response`")
     index = dy.Int32(description="place in the answer, from 0")
     text = dy.String(description="the self-contained claim")
     question = dy.String(nullable=True, description="the claim as a yes/no question")
-    p_yes = dy.Float64(nullable=True, description="probability of yes")
-    p_no = dy.Float64(nullable=True, description="probability of no")
-    judge = dy.String(description="model that judged")
+    p_yes = dy.Float64(nullable=True, description="probability of yes; of people 1 or 0")
+    p_no = dy.Float64(nullable=True, description="probability of no; of people 0 or 1")
+    judge = dy.String(description="model or annotator that judged")
+    read_from = dy.String(nullable=True, description="as in scores; null: people")
+    rubric_hash = dy.String(nullable=True, description="hash of the prompts' content")
+    prompt_hash = dy.String(nullable=True, description="hash of the rendered prompt")
+    n_prompt_tokens = dy.Int32(nullable=True, description="tokens of the verdict's prompt")
+    n_tokens = dy.Int32(nullable=True, description="tokens of the verdict")
+    latency_s = dy.Float64(nullable=True, description="seconds from sending to the reply")
+    error = dy.String(nullable=True, description="why there is no verdict")
 
 
 class Comparisons(Table):
     """Pairwise verdicts on two answers to one sample, by judges or people."""
 
+    version: ClassVar[int] = 2
+
     comparison_id = dy.String(primary_key=True, description="hash of sample, a, b, by, criterion")
     sample_id = dy.String(description="the sample whose question both answer")
     a = dy.String(description="response_id")
     b = dy.String(description="response_id")
+    p_a = dy.Float64(
+        nullable=True, description="P(a better) of those two, probabilities of both orders averaged"
+    )
     p_a_first_order = dy.Float64(nullable=True, description="P(a better), a shown first")
     p_a_second_order = dy.Float64(nullable=True, description="P(a better), b shown first")
     verdict = dy.String(description="`a`, `b`, `tie`, `both_bad` or `undecided`")
     verdict_first_order = dy.String(nullable=True, description="verdict with a shown first")
     verdict_second_order = dy.String(nullable=True, description="verdict with b shown first")
+    grade = dy.Float64(
+        nullable=True, description="how much better a is than b, where people say so: 2 to -2"
+    )
+    probs_first_order = _label_probs("probabilities of `a`, `b`, `tie`, `both_bad`, a shown first")
+    probs_second_order = _label_probs("the same, b shown first; labels still name a and b")
+    label_mass = dy.Float64(nullable=True, description="the lower of both orders' label masses")
+    read_from = dy.String(nullable=True, description="as in scores; null: people")
     by = dy.String(description="judge or annotator")
+    rubric = dy.String(nullable=True, description="name of the rubric")
     criterion = dy.String(nullable=True, description="what was compared")
     rationale = dy.String(nullable=True, description="the reasons given")
+    rubric_hash = dy.String(nullable=True, description="hash of the rubric's content")
+    prompt_hash = dy.String(nullable=True, description="hash of both rendered prompts")
+    n_prompt_tokens = dy.Int32(nullable=True, description="tokens of both prompts")
+    n_tokens = dy.Int32(nullable=True, description="tokens of both replies")
+    latency_s = dy.Float64(nullable=True, description="seconds of both requests")
+    error = dy.String(nullable=True, description="why there is no verdict")
 
 
 class Feedback(Table):
@@ -321,6 +390,7 @@ TABLES: dict[str, type[Table]] = {
     "tags": Tags,
     "responses": Responses,
     "scores": Scores,
+    "probes": Probes,
     "claims": Claims,
     "comparisons": Comparisons,
     "feedback": Feedback,

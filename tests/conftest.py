@@ -46,10 +46,14 @@ def tiny_server(
 ) -> Iterator[Any]:
     """`judge serve` of `tiny_qwen` and its adapter, started once; has base_url, api_key and pid.
 
-    At the end it is killed with -9, and nothing that it started may be left.
+    At the end it is killed with -9, and nothing that it started may be left. While writing tests,
+    `python tests/tiny_server.py FILE` keeps one up, and PAIRWRIGHT_TEST_SERVER=FILE uses it.
     """
     pytest.importorskip("vllm")
     servers = importlib.import_module("tiny_server")
+    if os.environ.get("PAIRWRIGHT_TEST_SERVER"):
+        yield servers.running(Path(os.environ["PAIRWRIGHT_TEST_SERVER"]))
+        return
     with servers.started(tiny_qwen, tiny_lora, tmp_path_factory.mktemp("server")) as server:
         yield server
 

@@ -1,13 +1,15 @@
 """Starts `judge serve` for the tests, kills it with -9 and looks for what is left."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 API_KEY = "tiny-server-key"
@@ -69,6 +71,26 @@ def started(model: Path, adapter: Path, folder: Path) -> Iterator[TinyServer]:
     assert not wait_until_gone(below, 15), f"left behind: {wait_until_gone(below, 0)}"
 
 
+def running(file: Path) -> TinyServer:
+    """The server that a `keep` has up."""
+    raw = json.loads(file.read_text())
+    return TinyServer(**raw | {"log": Path(raw["log"])})
+
+
+def keep(file: Path) -> None:
+    """Keep a server up until interrupted, and say in a file where it is."""
+    from tiny_models import make_tiny_lora, make_tiny_qwen
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = make_tiny_qwen(folder / MODEL)
+        adapter = make_tiny_lora(folder / "tiny-lora", model)
+        with started(model, adapter, folder) as server:
+            file.write_text(json.dumps(asdict(server), default=str))
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
+
+
 def descendants(pid: int) -> list[int]:
     """Processes below a process."""
     found, pending = [], [pid]
@@ -98,3 +120,7 @@ def _is_alive(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+if __name__ == "__main__":
+    keep(Path(sys.argv[1]))

@@ -153,6 +153,7 @@ class LocalBackend:
                 label_probs={
                     name: float(row[list(group)].exp().sum()) for name, group in wanted.items()
                 },
+                read_from="logprobs",
                 usage=Usage(prompt_tokens=int(length), completion_tokens=1),
                 latency_s=took,
             )
@@ -173,6 +174,7 @@ class LocalBackend:
             pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
             return_dict_in_generate=True,
             output_logits=first.logprobs,
+            stop_strings=list(first.stop) or None,
             **(
                 {
                     "temperature": first.temperature,
@@ -187,7 +189,11 @@ class LocalBackend:
             torch.manual_seed(first.seed)
         started = time.monotonic()
         with torch.inference_mode():
-            out = self._model.generate(**inputs, generation_config=config)
+            out = self._model.generate(
+                **inputs,
+                generation_config=config,
+                tokenizer=self._tokenizer if first.stop else None,
+            )
         took = time.monotonic() - started
         answers = out.sequences[:, inputs["input_ids"].shape[1] :]
         ends = self._ends
@@ -197,7 +203,10 @@ class LocalBackend:
             kept = [_until(answers[row].tolist(), ends) for row in rows]
             yield Reply(
                 key=request.key,
-                texts=tuple(self._tokenizer.decode(k, skip_special_tokens=True) for k in kept),
+                texts=tuple(
+                    _before(self._tokenizer.decode(k, skip_special_tokens=True), first.stop)
+                    for k in kept
+                ),
                 finish_reasons=tuple("stop" if k and k[-1] in ends else "length" for k in kept),
                 n_tokens=tuple(len(k) for k in kept),
                 logprobs=tuple(None if sums is None else sums[row] for row in rows),
@@ -268,7 +277,17 @@ def _batches(requests: Iterable[ChatRequest], size: int) -> Iterator[list[ChatRe
 
 def _alike(a: ChatRequest, b: ChatRequest) -> bool:
     def settings(r: ChatRequest) -> tuple[Any, ...]:
-        return (r.labels, r.max_tokens, r.temperature, r.top_p, r.top_k, r.n, r.seed, r.logprobs)
+        return (
+            r.labels,
+            r.max_tokens,
+            r.temperature,
+            r.top_p,
+            r.top_k,
+            r.n,
+            r.seed,
+            r.logprobs,
+            r.stop,
+        )
 
     # A batch samples from one generator, so requests with a seed go alone: their answers must not
     # depend on who else is asked.
@@ -280,6 +299,11 @@ def _until(ids: list[int], ends: set[int]) -> list[int]:
         if token in ends:
             return ids[: place + 1]
     return ids
+
+
+def _before(text: str, stops: tuple[str, ...]) -> str:
+    """Text up to the first of the stops, as servers give it."""
+    return text[: min((text.find(s) for s in stops if s in text), default=len(text))]
 
 
 def _sum_logprobs(

@@ -9,6 +9,12 @@ from typing import Any, Literal, Protocol
 Part = dict[str, Any]
 """`{"type": "text", "text": ...}` or `{"type": "image", "image_id": ...}`."""
 
+ReadFrom = Literal[
+    "logprobs",  # the labels' own probabilities, among all tokens
+    "top_logprobs",  # of the likeliest tokens; a label that is not among them counts as 0
+    "text",  # no probabilities at all: counted over written verdicts
+]
+
 Reason = Literal[
     "too_long",  # the prompt does not fit the model's context
     "image",  # an image is missing, broken or refused
@@ -45,7 +51,11 @@ class ChatRequest:
         seed: Sampling seed; the n draws differ.
         labels: Ask for the probabilities of these labels as the next token instead of a text.
             `"yes|Yes"` is one label with two spellings, named by the first.
+        label_samples: How many verdicts to sample for `labels` where a server tells no
+            probabilities; their shares stand for them.
         logprobs: Whether the answers' log-probabilities are wanted.
+        schema: JSON schema that each answer must follow, where the backend can hold it to one.
+        stop: Texts that end an answer.
     """
 
     key: Any
@@ -57,7 +67,10 @@ class ChatRequest:
     n: int = 1
     seed: int | None = None
     labels: tuple[str, ...] | None = None
+    label_samples: int = 1
     logprobs: bool = False
+    schema: dict[str, Any] | None = None
+    stop: tuple[str, ...] = ()
 
     @property
     def image_ids(self) -> tuple[str, ...]:
@@ -94,6 +107,7 @@ class Reply:
         logprobs: Sum of the log-probabilities (nats, before temperature) of each answer's tokens.
         label_probs: Probability of each label as the next token, among all tokens; a label that
             the server does not tell is missing.
+        read_from: How label_probs were read.
         usage: Tokens.
         latency_s: Seconds from sending to the reply, the last attempt only.
         error: Why there is none; then the rest is empty.
@@ -105,6 +119,7 @@ class Reply:
     n_tokens: tuple[int | None, ...] = ()
     logprobs: tuple[float | None, ...] = ()
     label_probs: dict[str, float] | None = None
+    read_from: ReadFrom | None = None
     usage: Usage = field(default_factory=Usage)
     latency_s: float = 0.0
     error: Failure | None = None

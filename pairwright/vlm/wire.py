@@ -85,6 +85,16 @@ def body(
         out["seed"] = request.seed
     if request.logprobs:
         out["logprobs"] = True
+    if request.stop:
+        out["stop"] = list(request.stop)
+    if request.schema is not None:
+        if dialect.is_vllm:
+            out["structured_outputs"] = {"json": request.schema}
+        else:
+            out["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "answer", "schema": request.schema, "strict": True},
+            }
     if dialect.is_vllm:
         # Said with every request, or the model's own generation_config decides.
         out |= {"top_k": request.top_k, "min_p": 0.0, "repetition_penalty": 1.0}
@@ -151,6 +161,7 @@ def parse(
         n_tokens=tuple(alone if t is None else len(t) for t in tokens),
         logprobs=sums,
         label_probs=probs,
+        read_from=None if probs is None else "top_logprobs" if label_ids is None else "logprobs",
         usage=Usage(
             prompt_tokens=int(usage.get("prompt_tokens") or 0), completion_tokens=completion
         ),

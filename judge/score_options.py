@@ -1,0 +1,32 @@
+"""Options of `judge score`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pairwright.errors import UsageError
+from pairwright.options import option
+from pairwright.vlm.options import ModelOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOptions(ModelOptions):
+    """Options of `judge score`."""
+
+    target: Literal["samples", "responses"] | None = option(
+        None,
+        help="what is judged: the samples' own answers, or responses (default: responses if "
+        "`prefs sample` made some, else samples)",
+    )
+    responses: str | None = option(None, help="run of responses (default: the one in force)")
+    rubric: str = option(
+        "default", help="what is asked: default, faithful, reference, or a YAML file of yours"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        ModelOptions.__post_init__(self)
+        if self.responses is not None and self.target == "samples":
+            msg = "--responses names responses, --target samples judges none: leave one out"
+            raise UsageError(msg)
