@@ -6,10 +6,10 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from judge.score_options import ScoreOptions
 from judge.render import prompt_hash, render
 from judge.report import describe, summarise
 from judge.rubric import Rubric, load_rubric
+from judge.score_options import ScoreOptions
 from judge.targets import (
     Source,
     by_image,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from judge.score_options import ScoreOptions
 from judge.render import Target
+from judge.score_options import ScoreOptions
 from pairwright.conversation import split_answer
 from pairwright.errors import DataError, UsageError
 from pairwright.manifest import Manifest
