@@ -15,6 +15,7 @@ from pairwright.manifest import Manifest
 from pairwright.options import RunOptions
 from pairwright.progress import Progress
 from pairwright.store import Dataset
+from pairwright.vlm.asking import ask_into
 from pairwright.vlm.backend import (
     ModelChoice,
     choose_model,
@@ -23,8 +24,7 @@ from pairwright.vlm.backend import (
     recorded,
 )
 from pairwright.vlm.prompt import turns_of
-from pairwright.vlm.rows import RowBuffer, reject_failure
-from pairwright.vlm.types import ChatRequest, Reply, ask_all
+from pairwright.vlm.types import ChatRequest, Reply
 from prefs.options import SampleOptions
 
 if TYPE_CHECKING:
@@ -204,24 +204,26 @@ def _draw(
 
     most = int(pending["image_ids"].list.len().max() or 0)  # type: ignore[arg-type]
     watch = _Watch(options.n)
+
+    def rows_of(reply: Reply) -> list[dict[str, Any]]:
+        watch.see(reply)
+        return _rows(reply, shown.pop(reply.key[0]), options, choice)
+
     with (
         open_backend(
             options, choice, images, logs=dataset.path / "logs", max_images=most
         ) as backend,
         Progress("sample", pending.height, unit="prompts") as progress,
-        RowBuffer(writer) as rows,
     ):
-
-        def on_reply(reply: Reply) -> None:
-            prompt = shown.pop(reply.key[0])
-            if reply.error is not None:
-                reject_failure(writer, reply.error, reply.key[0], reply.key[0])
-            else:
-                rows.add(*_rows(reply, prompt, options, choice))
-                watch.see(reply)
-            progress.advance()
-
-        ask_all(requests(), backend, on_reply)
+        ask_into(
+            writer,
+            backend,
+            requests(),
+            rows_of,
+            ids_of=lambda key: (key[0], key[0]),
+            progress=progress,
+            on_failure=lambda reply: shown.pop(reply.key[0], None),
+        )
 
 
 def _request(row: dict[str, Any], writer: RunWriter, options: SampleOptions) -> ChatRequest | None:

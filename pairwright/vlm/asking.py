@@ -61,7 +61,7 @@ def ask_into(
     ids_of: Callable[[Any], tuple[str, str]],
     progress: Progress,
     note_of: Callable[[Sequence[dict[str, Any]]], str | None] = lambda _rows: None,
-    on_failure: Callable[[Reply], None] = lambda _reply: None,
+    on_failure: Callable[[Reply], object] = lambda _reply: None,
 ) -> None:
     """Have a backend answer requests and write what comes of it.
 

@@ -5,10 +5,12 @@ import multiprocessing
 import os
 import signal
 
+import polars as pl
 import pytest
 
 from pairwright.errors import BusyError, ConfigChangedError, NotFoundError, UsageError
 from pairwright.store import Dataset
+from schemas.tables import TABLES
 
 
 def response(number, sample="s"):
@@ -279,3 +281,23 @@ def test_a_run_that_grows_goes_on_with_other_inputs_and_keeps_its_place(dataset)
     assert not write("a", 0).resumed
     with pytest.raises(ConfigChangedError):
         write("a", config={"n": 2})
+
+
+def test_a_table_of_an_older_version_reads_with_its_new_columns_null(tmp_path):
+    dataset = Dataset.create(tmp_path / "data")
+    row = {
+        "comparison_id": "c", "sample_id": "s", "a": "x", "b": "y", "verdict": "a", "by": "ann",
+    }  # fmt: skip
+    with dataset.write("comparisons", "old", verb="ingest", config={}, rejects=False) as writer:
+        writer.add([row])
+    folder = dataset.path / "comparisons" / "old"
+    [part] = folder.glob("part-*.parquet")
+    first = ["comparison_id", "sample_id", "a", "b", "p_a_first_order", "verdict", "by"]
+    pl.read_parquet(part).select(first).write_parquet(part)
+    raw = json.loads((folder / "_table.json").read_text())
+    (folder / "_table.json").write_text(json.dumps(raw | {"schema_version": 1}))
+    read = Dataset(dataset.path).read("comparisons", "old")
+    assert read.columns == list(TABLES["comparisons"].columns())
+    assert read.row(0, named=True)["verdict"] == "a"
+    assert read["p_a"].to_list() == read["probs_first_order"].to_list() == [None]
+    TABLES["comparisons"].validate(read)
