@@ -1,4 +1,4 @@
-"""`curate ingest`: rows of strangers as samples, pairs, responses, comparisons or feedback."""
+"""`curate ingest`: rows of strangers as samples, pairs, responses, or labels of people."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from curate.ingest_options import IngestOptions
 from curate.ingest_tables import Plan
-from curate.sources import labelstudio
+from curate.sources import claims, labelstudio, match
 from curate.sources.detect import detect, usual_table
 from curate.sources.fields import Naming
 from curate.sources.files import Source, find_source, slug
@@ -28,7 +29,10 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "feedback": ("images", "samples", "responses", "feedback"),
     "responses": ("images", "samples", "responses", "scores"),
     "comparisons": ("images", "samples", "responses", "comparisons"),
+    "claims": ("images", "samples", "responses", "claims"),
 }
+# Tables of rows about what the dataset has already.
+_ABOUT: Final = ("responses", "comparisons", "scores", "claims")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,18 +41,19 @@ class _Reading:
 
     Attributes:
         format: `None`: rows about samples that the dataset has.
+        also: Tables beside the usual ones, since the rows have something for them.
     """
 
     format: Format | None
     table: str
-    scores: bool = False
+    also: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Tables to write."""
         if self.format is None:
             return (self.table,)
-        return _KINDS[self.table] + (("scores",) if self.scores else ())
+        return _KINDS[self.table] + self.also
 
     @property
     def converter(self) -> Converter:
@@ -70,12 +75,15 @@ def ingest(options: IngestOptions, run: RunOptions) -> Outcome:
     reading = _read_as(source, options)
     plan = _plan(source, options, run, reading)
     if reading.format is None:
-        from curate import ingest_answers
+        from curate import ingest_answers, ingest_labels
 
         dataset = Dataset.find(_place(options))
         importer = {
             "responses": ingest_answers.import_responses,
             "comparisons": ingest_answers.import_comparisons,
+            "scores": ingest_labels.import_scores,
+            "claims": ingest_labels.import_claims,
+            "feedback": ingest_labels.import_feedback,
         }[reading.table]
         return importer(dataset, plan)
     from curate import ingest_samples
@@ -123,7 +131,7 @@ def _read_as(source: Source, options: IngestOptions) -> _Reading:
         form, table = found
     table = asked or table
     if table not in form.makes:
-        if table in ("responses", "comparisons") and options.format == "auto":
+        if table in _ABOUT and options.format == "auto":
             return _Reading(format=None, table=table)
         makes = " or ".join(form.makes)
         needs = "a better and a worse answer" if table in ("pairs", "feedback") else "them whole"
@@ -132,9 +140,16 @@ def _read_as(source: Source, options: IngestOptions) -> _Reading:
             f"{form.meaning}, which makes {makes}; give --format if it is something else"
         )
         raise UsageError(msg)
-    marked = form.name == "label-studio" and table == "samples"
-    scores = marked and any(labelstudio.has_marks(row) for row in source.head())
-    return _Reading(format=form, table=table, scores=scores)
+    return _Reading(format=form, table=table, also=_also(form, table, source))
+
+
+def _also(form: Format, table: str, source: Source) -> tuple[str, ...]:
+    """Tables that the first rows have something for."""
+    if form.name == "label-studio" and table == "samples":
+        return ("scores",) if any(labelstudio.has_marks(row) for row in source.head()) else ()
+    if form.name == "claims" and table == "claims":
+        return ("feedback",) if any(claims.has_spans(row) for row in source.head()) else ()
+    return ()
 
 
 def _named(source: Source, options: IngestOptions) -> tuple[Format, str]:
@@ -148,6 +163,8 @@ def _detected(source: Source, options: IngestOptions) -> tuple[Format, str] | No
     """The format by the fields of the rows; `None`: they are about samples that are there."""
     if options.as_ == "feedback":
         # Corrections need not look like anything else.
+        if match.are_about_responses(source.head()):
+            return None
         try:
             guess = detect(source.head(), options.source)
         except DataError:
@@ -156,7 +173,7 @@ def _detected(source: Source, options: IngestOptions) -> tuple[Format, str] | No
             return FORMATS["rlhf-v"], "feedback"
         say(f"{options.source}: {guess.in_words()}")
         return guess.format, "feedback"
-    if options.as_ in ("responses", "comparisons"):
+    if options.as_ in _ABOUT:
         whole = [form for form in FORMATS.values() if options.as_ in form.makes]
         head = source.head()
         for form in whole:
@@ -222,6 +239,8 @@ def _naming(options: IngestOptions, source: Source) -> Naming:
         fetch_urls=options.fetch_urls,
         image_pattern=options.image_pattern,
         max_text=options.max_text,
+        by=options.by,
+        inverted=options.inverted,
     )
 
 

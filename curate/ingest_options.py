@@ -42,14 +42,18 @@ class IngestOptions:
         "rlaif-v",
         "vlfeedback",
         "label-studio",
+        "claims",
+        "side-by-side",
         "webdataset",
         "easy-vqa",
     ] = option("auto", help="format of the rows; auto tells it by their fields and says why")
-    as_: Literal["samples", "pairs", "feedback", "responses", "comparisons"] | None = option(
+    as_: (
+        Literal["samples", "pairs", "feedback", "responses", "comparisons", "scores", "claims"]
+        | None
+    ) = option(
         None,
-        help="table to write; pairs and feedback also write the samples they are about, responses "
-        "and comparisons where the rows hold them whole (VLFeedback, Label Studio) (default: by the "
-        "rows)",
+        help="table to write; the samples that rows are about are written too where the rows hold "
+        "them whole, else they must be there (default: by the rows)",
     )
     image_folder: Path | None = option(
         None, help="folder of the images, the only one they are read from (default: SRC's)"
@@ -87,13 +91,20 @@ class IngestOptions:
     prompt: str = option("Describe the image.", help="question of rows with a caption only")
     match: str | None = option(
         None,
-        help="responses, comparisons: field that names the sample (default: sample_id, "
+        help="responses and labels: field that names the sample (default: sample_id, "
         "question_id or id)",
     )
     match_source: str | None = option(
-        None, help="responses, comparisons, feedback: match samples of this source only"
+        None, help="responses and labels: match samples of this source only"
     )
     model: str | None = option(None, help="responses: model of rows that name none")
+    by: str | None = option(
+        None,
+        help="labels: annotator of rows that name none (default: human; of votes the source's name)",
+    )
+    inverted: bool = option(
+        False, help="claims: the source's 1 says that a claim is NOT supported (check its legend)"
+    )
     max_text: int = option(1_000_000, help="characters that a text may have")
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ import xxhash
 
 from curate.ingest_tables import Plan
 from curate.sources.intake import Ticket
-from curate.sources.rows import Draft, Mark, Preference
+from curate.sources.rows import Claim, Draft, Labelled, Mark, Preference
 from curate.sources.votes import Vote, combine
 from pairwright.conversation import Message, prompt_of
 from pairwright.ids import stable_id
@@ -97,15 +97,17 @@ def _others(plan: Plan, pending: Pending) -> Iterator[tuple[str, dict[str, Any]]
         yield "responses", _corrected_row(plan, pending, correction)
     for correction in draft.corrections:
         yield "feedback", _feedback_row(plan, pending, correction)
+    for answer in draft.labelled:
+        yield from _labelled_rows(plan, pending, answer)
     ids = []
     for one in draft.candidates:
         row = _response_row(pending, one.text, one.model)
         ids.append(row["response_id"])
         yield "responses", row
         for mark in one.marks:
-            yield "scores", _score_row(mark, row["response_id"], "response")
+            yield "scores", score_row(mark, row["response_id"], "response")
     for mark in draft.marks:
-        yield "scores", _score_row(mark, pending.sample_id, "sample")
+        yield "scores", score_row(mark, pending.sample_id, "sample")
     votes = [
         Vote(
             row_id=pending.row_id,
@@ -116,6 +118,8 @@ def _others(plan: Plan, pending: Pending) -> Iterator[tuple[str, dict[str, Any]]
             by=ballot.by,
             ordered=False,
             text=ballot.text,
+            criterion=ballot.criterion,
+            grade=ballot.grade,
         )
         for ballot in draft.ballots
     ]
@@ -195,18 +199,55 @@ def _feedback_row(plan: Plan, pending: Pending, other: Preference) -> dict[str, 
     if spans is None and other.chosen is not None:
         changed, _ = diff_spans(other.rejected, other.chosen)
         spans = [{**span, "correct": False} for span in changed]
-    by = other.by or plan.name
+    by = other.by or plan.options.by or plan.name
     response_id = _corrected_row(plan, pending, other)["response_id"]
+    return feedback_row(response_id, spans or [], other.chosen, by)
+
+
+def _labelled_rows(
+    plan: Plan, pending: Pending, answer: Labelled
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """An answer, its labelled parts and its judged claims."""
+    row = _response_row(pending, answer.text, answer.model or plan.options.model or plan.name)
+    response_id = row["response_id"]
+    yield "responses", row
+    if answer.spans is not None:
+        yield "feedback", feedback_row(response_id, answer.spans, None, answer.by)
+    for index, claim in enumerate(answer.claims or ()):
+        yield "claims", claim_row(claim, response_id, "response", index, answer.by)
+
+
+def feedback_row(
+    response_id: str, spans: list[dict[str, Any]], corrected: str | None, by: str
+) -> dict[str, Any]:
+    """Row of the feedback table."""
     return {
         "feedback_id": stable_id(response_id, by),
         "response_id": response_id,
-        "spans": spans or [],
-        "corrected": other.chosen,
+        "spans": spans,
+        "corrected": corrected,
         "by": by,
     }
 
 
-def _score_row(mark: Mark, target_id: str, kind: str) -> dict[str, Any]:
+def claim_row(claim: Claim, target_id: str, kind: str, index: int, by: str) -> dict[str, Any]:
+    """Row of the claims table; what a person says is certain."""
+    yes = None if claim.supported is None else float(claim.supported)
+    return {
+        "claim_id": stable_id(target_id, by, index),
+        "response_id": target_id,
+        "target_kind": kind,
+        "index": index,
+        "text": claim.text,
+        "p_yes": yes,
+        "p_no": None if yes is None else 1.0 - yes,
+        "judge": by,
+        "error": "no verdict" if yes is None else None,
+    }
+
+
+def score_row(mark: Mark, target_id: str, kind: str) -> dict[str, Any]:
+    """Row of the scores table."""
     return {
         "target_id": target_id,
         "rubric": mark.rubric,
@@ -215,7 +256,8 @@ def _score_row(mark: Mark, target_id: str, kind: str) -> dict[str, Any]:
         "draw": 0,
         "target_kind": kind,
         "score": mark.score,
-        "text": mark.text,
+        "text": mark.label,
+        "rationale": mark.text,
         "rubric_hash": stable_id("imported", mark.rubric)[:16],
         "prompt_hash": stable_id("imported", mark.rubric, mark.criterion)[:16],
         "error": mark.error,

@@ -15,6 +15,7 @@ from curate.ingest_tables import (
     Row,
     Tables,
     attempt,
+    claims_in_words,
     in_words,
     key_of,
     reject_reasons,
@@ -146,9 +147,7 @@ class _Run:
             if self._prompts is not None:
                 self._prompts.place(pending, row.value)
             pending.rows = rows_of_draft(self._plan, pending)
-            if not self._is_first(pending):
-                detail = "the same answer was corrected before by the same annotator"
-                raise RowError("duplicate_feedback", detail)
+            self._check_first(pending)
         except RowError as error:
             self._tables.reject(row.row_id, error)
             return None
@@ -159,12 +158,21 @@ class _Run:
         pending.n_bytes += len(draft.meta or "") + sum(len(m["content"]) for m in draft.messages)
         return pending
 
-    def _is_first(self, pending: Pending) -> bool:
-        """Whether a correction is not one that was there before."""
+    def _check_first(self, pending: Pending) -> None:
+        """Refuse labels that were there before.
+
+        Raises:
+            RowError: If they were.
+        """
         keys = {row["feedback_id"] for kind, row in pending.rows if kind == "feedback"}
-        fresh = not keys or not keys <= self._given
-        self._given |= keys
-        return fresh
+        if keys and keys <= self._given:
+            detail = "the same answer was corrected before by the same annotator"
+            raise RowError("duplicate_feedback", detail)
+        once = pending.draft.once
+        if once is not None and once in self._given:
+            detail = "a row before it is the same, word for word"
+            raise RowError("duplicate_row", detail)
+        self._given |= keys | ({once} if once else set())
 
     def _finish(self, batch: list[Pending]) -> None:
         for pending in batch:
@@ -269,6 +277,7 @@ def _outcome(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Out
             f"samples without an answer: {facts['unanswered']:,}, without an image: "
             f"{facts['text_only']:,}"
         )
+    lines += claims_in_words(dataset, plan.run) if plan.table == "claims" else []
     lines.append(in_words(dataset, reasons, VERB, plan.run))
     return Outcome(
         message="\n".join(lines),

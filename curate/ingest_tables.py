@@ -253,6 +253,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "scores": ("target_id", "rubric", "criterion", "judge", "draw"),
     "feedback": ("feedback_id",),
     "comparisons": ("comparison_id",),
+    "claims": ("claim_id",),
 }
 # Tables whose keys one run makes once only: remembering them would cost memory row by row.
 _ONCE: Final = ("samples", "pairs", "images")
@@ -275,6 +276,22 @@ def reject_reasons(dataset: Dataset, step: str, run: str) -> dict[str, int]:
         .sort("len", "reason", descending=[True, False])
     )
     return dict(counts.collect().iter_rows())
+
+
+def claims_in_words(dataset: Dataset, run: str) -> list[str]:
+    """How many claims were supported, so that a legend that is the wrong way round shows."""
+    import polars as pl
+
+    manifest = dataset.manifest("claims", run)
+    if manifest is None or not manifest.rows:
+        return []
+    share = dataset.scan(manifest).select(pl.col("p_yes").mean()).collect().item()
+    if share is None:
+        return ["no claim has a verdict"]
+    line = f"{100 * share:.1f} % of the judged claims are supported"
+    if share < 0.5:
+        line += "; if the source's legend is the other way round, --inverted turns it round"
+    return [line]
 
 
 def in_words(dataset: Dataset, reasons: dict[str, int], step: str, run: str) -> str:

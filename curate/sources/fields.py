@@ -28,6 +28,8 @@ IMAGE: Final = (
 # M3IT and its kin: base64 without the data: in front.
 BASE64_FIELD: Final = "image_base64_str"
 LICENCE: Final = ("licence", "license")
+# Who labelled, where nobody says so.
+HUMAN: Final = "human"
 _COMMON: Final = frozenset(("criteria", "reference", "split", "task", *LICENCE))
 _IMAGE_FIELDS: Final = (*IMAGE, BASE64_FIELD)
 _MAX_ID: Final = 1000
@@ -51,6 +53,8 @@ class Naming:
         fetch_urls: Take images that are http(s) addresses.
         image_pattern: What a row's image value becomes, such as `COCO_train2014_{:012d}.jpg`.
         max_text: Characters a text may have.
+        by: Annotator of labels that name none.
+        inverted: Whether 1 says of a claim that it is not supported.
     """
 
     question: str | None = None
@@ -65,6 +69,8 @@ class Naming:
     fetch_urls: bool = False
     image_pattern: str | None = None
     max_text: int = 1_000_000
+    by: str | None = None
+    inverted: bool = False
 
 
 def first_field(row: Mapping[str, Any], names: Sequence[str], chosen: str | None) -> str | None:

@@ -6,7 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from curate.sources import chat, labelstudio, minigpt, preference, qa, swift, vlfeedback
+from curate.sources import (
+    chat,
+    claims,
+    labelstudio,
+    minigpt,
+    preference,
+    qa,
+    sidebyside,
+    swift,
+    vlfeedback,
+)
 from curate.sources.fields import ANSWER, BASE64_FIELD, CAPTION, IMAGE, QUESTION, Naming
 from curate.sources.rows import Draft
 
@@ -145,6 +155,18 @@ FORMATS: Final = {
                 "feedback": labelstudio.convert_feedback,
             },
             usual=labelstudio.usual,
+        ),
+        Format(
+            name="claims",
+            meaning="answers with judged claims or labelled parts",
+            tell=claims.tell,
+            makes={"claims": claims.convert, "feedback": claims.convert},
+        ),
+        Format(
+            name="side-by-side",
+            meaning="two answers side by side with people's verdicts",
+            tell=sidebyside.tell,
+            makes={"comparisons": sidebyside.convert},
         ),
         Format(
             name="vlfeedback",

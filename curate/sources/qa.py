@@ -69,6 +69,19 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     return describe(draft, row, used, naming)
 
 
+def convert_asked(row: dict[str, Any], naming: Naming) -> Draft:
+    """Make a draft of a row whose answers were taken out; an image alone is asked `--prompt` about.
+
+    Raises:
+        RowError: If it has neither a question nor an image.
+    """
+    if naming.question is not None or first_field(row, QUESTION, None) is not None:
+        return convert(row, naming)
+    if image_field(row, naming) is None:
+        raise RowError("missing_field", "neither a question nor an image")
+    return convert({**row, QUESTION[0]: naming.prompt}, naming)
+
+
 def _fields(row: dict[str, Any], naming: Naming) -> tuple[str | None, str | None, str | None]:
     """Fields of question and answer, and the task where they tell it."""
     question = first_field(row, QUESTION, naming.question)

@@ -102,6 +102,7 @@ class Mark:
     Attributes:
         score: `None` where the row says there is none.
         text: The reasons given.
+        label: The mark in words.
         error: Why there is no score.
     """
 
@@ -110,6 +111,7 @@ class Mark:
     by: str
     score: float | None
     text: str | None = None
+    label: str | None = None
     error: str | None = None
 
 
@@ -128,6 +130,7 @@ class Ballot:
 
     Attributes:
         winner: `first`, `second`, `tie` or `both_bad`.
+        grade: How much better the first is, 2 to -2, where the row says so.
     """
 
     first: int
@@ -135,6 +138,36 @@ class Ballot:
     winner: str
     by: str
     text: str | None = None
+    criterion: str | None = None
+    grade: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Claim:
+    """A claim of an answer, and what people say of it.
+
+    Attributes:
+        supported: `None` where nobody said.
+    """
+
+    text: str
+    supported: bool | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Labelled:
+    """An answer with what one person said of its parts.
+
+    Attributes:
+        spans: Marked parts, as the feedback table has them; `None` if parts were not looked at.
+        claims: Claims; `None` if they were not looked at.
+    """
+
+    text: str
+    model: str | None
+    by: str
+    spans: list[dict[str, Any]] | None = None
+    claims: list[Claim] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,6 +184,8 @@ class Draft:
         candidates: Answers of models.
         ballots: Verdicts on them.
         marks: Marks of the conversation's own answer.
+        labelled: Answers whose parts people labelled.
+        once: What a second row with the same must not come for; `None`: anything may repeat.
     """
 
     messages: list[Message]
@@ -168,6 +203,8 @@ class Draft:
     candidates: list[Candidate] = field(default_factory=list)
     ballots: list[Ballot] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
+    labelled: list[Labelled] = field(default_factory=list)
+    once: str | None = None
 
 
 def printable(text: str, limit: int = 300) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from curate.sources.fields import check_text, first_field, scalar_text
+from curate.sources.levels import read_level
 from curate.sources.rows import RowError, printable
 from pairwright.ids import stable_id
 
@@ -17,7 +18,7 @@ _VERDICT: Final = ("parsed", "verdict", "winner", "preference")
 _BY: Final = ("judge", "by", "annotator")
 _TEXT: Final = ("judge_text", "rationale", "reason", "explanation")
 _ORDER: Final = ("order",)
-_CRITERION: Final = ("criterion",)
+_CRITERION: Final = ("criterion", "aspect", "metric", "dimension")
 MEANING: Final = {
     **dict.fromkeys(("a1", "1", "a", "model_1", "model_a", "first", "left", "answer1"), "first"),
     **dict.fromkeys(("a2", "2", "b", "model_2", "model_b", "second", "right", "answer2"), "second"),
@@ -35,6 +36,7 @@ class Vote:
         second: The other one.
         winner: `first`, `second`, `tie` or `both_bad`.
         ordered: Whether the file says that pairs were judged in both orders.
+        grade: How much better the first is, 2 to -2, where the verdict says so.
     """
 
     row_id: str
@@ -47,6 +49,7 @@ class Vote:
     shown_second: bool = False
     text: str | None = None
     criterion: str | None = None
+    grade: float | None = None
 
 
 def read_vote(row: dict[str, Any], row_id: str, sample_id: str, by: str) -> Vote:
@@ -72,11 +75,12 @@ def read_vote(row: dict[str, Any], row_id: str, sample_id: str, by: str) -> Vote
         raise RowError("missing_field", f"a verdict needs {', '.join(wanted)}")
     if first == second:
         raise RowError("same_answers", f"{printable(first, 100)} is compared with itself")
-    winner = MEANING.get(verdict.strip().casefold())
+    winner, grade = MEANING.get(verdict.strip().casefold()), None
     if winner is None and verdict in (first, second):
         winner = "first" if verdict == first else "second"
     if winner is None:
-        raise RowError("unknown_verdict", printable(verdict, 100))
+        level = read_level(verdict, first, second)
+        winner, grade = level.winner, level.grade
     order = text(_ORDER)
     return Vote(
         row_id=row_id,
@@ -89,6 +93,7 @@ def read_vote(row: dict[str, Any], row_id: str, sample_id: str, by: str) -> Vote
         shown_second=order == "2",
         text=text(_TEXT),
         criterion=text(_CRITERION),
+        grade=grade,
     )
 
 
@@ -157,10 +162,19 @@ def _row(a: str, votes: dict[int, Vote]) -> dict[str, Any]:
         "verdict": verdict,
         "verdict_first_order": verdicts.get(1),
         "verdict_second_order": verdicts.get(2),
+        "grade": _grade(votes.values(), a),
         "by": by,
         "criterion": one.criterion,
         "rationale": "\n".join(reasons) or None,
     }
+
+
+def _grade(votes: Iterable[Vote], a: str) -> float | None:
+    """How much better `a` is, over both orders; `None` unless all of them say so."""
+    found = [None if v.grade is None else v.grade if v.first == a else -v.grade for v in votes]
+    known = [grade for grade in found if grade is not None]
+    # A sum of zeros may be -0.0, which readers would show.
+    return sum(known) / len(known) + 0.0 if known and len(known) == len(found) else None
 
 
 def _verdict(vote: Vote, a: str) -> str:

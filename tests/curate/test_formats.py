@@ -127,6 +127,17 @@ SHAPES = {
               "result": [{**SELECTED, "value": {"selected": "left"}}]}]},
         "comparisons", ["<image>\nQ?"],
     ),
+    "claims": (
+        {"image": "a.jpg", "question": "Q?", "answer": "A cat sits.",
+         "claims": [{"text": "There is a cat.", "supported": 1}],
+         "spans": [{"start": 0, "end": 5, "text": "A cat", "descriptive": 1}]},
+        "claims", ["<image>\nQ?"],
+    ),
+    "side-by-side": (
+        {"image": "a.jpg", "text_a": "A.", "text_b": "B.", "a": "x", "b": "y",
+         "metrics": {"truth": "x is marginally better", "style": "Neutral"}},
+        "comparisons", ["<image>\nDescribe the image."],
+    ),
 }  # fmt: skip
 
 
