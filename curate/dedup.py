@@ -20,6 +20,7 @@ from curate.near import dedup_report as report
 from curate.options import DedupOptions
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
+from pairwright.marks import mean_marks
 from pairwright.options import RunOptions, as_config
 from pairwright.progress import Progress, say
 from pairwright.store import Dataset
@@ -333,15 +334,8 @@ def _pictures(dataset: Dataset, plan: _Plan) -> Pictures:
 
 
 def _scores(dataset: Dataset, manifest: Manifest | None) -> pl.DataFrame | None:
-    """Mean mark of every sample over criteria and draws."""
-    import polars as pl
-
+    """Mean mark of every sample over criteria, judges and draws."""
     if manifest is None:
         return None
-    return (
-        dataset.scan(manifest)
-        .filter(pl.col("target_kind") == "sample")
-        .group_by("target_id", maintain_order=True)
-        .agg(pl.col("score").mean())
-        .collect()
-    )
+    marks = mean_marks(dataset.scan(manifest), kind="sample")
+    return marks.rename({"mark": "score"}).collect(engine="streaming")

@@ -22,6 +22,7 @@ from pairwright.command import Outcome
 from pairwright.errors import UsageError
 from pairwright.images import ImageError, ImageReader
 from pairwright.options import RunOptions, as_config
+from pairwright.progress import say
 from pairwright.store import Dataset
 
 if TYPE_CHECKING:
@@ -147,7 +148,9 @@ def config_of(options: FilterOptions) -> dict[str, Any]:
     return {
         name: value
         for name, value in as_config(options).items()
-        if value is not None and name not in off | {"show"}
+        if value is not None
+        and name not in off | {"show"}
+        and (name, value) != ("calibrated", False)  # as in runs from before there was one
     }
 
 
@@ -206,6 +209,7 @@ def _marks(
 
     if inputs.scores is not None:
         scored = marks.read_marks(dataset, inputs.scores, options)
+        say(marks.spread(rows.samples, scored, options))  # before anything is cut
         yield marks.found_of(rows, scored, options)
 
 

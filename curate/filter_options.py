@@ -12,7 +12,7 @@ from pairwright.options import flag_of, option
 
 BROKEN = ("empty", "cut", "repetition", "refusal", "template")
 PII = ("email", "phone", "card", "iban", "ssn", "ip", "secret")
-MARKS = ("min_score", "criterion", "scores", "min_label_mass", "unscored")
+MARKS = ("min_score", "criterion", "scores", "by", "calibrated", "min_label_mass", "unscored")
 # What a preset fills in; an option that is given wins over it.
 PRESETS: dict[str, dict[str, Any]] = {
     "basic": {
@@ -66,6 +66,13 @@ class FilterOptions:
         None, help="criterion of the rubric (default: the mean over all criteria)"
     )
     scores: str | None = option(None, help="run of scores (default: the one in force)")
+    by: str | None = option(
+        None,
+        help="judge whose marks count (default: the jury's where the run has one, else the mean)",
+    )
+    calibrated: bool = option(
+        False, help="read marks as a calibration reads them; refused where a mark has none"
+    )
     min_label_mass: float | None = option(
         None, help="take marks with less probability on the labels for no mark"
     )
@@ -268,7 +275,7 @@ SWITCHES = {
 }
 # Options that count only where their filter is on.
 BESIDE = {
-    "score": ("criterion", "scores", "min_label_mass", "unscored"),
+    "score": ("criterion", "scores", "by", "calibrated", "min_label_mass", "unscored"),
     "repetition": ("max_repetition",),
     "cut_answer": ("cut_certainty",),
     "refusal": ("max_refusal_words",),

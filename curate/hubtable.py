@@ -25,6 +25,7 @@ from curate.splits import TestDraw
 from pairwright.conversation import Message, content_parts, unescape
 from pairwright.errors import UsageError
 from pairwright.manifest import Manifest
+from pairwright.marks import mean_marks
 from pairwright.store import Dataset
 
 if TYPE_CHECKING:
@@ -152,9 +153,9 @@ class _Samples:
         self._marks: pl.DataFrame | None = None
         if scores is not None:
             self.roots.append(scores)
-            marks = dataset.scan(scores).filter(pl.col("target_kind") == "sample")
-            means = marks.group_by("target_id").agg(score=pl.col("score").mean())
-            self._marks = means.rename({"target_id": "sample_id"}).collect()
+            means = mean_marks(dataset.scan(scores), kind="sample")
+            named = means.rename({"target_id": "sample_id", "mark": "score"})
+            self._marks = named.collect(engine="streaming")
             self.columns.insert(2, Column(name="score", type=FLOAT, doc="mean mark of the judge"))
 
     def frames(self, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:

@@ -10,6 +10,7 @@ import numpy as np
 from curate.select_greedy import Points, unit
 from curate.select_plan import Plan
 from pairwright.errors import UsageError
+from pairwright.marks import mean_marks
 
 if TYPE_CHECKING:
     import polars as pl
@@ -75,13 +76,8 @@ def read_rows(
         task = dataset.scan(sources.tags).filter("main").select("sample_id", "task").collect()
     marks = pl.DataFrame(schema={"sample_id": pl.String, "mark": pl.Float64})
     if sources.scores is not None:
-        marks = (
-            dataset.scan(sources.scores)
-            .filter(pl.col("target_kind") == "sample")
-            .group_by(pl.col("target_id").alias("sample_id"))
-            .agg(pl.col("score").fill_nan(None).mean().alias("mark"))
-            .collect()
-        )
+        found = mean_marks(dataset.scan(sources.scores), kind="sample")
+        marks = found.rename({"target_id": "sample_id"}).collect(engine="streaming")
     rows = rows.join(task, on="sample_id", how="left", maintain_order="left")
     rows = rows.join(marks, on="sample_id", how="left", maintain_order="left")
     name = pl.concat_str(

@@ -11,6 +11,7 @@ from curate.filters.found import Found, Rows, low
 from curate.filters.report import histogram
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
+from pairwright.marks import check_marks, mean_marks
 from pairwright.options import RunOptions, as_config
 from pairwright.progress import say
 from pairwright.store import Dataset
@@ -80,7 +81,9 @@ def least_of(options: FilterOptions) -> float:
 
 
 def _config(options: FilterOptions) -> dict[str, Any]:
-    return {name: value for name, value in as_config(options).items() if name in MARKS}
+    values = {name: value for name, value in as_config(options).items() if name in MARKS}
+    # Options that came later stand in a run only where they were used: older runs still match.
+    return {k: v for k, v in values.items() if v or k not in ("by", "calibrated")}
 
 
 def found_of(rows: Rows, scored: pl.DataFrame, options: FilterOptions) -> Found:
@@ -106,30 +109,25 @@ def read_marks(dataset: Dataset, manifest: Manifest, options: FilterOptions) -> 
         `sample_id`, `mark`; samples without a mark that counts are left out.
 
     Raises:
-        UsageError: If the run has no marks of samples, or none of the criterion.
+        UsageError: If the run has no marks of samples, none of the criterion or judge, or
+            uncalibrated ones where calibrated ones are asked for.
     """
-    import polars as pl
+    rows = dataset.scan(manifest)
+    check_marks(
+        rows, manifest.ref, kind="sample", criterion=options.criterion, by=options.by,
+        calibrated=options.calibrated,
+    )  # fmt: skip
+    marks = mean_marks(
+        rows, kind="sample", criterion=options.criterion, by=options.by,
+        calibrated=options.calibrated, min_label_mass=options.min_label_mass,
+    )  # fmt: skip
+    return marks.rename({"target_id": "sample_id"}).collect(engine="streaming")
 
-    rows = dataset.scan(manifest).filter(pl.col("target_kind") == "sample").collect()
-    known = sorted(rows["criterion"].unique().to_list())
-    if not known:
-        msg = f"{manifest.ref} has no marks of samples; run `judge score` on samples first"
-        raise UsageError(msg)
-    if options.criterion is not None:
-        if options.criterion not in known:
-            msg = f"--criterion {options.criterion}: {manifest.ref} has {', '.join(known)}"
-            raise UsageError(msg)
-        rows = rows.filter(pl.col("criterion") == options.criterion)
-    score = pl.col("score").fill_nan(None)
-    if options.min_label_mass is not None:
-        trusted = pl.col("label_mass").fill_null(0.0) >= options.min_label_mass
-        score = pl.when(trusted).then(score)
-    return (
-        rows.select(pl.col("target_id").alias("sample_id"), score.alias("mark"))
-        .drop_nulls("mark")
-        .group_by("sample_id", maintain_order=True)
-        .agg(pl.col("mark").mean())
-    )
+
+def spread(samples: pl.DataFrame, scored: pl.DataFrame, options: FilterOptions) -> str:
+    """How the marks of samples are distributed."""
+    marks = samples.select("sample_id").join(scored, on="sample_id", how="left")
+    return histogram(marks["mark"], least_of(options))
 
 
 def decide(marks: pl.DataFrame, options: FilterOptions, run: str) -> pl.DataFrame:
@@ -172,6 +170,8 @@ def _summary(marks: pl.DataFrame, decisions: pl.DataFrame, scores: Manifest) -> 
 
 def _report(marks: pl.DataFrame, summary: dict[str, Any], options: FilterOptions) -> str:
     what = f"criterion {options.criterion}" if options.criterion else "mean over all criteria"
+    what += ", calibrated" if options.calibrated else ""
+    what += f", by {options.by}" if options.by else ""
     rows, removed = summary["rows"], summary["removed"]
     share = f" ({100 * removed / rows:.1f} %)" if rows else ""
     fate = "kept" if options.unscored == "keep" else "removed"

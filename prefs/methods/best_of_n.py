@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from pairwright.marks import criterion_marks
 from pairwright.texts import normalised
 from prefs.methods.base import (
     PICK_COLUMNS,
@@ -73,10 +74,12 @@ def mean_scores(
     rows = rows.filter(~failed)
     faint = pl.col("label_mass").fill_null(1.0) < min_label_mass
     counts["low_label_mass"] = rows.filter(faint).height
+    whose = rows.select("target_id", "prompt_id").unique("target_id", maintain_order=True)
     marks = (
-        rows.filter(~faint)
-        .group_by("prompt_id", "target_id", "rubric", "criterion", maintain_order=True)
-        .agg(pl.col("score").mean())
+        criterion_marks(rows.filter(~faint).lazy().with_columns(mark="score"))
+        .collect()
+        .rename({"mark": "score"})
+        .join(whose, on="target_id", maintain_order="left")
         .with_columns(wanted=pl.struct("rubric", "criterion").n_unique().over("prompt_id"))
         .group_by("target_id", maintain_order=True)
         .agg(pl.col("score").mean(), pl.col("wanted").first(), found=pl.len())

@@ -79,6 +79,51 @@ def test_marks_without_mass_do_not_count(data):
     assert outcome.summary["unscored"] == 5
 
 
+def test_one_judge_of_several_may_count(data):
+    ids = data.union("samples").collect()["sample_id"].to_list()
+    with data.write("scores", "two", verb="score", config={}) as writer:
+        writer.add([mark(i, 1.0, judge="low") for i in ids])
+        writer.add([mark(i, 4.0, judge="high") for i in ids])
+    assert run(data, 3.0, scores="two").summary["kept"] == 0  # the mean is 2.5
+    options = FilterOptions(min_score=3.0, scores="two", by="high")
+    outcome = filter_samples(data, options, RunOptions(run="by"))
+    assert outcome.summary["kept"] == 6
+    assert "by high" in outcome.message
+    options = FilterOptions(min_score=3.0, scores="two", by="nobody")
+    with pytest.raises(UsageError, match="--by nobody: scores/two has high, low"):
+        filter_samples(data, options, RunOptions(run="c"))
+
+
+def test_calibrated_marks_cut_and_raw_ones_are_refused(data):
+    ids = data.union("samples").collect()["sample_id"].to_list()
+    with data.write("scores", "calibrated", verb="score", config={}) as writer:
+        writer.add([mark(i, 4.0, calibrated=0.1 * k) for k, i in enumerate(ids)])
+    outcome = run(data, 0.25, scores="calibrated", calibrated=True)
+    assert kept(data) == [False, False, False, True, True, True]
+    assert "calibrated" in outcome.message
+    options = FilterOptions(min_score=0.25, calibrated=True, scores="score")
+    with pytest.raises(UsageError, match="--calibrated: 6 of 6 marks of scores/score"):
+        filter_samples(data, options, RunOptions(run="c"))
+
+
+@pytest.mark.parametrize("extra", [{}, {"max_answer_words": 50}])
+def test_the_distribution_is_shown_before_anything_is_cut(data, monkeypatch, extra):
+    shown = []
+
+    def note(text: str) -> None:
+        rows = [m.rows for m in data.runs("decisions")]
+        shown.append((text, sum(rows)))
+
+    monkeypatch.setattr("curate.filters.marks.say", note)
+    monkeypatch.setattr("curate.filter.say", note)
+    run(data, 2.5, **extra)
+    bars = [rows for text, rows in shown if "2.00" in text or "2 " in text]
+    assert bars == [0]
+    options = FilterOptions(min_score=2.5, **extra)
+    dry = filter_samples(data, options, RunOptions(run="other", dry_run=True))
+    assert "mark (mean)" in dry.message if extra else shown[0][0] in dry.message
+
+
 def test_again_there_is_nothing_to_do_and_dry_run_writes_nothing(data):
     options = FilterOptions(min_score=2.5)
     outcome = filter_samples(data, options, RunOptions(dry_run=True))
