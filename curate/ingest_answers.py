@@ -36,7 +36,7 @@ def import_responses(dataset: Dataset, plan: Plan) -> Outcome:
     Raises:
         PairwrightError: If there are no samples, or the source as a whole cannot be read.
     """
-    samples = Samples(dataset, plan)
+    samples = Samples(dataset, plan, prompts=True)
     drawn: Counter[tuple[str, str]] = Counter()
 
     def convert(row: Row) -> dict[str, Any]:

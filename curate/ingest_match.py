@@ -36,7 +36,12 @@ MODEL: Final = ("model", "model_id", "model_name")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What an answer needs to know of its sample."""
+    """What an answer needs to know of its sample.
+
+    Attributes:
+        prompt: Empty unless prompts were asked for.
+        answered: Whether it has an answer of its own.
+    """
 
     sample_id: str
     prompt: list[Message]
@@ -46,21 +51,27 @@ class Sample:
 class Samples:
     """Samples by their id, or by their id in the source."""
 
-    def __init__(self, dataset: Dataset, plan: Plan) -> None:
+    def __init__(self, dataset: Dataset, plan: Plan, *, prompts: bool = False) -> None:
+        """Read the ids, and the conversations only if prompts are needed."""
         import polars as pl
 
         self._match = plan.options.match
         self.inputs = [m for m in dataset.runs("samples") if m.is_complete]
-        frame = dataset.union("samples").select("sample_id", "source", "source_id", "messages")
+        role = pl.col("messages").list.last().struct.field("role")
+        frame = dataset.union("samples").select(
+            "sample_id", "source", "source_id", role == "assistant",
+            pl.col("messages") if prompts else pl.lit(None).alias("messages"),
+        )  # fmt: skip
         source = plan.options.match_source
         if source is not None:
             frame = frame.filter(pl.col("source") == source)
             self.inputs = [m for m in self.inputs if _has_source(dataset, m, source)]
         self._by_id: dict[str, Sample] = {}
         self._by_source_id: dict[str, Sample | None] = {}
-        for sample_id, _, source_id, messages in frame.collect().iter_rows():
-            answered = messages[-1]["role"] == "assistant"
-            sample = Sample(sample_id, prompt_of(messages), answered)
+        rows = frame.collect(engine="streaming").iter_rows()
+        for sample_id, _, source_id, answered, messages in rows:
+            prompt = prompt_of(messages) if messages else []
+            sample = Sample(sample_id, prompt, bool(answered))
             self._by_id[sample_id] = sample
             self._by_source_id[source_id] = None if source_id in self._by_source_id else sample
         if not self._by_id:
