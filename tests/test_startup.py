@@ -7,7 +7,7 @@ import pytest
 
 HEAVY = {
     "torch", "transformers", "vllm", "trl", "peft", "datasets", "open_clip", "ray", "datasketch",
-    "numba", "polars", "pyarrow", "dataframely", "numpy", "PIL", "rich", "httpx", "huggingface_hub",
+    "numba", "polars", "pyarrow", "dataframely", "numpy", "PIL", "rich", "httpx", "aiohttp", "huggingface_hub",
     "starlette", "yaml",
 }  # fmt: skip
 

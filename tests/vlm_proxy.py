@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-# A fault for the number-th chat request (from 0): a status, "cut", "hang" or None.
+# A fault for the number-th chat request (from 0): a status or
+# "cut", "hang", "garbled" (no JSON), "other" (not what was asked for), or None.
 Fault = Callable[[int, dict[str, Any]], int | str | None]
 
 
@@ -31,6 +32,10 @@ class Proxy:
         self.fault: Fault = lambda number, body: None
         self.hides: set[str] = set()  # paths that this server does not have
         self.rewrite: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body
+        # Requests that this server answers with 400; what it says instead of the model.
+        self.refuses: Callable[[dict[str, Any]], bool] = lambda body: False
+        self.says: Callable[[dict[str, Any]], list[str]] | None = None
+        self.trial_fault: Callable[[dict[str, Any]], int | None] = lambda body: None
         self.owned_by: str | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -68,6 +73,20 @@ class Proxy:
         async with httpx.AsyncClient(timeout=120, trust_env=False) as self._client:
             yield
 
+    async def _planted(self, body: dict[str, Any], fault: int | str | None) -> Response | None:
+        """An answer that is not the server's."""
+        if self.refuses(body):
+            return JSONResponse({"error": {"message": "unknown setting"}}, 400)
+        if isinstance(fault, int):
+            return JSONResponse({"error": {"message": f"planted {fault}"}}, fault)
+        if fault == "hang":
+            await asyncio.sleep(30)
+        if fault == "garbled":
+            return Response('{"choices": [{"index": 0}', media_type="application/json")
+        if fault == "other":
+            return JSONResponse({"choices": [{"index": 0, "message": {"content": "?"}}]})
+        return None
+
     async def _handle(self, request: Request) -> Response:
         path = request.url.path
         if path in self.hides:
@@ -79,11 +98,10 @@ class Proxy:
             trial = is_trial(body)
             number = len(self.asked)
             self.bodies.append(body)
-            fault = None if trial else self.fault(number, body)
-            if isinstance(fault, int):
-                return JSONResponse({"error": {"message": f"planted {fault}"}}, fault)
-            if fault == "hang":
-                await asyncio.sleep(30)
+            fault = self.trial_fault(body) if trial else self.fault(number, body)
+            planted = await self._planted(body, fault)
+            if planted is not None:
+                return planted
             content = json.dumps(self.rewrite(body)).encode()
         self._at_once += is_chat
         self.most_at_once = max(self.most_at_once, self._at_once)
@@ -97,8 +115,17 @@ class Proxy:
                     "content-type": "application/json",
                 },
             )
+        except httpx.HTTPError:
+            return JSONResponse({"error": {"message": "no server behind"}}, 502)
         finally:
             self._at_once -= is_chat
+        if is_chat and self.says and not trial:
+            raw = reply.json()
+            raw["choices"] = [
+                {"index": i, "message": {"content": text}, "finish_reason": "stop"}
+                for i, text in enumerate(self.says(body))
+            ]
+            return JSONResponse(raw)
         if is_chat and fault == "cut":
             return StreamingResponse(_cut(reply.content), media_type="application/json")
         if path.endswith("/models") and self.owned_by:

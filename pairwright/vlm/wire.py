@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from pairwright.vlm.prepare import PreparedImage
-from pairwright.vlm.types import ChatRequest, Failure, Reply, Turn, Usage, label_names
+from pairwright.vlm.types import ChatRequest, Failure, ReadFrom, Reply, Turn, Usage, label_names
+from pairwright.vlm.verdicts import label_shares
 
 _TOP = 20
+# Enough for "**Rating:** 4/5", too few for an essay with other numbers in it.
+_VERDICT_TOKENS = 16
 
 
 class MalformedReplyError(ValueError):
@@ -29,6 +33,8 @@ class Dialect:
         knows_uuids: Whether an image that was sent once can be named by its uuid.
         knows_label_ids: Whether it tells the probabilities of given token ids.
         top_logprobs: How many of the likeliest tokens it tells otherwise.
+        tells_logprobs: Whether it tells any probabilities; if not, verdicts are written.
+        takes_schemas: Whether answers can be held to a JSON schema.
     """
 
     model: str
@@ -36,6 +42,8 @@ class Dialect:
     knows_uuids: bool
     knows_label_ids: bool
     top_logprobs: int = _TOP
+    tells_logprobs: bool = True
+    takes_schemas: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +72,7 @@ def body(
         "model": dialect.model,
         "messages": [_message(turn, images, dialect) for turn in request.messages],
     }
-    if request.labels is not None:
+    if request.labels is not None and dialect.tells_logprobs:
         out |= {"max_tokens": 1, "temperature": 0, "logprobs": True}
         if label_ids is None:
             # Never on a server that takes ids: mixing the two corrupts replies there.
@@ -75,6 +83,8 @@ def body(
             "allowed_token_ids": ids,
             "return_tokens_as_token_ids": True,
         }
+    if request.labels is not None:
+        request = _written(request)
     out |= {
         "max_tokens": request.max_tokens,
         "temperature": request.temperature,
@@ -87,18 +97,43 @@ def body(
         out["logprobs"] = True
     if request.stop:
         out["stop"] = list(request.stop)
-    if request.schema is not None:
-        if dialect.is_vllm:
-            out["structured_outputs"] = {"json": request.schema}
-        else:
-            out["response_format"] = {
-                "type": "json_schema",
-                "json_schema": {"name": "answer", "schema": request.schema, "strict": True},
-            }
+    if request.schema is not None and dialect.takes_schemas:
+        out |= response_format(request.schema, dialect)
     if dialect.is_vllm:
         # Said with every request, or the model's own generation_config decides.
         out |= {"top_k": request.top_k, "min_p": 0.0, "repetition_penalty": 1.0}
     return out
+
+
+def encode(
+    request: ChatRequest,
+    dialect: Dialect,
+    images: Mapping[str, PreparedImage | str],
+    label_ids: Mapping[str, tuple[int, ...]] | None,
+) -> bytes:
+    """`body` as JSON."""
+    return json.dumps(body(request, dialect, images, label_ids)).encode()
+
+
+def _written(request: ChatRequest) -> ChatRequest:
+    """The request for a verdict in words, or for several where one is a matter of chance."""
+    is_one = request.label_samples == 1
+    return replace(
+        request,
+        labels=None,
+        n=request.label_samples,
+        temperature=0.0 if is_one else 1.0,
+        max_tokens=_VERDICT_TOKENS,
+        logprobs=False,
+    )
+
+
+def response_format(schema: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
+    """What holds an answer to a JSON schema."""
+    if dialect.is_vllm:
+        return {"structured_outputs": {"json": schema}}
+    form = {"name": "answer", "schema": schema, "strict": True}
+    return {"response_format": {"type": "json_schema", "json_schema": form}}
 
 
 def _message(
@@ -130,12 +165,24 @@ def parse(
     request: ChatRequest,
     label_ids: Mapping[str, tuple[int, ...]] | None,
     latency_s: float,
+    *,
+    tells_logprobs: bool = True,
 ) -> Reply:
     """Read a reply.
+
+    Args:
+        raw: The JSON.
+        request: What was asked.
+        label_ids: Token ids by label, as they were sent.
+        latency_s: Goes into the reply.
+        tells_logprobs: Whether labels are read off probabilities, else off the texts.
 
     Raises:
         MalformedReplyError: If it is not a chat completion, or not for this request.
     """
+    wanted = request.n
+    if request.labels is not None:
+        wanted = 1 if tells_logprobs else request.label_samples
     try:
         choices = sorted(raw["choices"], key=lambda choice: choice["index"])
         usage = raw.get("usage") or {}
@@ -144,15 +191,17 @@ def parse(
         texts = tuple(str(choice["message"].get("content") or "") for choice in choices)
         reasons = tuple(choice.get("finish_reason") for choice in choices)
         sums = tuple(None if t is None else sum(_logprob(token) for token in t) for t in tokens)
-        probs = None
+        if not tells_logprobs and 0 < len(texts) < wanted:
+            wanted = len(texts)  # some servers answer once whatever n says
+        if len(texts) != wanted:
+            msg = f"{len(texts)} answers instead of {wanted}"
+            raise ValueError(msg)
+        probs, read_from = None, None
         if request.labels is not None:
-            probs = _label_probs(tokens[0], request.labels, label_ids)
+            probs, read_from = _read_labels(texts, tokens[0], request, label_ids, tells_logprobs)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         msg = f"not a chat completion ({type(error).__name__}: {error})"
         raise MalformedReplyError(msg) from error
-    if len(texts) != (1 if request.labels is not None else request.n):
-        msg = f"{len(texts)} answers instead of {request.n}"
-        raise MalformedReplyError(msg)
     alone = completion if len(texts) == 1 else None
     return Reply(
         key=request.key,
@@ -161,12 +210,26 @@ def parse(
         n_tokens=tuple(alone if t is None else len(t) for t in tokens),
         logprobs=sums,
         label_probs=probs,
-        read_from=None if probs is None else "top_logprobs" if label_ids is None else "logprobs",
+        read_from=read_from,
         usage=Usage(
             prompt_tokens=int(usage.get("prompt_tokens") or 0), completion_tokens=completion
         ),
         latency_s=latency_s,
     )
+
+
+def _read_labels(
+    texts: tuple[str, ...],
+    tokens: list[dict[str, Any]] | None,
+    request: ChatRequest,
+    label_ids: Mapping[str, tuple[int, ...]] | None,
+    tells_logprobs: bool,
+) -> tuple[dict[str, float], ReadFrom]:
+    assert request.labels is not None
+    if not tells_logprobs:
+        return label_shares(texts, request.labels), "text"
+    probs = _label_probs(tokens, request.labels, label_ids)
+    return probs, "top_logprobs" if label_ids is None else "logprobs"
 
 
 def _logprob(token: dict[str, Any]) -> float:
@@ -183,6 +246,9 @@ def _label_probs(
     label_ids: Mapping[str, tuple[int, ...]] | None,
 ) -> dict[str, float]:
     if not tokens:
+        if label_ids is not None:
+            msg = "no probabilities"
+            raise ValueError(msg)
         return {}
     told = {entry["token"]: math.exp(_logprob(entry)) for entry in tokens[0]["top_logprobs"]}
     names = label_names(labels)
@@ -232,8 +298,6 @@ def judge_status(status: int, text: str) -> Verdict:
 
 
 def _message_of(text: str) -> str:
-    import json
-
     try:
         raw = json.loads(text)
         error = raw.get("error", raw)

@@ -166,7 +166,7 @@ def test_bad_rows_are_rejected_with_reasons_and_not_tried_again(tmp_path, proxy,
 
 
 def test_unanswered_rows_are_tried_again_by_the_next_run(tmp_path, proxy, rubric, monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.client._ATTEMPTS", 2)
+    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=2, questions=2)
     settings = {"model": MODEL, "base_url": (proxy.url,), "rubric": rubric}
     proxy.fault = lambda number, body: 500 if "is it red? yes short?" in str(body) else None

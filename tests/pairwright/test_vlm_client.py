@@ -117,7 +117,7 @@ def test_an_overloaded_server_is_asked_less_at_once(proxy):
     replies = answers(questions(10, 4, **VERDICT), asked)
     assert len(replies) == 40
     assert not any(reply.error for reply in replies.values())
-    assert asked._throttle.limit < 32
+    assert asked.throttle.limit < 32
 
 
 def test_a_hanging_request_is_asked_again(proxy):
@@ -192,6 +192,83 @@ def test_a_server_that_ignores_token_ids_is_noticed(proxy):
     assert all("top_logprobs" in body for body in proxy.asked)
 
 
+def without(*names):
+    """A server that does not know some settings and says nothing about it."""
+    return lambda body: {k: v for k, v in body.items() if k not in names}
+
+
+LOGPROBS = ("logprobs", "top_logprobs", "logprob_token_ids", "allowed_token_ids")
+
+
+@pytest.mark.parametrize("refuses", [False, True], ids=["ignores", "refuses"])
+def test_without_probabilities_written_verdicts_are_read(proxy, tiny_server, capsys, refuses):
+    texts = answers(questions(4, 2, max_tokens=16), backend(tiny_server.base_url))
+    firsts = {key: reply.texts[0] for key, reply in texts.items()}
+    if refuses:
+        proxy.refuses = lambda body: "logprobs" in body
+    else:
+        proxy.rewrite = without(*LOGPROBS)
+    proxy.owned_by, proxy.hides = "openai", {"/tokenize"}
+    labels = ("yes|Yes", "maybe so")  # need not be one token here
+    replies = answers(questions(4, 2, labels=labels), backend(proxy.url))
+    for key, reply in replies.items():
+        assert reply.error is None
+        assert reply.read_from == "text"
+        assert reply.texts == (firsts[key],)  # greedy, a few tokens
+        assert reply.label_probs == {"yes": 0.0, "maybe so": 0.0}  # it babbles
+    assert len(proxy.asked) == 8
+    assert capsys.readouterr().err.count("written verdicts") == 1
+
+
+def test_verdicts_are_sampled_where_several_are_wanted(proxy):
+    proxy.rewrite, proxy.owned_by = without(*LOGPROBS), "openai"
+    # What the model says is random; what is read of it is not.
+    said = iter(["5", "4.", "Rating: 5", "4 or 5"])
+    proxy.says = lambda body: [next(said) for _ in range(body["n"])]
+    [reply] = answers(
+        questions(1, 1, labels=("1", "2", "3", "4", "5"), label_samples=4), backend(proxy.url)
+    ).values()
+    assert reply.label_probs == {"1": 0.0, "2": 0.0, "3": 0.0, "4": 0.25, "5": 0.5}
+    assert len(reply.texts) == 4
+    [body] = proxy.asked
+    assert (body["n"], body["temperature"]) == (4, 1.0)
+
+
+def test_a_busy_moment_while_greeting_does_not_cost_the_probabilities(proxy):
+    busy = iter([503, 429, 500])
+    proxy.trial_fault = lambda body: next(busy, None)
+    replies = answers(questions(1, 2, **VERDICT), backend(proxy.url))
+    assert {reply.read_from for reply in replies.values()} == {"logprobs"}
+
+
+def test_labels_may_come_after_texts(proxy):
+    requests = [question("text", 1, "what?"), question("mark", 1, "what?", **VERDICT)]
+    replies = answers(requests, backend(proxy.url))
+    assert replies["text"].label_probs is None
+    assert replies["mark"].read_from == "logprobs"
+
+
+def test_a_schema_that_is_refused_is_left_out(proxy, capsys):
+    proxy.refuses = lambda body: "response_format" in body
+    proxy.owned_by = "openai"
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    replies = answers(questions(3, 2, schema=schema, max_tokens=4), backend(proxy.url))
+    assert not any(reply.error for reply in replies.values())
+    assert capsys.readouterr().err.count("JSON schema") == 1
+
+
+def test_a_row_that_is_refused_for_itself_does_not_cost_the_schema(proxy):
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    requests = [
+        question("long", 1, "word " * 3000, schema=schema),
+        question("fine", 1, "what?", schema=schema, max_tokens=60),
+    ]
+    replies = answers(requests, backend(proxy.url))
+    assert replies["long"].error.reason == "too_long"
+    assert "structured_outputs" in proxy.asked[-1]
+    assert replies["fine"].texts[0].lstrip().startswith("{")
+
+
 def test_only_a_window_of_the_requests_is_held(tiny_server):
     taken, replied, most = 0, 0, 0
 
@@ -242,7 +319,7 @@ def test_what_is_wrong_with_a_server_is_said(tiny_server, settings, message):
 
 
 def test_nobody_there(monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.endpoint._GREETING_S", 0.5)
+    monkeypatch.setattr("pairwright.vlm.greeting._GREETING_S", 0.5)
     with pytest.raises(ServerError, match=r"no model server answers at http://127.0.0.1:9/v1"):
         answers(questions(1, 1), backend("http://user:secret@127.0.0.1:9/v1"))
 
