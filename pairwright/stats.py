@@ -1,9 +1,13 @@
-"""Intervals for means of rows that come in groups."""
+"""Intervals for means and other statistics of rows that come in groups."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DRAWS = 2_000
 
@@ -67,3 +71,42 @@ def bootstrap_mean(
         means[start:stop] = sums[picked].sum(axis=1) / counts[picked].sum(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(numbers.mean()), float(low), float(high))
+
+
+def bootstrap(
+    statistic: Callable[[NDArray[np.float64]], float],
+    groups: Sequence[Hashable],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """A statistic of rows with a percentile bootstrap interval that resamples whole groups.
+
+    Args:
+        statistic: Its value where each row counts as often as its weight says.
+        groups: Which group a row belongs to (its image).
+        draws: Number of resamples.
+        seed: Makes the interval repeatable.
+        level: Share of the resampled values inside the bounds.
+
+    Returns:
+        The value with all weights one, and the bounds. Resamples for which the statistic does not
+        exist (not a number) are left out; bounds are not numbers where fewer than half remain.
+    """
+    import numpy as np
+
+    places: dict[Hashable, int] = {}
+    member = np.array([places.setdefault(name, len(places)) for name in groups], dtype=np.int64)
+    value = statistic(np.ones(member.size))
+    n = len(places)
+    rng = np.random.default_rng(seed)
+    found = np.empty(draws)
+    for number in range(draws):
+        picked = np.bincount(rng.integers(0, n, size=n), minlength=n)
+        found[number] = statistic(picked.astype(np.float64)[member])
+    found = found[np.isfinite(found)]
+    if found.size < draws / 2:
+        return Interval(value, float("nan"), float("nan"))
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high))
