@@ -20,12 +20,14 @@ from pairwright.errors import DataError
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from PIL import Image
 
     from pairwright.store import Dataset
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 200 << 20
+_ID_LENGTH = 64  # sha256 in hex
 # Formats worth training on; everything else Pillow knows (EPS, PDF, FITS, ...) only adds attack
 # surface.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -238,34 +240,61 @@ def stored_bytes(image_id: str, content: bytes | None, link: str | None) -> byte
 
 
 class ImageReader:
-    """Image bytes of a dataset by id, read a row group at a time."""
+    """Image bytes of a dataset by id, read a row group at a time.
+
+    Held are some row groups and 28 bytes an image: where it lies, by the first characters of its
+    id. A dictionary would take ten times that, for as long as a command looks at images.
+    """
 
     def __init__(self, dataset: Dataset, *, cached_groups: int = 4) -> None:
-        """Index the images table: one dictionary entry an image, no bytes."""
+        """Index the images table."""
+        import numpy as np
         import pyarrow.parquet as pq
 
-        self._where: dict[str, tuple[Path, int]] = {}
-        self._groups: OrderedDict[tuple[Path, int], dict[str, tuple[bytes | None, str | None]]]
-        self._groups = OrderedDict()
+        self._files: list[Path] = []
+        self._groups: OrderedDict[tuple[int, int], pa.Table] = OrderedDict()
         self._cached_groups = cached_groups
+        heads, places = [np.empty(0, "S16")], [np.empty((0, 3), np.int32)]
         for manifest in dataset.runs("images"):
-            if not manifest.is_complete:
-                continue
-            for part in manifest.parts:
+            for part in manifest.parts if manifest.is_complete else ():
                 path = dataset.path / "images" / manifest.run / part.name
                 file = pq.ParquetFile(path)
                 for group in range(file.num_row_groups):
-                    for image_id in file.read_row_group(group, ["image_id"])[0].to_pylist():
-                        self._where.setdefault(image_id, (path, group))
+                    ids = file.read_row_group(group, ["image_id"])[0].to_pylist()
+                    heads.append(np.array([_head(i) for i in ids], "S16"))
+                    place = np.empty((len(ids), 3), np.int32)
+                    place[:] = len(self._files), group, 0
+                    place[:, 2] = np.arange(len(ids))
+                    places.append(place)
+                self._files.append(path)
+        head, place = np.concatenate(heads), np.concatenate(places)
+        # Stable: of an image that several runs have, the first one's row is read.
+        order = np.argsort(head, kind="stable")
+        self._heads, self._places = head[order], place[order]
+
+    def _where(self, image_id: str) -> list[tuple[int, int, int]]:
+        """File, row group and row of the images whose ids begin like this one."""
+        import numpy as np
+
+        # An array of the same width, or numpy widens the whole index first.
+        head = np.array(_head(image_id), "S16")
+        start = np.searchsorted(self._heads, head)
+        end = np.searchsorted(self._heads, head, side="right")
+        return [(int(f), int(g), int(r)) for f, g, r in self._places[start:end]]
 
     def __contains__(self, image_id: str) -> bool:
         """Whether the dataset has the image."""
-        return image_id in self._where
+        found = self._where(image_id)
+        # Hashes that begin with the same 64 bits are the same: no row group need be read.
+        return len(found) > 0 and (len(image_id) == _ID_LENGTH or self._row(image_id) is not None)
 
     def sort_key(self, image_id: str) -> tuple[str, int]:
-        """Order in which reading is cheapest."""
-        path, group = self._where[image_id]
-        return str(path), group
+        """Order in which reading is cheapest; raises KeyError for an unknown image."""
+        found = self._where(image_id)
+        if not found:
+            raise KeyError(image_id)
+        file, group, _ = found[0]
+        return str(self._files[file]), group
 
     def read(self, image_id: str) -> bytes:
         """Bytes of one image.
@@ -273,23 +302,35 @@ class ImageReader:
         Raises:
             ImageError: If it is unknown, or in link mode its file is gone or changed.
         """
-        if image_id not in self._where:
+        row = self._row(image_id)
+        if row is None:
             raise ImageError("missing_image", f"no image {image_id} in the dataset")
-        return stored_bytes(image_id, *self._group(self._where[image_id])[image_id])
+        return stored_bytes(image_id, *row)
 
     def read_many(self, image_ids: Iterable[str]) -> dict[str, bytes]:
         """Bytes of several images, by id."""
         return {i: self.read(i) for i in sorted(set(image_ids), key=self.sort_key)}
 
-    def _group(self, where: tuple[Path, int]) -> dict[str, tuple[bytes | None, str | None]]:
+    def _row(self, image_id: str) -> tuple[bytes | None, str | None] | None:
+        for file, group, row in self._where(image_id):
+            table = self._group(file, group)
+            if table["image_id"][row].as_py() == image_id:
+                return table["bytes"][row].as_py(), table["path"][row].as_py()
+        return None
+
+    def _group(self, file: int, group: int) -> pa.Table:
         import pyarrow.parquet as pq
 
+        where = (file, group)
         if where in self._groups:
             self._groups.move_to_end(where)
             return self._groups[where]
-        table = pq.ParquetFile(where[0]).read_row_group(where[1], ["image_id", "bytes", "path"])
-        columns = [table[name].to_pylist() for name in ("image_id", "bytes", "path")]
-        self._groups[where] = {i: (b, p) for i, b, p in zip(*columns, strict=True)}
+        columns = ["image_id", "bytes", "path"]
+        self._groups[where] = pq.ParquetFile(self._files[file]).read_row_group(group, columns)
         while len(self._groups) > self._cached_groups:
             self._groups.popitem(last=False)
         return self._groups[where]
+
+
+def _head(image_id: str) -> bytes:
+    return image_id.encode(errors="replace")[:16]

@@ -53,6 +53,7 @@ class Job:
 
     request: ChatRequest
     endpoint: Endpoint
+    image_ids: tuple[str, ...]  # each once
     started: float
     attempts: int = 0
     overloads: int = 0
@@ -115,7 +116,8 @@ class Session:
 
     def _admit(self, request: ChatRequest) -> None:
         endpoint = self._backend.route(request)
-        self._ready.append(Job(request, endpoint, started=time.monotonic()))
+        image_ids = tuple(dict.fromkeys(request.image_ids))
+        self._ready.append(Job(request, endpoint, image_ids, started=time.monotonic()))
 
     def _start(self) -> None:
         while self._ready and len(self._tasks) < self._backend.throttle.limit:
@@ -142,8 +144,7 @@ class Session:
         if not job.endpoint.dialect.knows_uuids:
             return []
         url = job.endpoint.base_url
-        ids = dict.fromkeys(job.request.image_ids)
-        return [(url, i) for i in ids if job.endpoint.uuid_of(i) is None]
+        return [(url, i) for i in job.image_ids if job.endpoint.uuid_of(i) is None]
 
     def _has_enough_images(self) -> bool:
         """Whether images that others wait for are being brought already.
@@ -170,7 +171,7 @@ class Session:
     async def _carry(self, job: Job) -> None:
         """See one request through: attempts, then a reply."""
         url = job.endpoint.base_url
-        brought = {i for i in job.request.image_ids if (url, i) in self._waiting}
+        brought = {i for i in job.image_ids if (url, i) in self._waiting}
         try:
             reply = await self._attempts(job)
         finally:
@@ -300,7 +301,7 @@ class Session:
         """For each image its uuid if the server has it, else the image."""
         loop = asyncio.get_running_loop()
         parts: Images = {}
-        for image_id in dict.fromkeys(job.request.image_ids):
+        for image_id in job.image_ids:
             uuid = job.endpoint.uuid_of(image_id)
             if uuid is not None:
                 parts[image_id] = uuid

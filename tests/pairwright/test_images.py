@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from tiny_dataset import picture
 
 from pairwright.images import (
     ImageError,
@@ -153,3 +154,23 @@ def test_reader_finds_bytes_and_notices_changed_links(tmp_path):
         reader.read(rows[2]["image_id"])
     with pytest.raises(ImageError, match="missing_image"):
         reader.read("0" * 64)
+
+
+def test_ids_that_begin_alike_are_told_apart(tmp_path):
+    dataset = Dataset.create(tmp_path / "data")
+    facts = inspect_image(picture(0))
+    row = {n: getattr(facts, n) for n in ("format", "width", "height", "n_bytes", "phash")}
+    ids = ["a" * 63 + end for end in "bcd"] + ["\u00fc" * 64, "short"]
+    with dataset.write("images", "src", verb="ingest", config={}, part_rows=2) as writer:
+        for number, image_id in enumerate(ids):
+            writer.add([{"image_id": image_id, "bytes": picture(number), **row}])
+    reader = ImageReader(dataset)
+    for number, image_id in enumerate(ids):
+        assert image_id in reader
+        assert reader.read(image_id) == picture(number)
+    for unknown in ("b" * 64, "shor", "short2", "\u00fc" * 63, ""):
+        assert unknown not in reader
+        with pytest.raises(ImageError, match="missing_image"):
+            reader.read(unknown)
+    with pytest.raises(ImageError, match="missing_image"):
+        reader.read("a" * 64)
