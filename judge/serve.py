@@ -1,4 +1,4 @@
-"""`judge serve`: a vLLM server in the foreground."""
+"""`judge serve`: vLLM servers in the foreground."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from judge.serve_options import ServeOptions
 from pairwright.command import Outcome
@@ -17,18 +18,20 @@ from pairwright.manifest import write_json
 from pairwright.models import resolve_policy
 from pairwright.options import RunOptions
 from pairwright.progress import say
-from pairwright.vlm.backend import KEY_VARIABLE, key_file
-from pairwright.vlm.launch import cache_folder
+from pairwright.vlm.backend import key_file
+from pairwright.vlm.fleet import open_fleet, plan_here
+from pairwright.vlm.launch import KEY_VARIABLE, cache_folder
 from pairwright.vlm.prepare import pixel_budget
-from pairwright.vlm.server import Server
-from pairwright.vlm.server import serve as start
+from pairwright.vlm.server import OurServer
+
+_LOOK_S = 0.5
 
 
 def serve_model(options: ServeOptions, run: RunOptions) -> Outcome:
-    """Serve a model until interrupted; the address is printed once it answers.
+    """Serve a model until interrupted; the addresses are printed once all servers answer.
 
     Raises:
-        ServerError: If the server does not come up, or ends by itself.
+        ServerError: If no server comes up, or the last one ends by itself.
     """
     found = resolve_policy(None, options.model)
     adapters = {}
@@ -39,13 +42,15 @@ def serve_model(options: ServeOptions, run: RunOptions) -> Outcome:
     if found.adapter is not None:
         adapters[f"{short}+{found.adapter.name}"] = found.adapter
     if run.dry_run:
-        return Outcome(message=f"dry run: would serve {found.model} as {short}")
-    log = options.log or cache_folder() / "logs" / f"vllm-{os.getpid()}.log"
+        where = "a Ray cluster" if options.engine == "ray" else plan_here(options).words
+        return Outcome(message=f"dry run: would serve {found.model} as {short}: {where}")
     started = time.monotonic()
     with (
-        start(
+        open_fleet(
+            options,
             found.model,
-            log_path=log,
+            logs=cache_folder() / "logs",
+            log=options.log,
             port=options.port,
             api_key=os.environ.get(KEY_VARIABLE),
             names=tuple(dict.fromkeys((short, options.model))),
@@ -56,24 +61,48 @@ def serve_model(options: ServeOptions, run: RunOptions) -> Outcome:
             max_pixels=pixel_budget(found.model, options.max_pixels),
             dtype=options.dtype,
             gpu_memory_utilization=options.gpu_memory_utilization,
-        ) as server,
-        _key_left(server),
+            extra=options.vllm_arg,
+        ) as servers,
+        contextlib.ExitStack() as stack,
     ):
-        sys.stdout.write(server.base_url + "\n")
-        sys.stdout.flush()
-        say(f"models: {', '.join(server.model_names)}; the same user's commands find the key")
-        say(f"judge score DATASET --model {short} --base-url {server.base_url}   (Ctrl-C stops)")
+        for server in servers:
+            stack.enter_context(_key_left(server))
+        _announce(servers, short)
         try:
-            while server.is_alive():
-                time.sleep(0.5)
+            _watch(servers)
         except KeyboardInterrupt:
             return Outcome(message=f"stopped after {time.monotonic() - started:.0f} s")
-        msg = f"vLLM ended by itself; the end of {server.log}:\n{server.last_words()}"
-        raise ServerError(msg)
+
+
+def _announce(servers: Sequence[OurServer], name: str) -> None:
+    urls = [server.base_url for server in servers]
+    sys.stdout.write("".join(f"{url}\n" for url in urls))
+    sys.stdout.flush()
+    names = ", ".join(servers[0].model_names)
+    say(f"models: {names}; the same user's commands on this machine find the key")
+    address = " ".join(urls)
+    say(f"judge score DATASET --model {name} --base-url {address}   (Ctrl-C stops)")
+
+
+def _watch(servers: Sequence[OurServer]) -> NoReturn:
+    """Tell of servers that end; return never.
+
+    Raises:
+        ServerError: When the last one has ended.
+    """
+    living = list(servers)
+    while True:
+        for server in [one for one in living if not one.is_alive()]:
+            living.remove(server)
+            text = f"{server.base_url}: vLLM ended by itself; the end of {server.log}:\n{server.last_words()}"
+            if not living:
+                raise ServerError(text)
+            say(f"{text}\n{len(living)} of {len(servers)} servers go on")
+        time.sleep(_LOOK_S)
 
 
 @contextlib.contextmanager
-def _key_left(server: Server) -> Iterator[None]:
+def _key_left(server: OurServer) -> Iterator[None]:
     """Leave the key where only this user's commands find it."""
     path = key_file(server.base_url)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -7,14 +7,17 @@ from pathlib import Path
 
 from pairwright.errors import UsageError
 from pairwright.options import option
+from pairwright.vlm.launch import extra_flags
+from pairwright.vlm.options import PlaceOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ServeOptions:
+class ServeOptions(PlaceOptions):
     """Options of `judge serve`."""
 
-    model: str = option(help="hub id, local folder, short name (Qwen2-VL-7B) or an alias of yours")
-    port: int | None = option(None, help="port on 127.0.0.1 (default: a free one)")
+    port: int | None = option(
+        None, help="port on 127.0.0.1; further servers take the next ones (default: free ones)"
+    )
     adapter: tuple[str, ...] = option((), help="LoRA adapters as NAME=FOLDER, asked for by NAME")
     lora_rank: int | None = option(None, help="make room for adapters that are loaded later")
     max_model_len: int = option(4096, help="tokens of prompt and answer together")
@@ -29,9 +32,29 @@ class ServeOptions:
         None, help="share of the GPU's memory; on a CPU of the machine's (there default 0.2)"
     )
     log: Path | None = option(None, help="file for vLLM's output (default: in your cache folder)")
+    vllm_arg: tuple[str, ...] = option(
+        (), help="flags of vLLM's own as KEY=VALUE or KEY, such as max-num-seqs=64"
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
+        PlaceOptions.__post_init__(self)
+        extra_flags(self.vllm_arg)
+        for flag, number in (
+            ("--max-model-len", self.max_model_len),
+            ("--max-images", self.max_images),
+            ("--max-pixels", self.max_pixels),
+        ):
+            if number is not None and number < 1:
+                msg = f"{flag} must be at least 1, got {number}"
+                raise UsageError(msg)
+        share = self.gpu_memory_utilization
+        if share is not None and not 0 < share <= 1:
+            msg = f"--gpu-memory-utilization is a share between 0 and 1, got {share:g}"
+            raise UsageError(msg)
+        if self.engine == "ray" and (self.port is not None or self.log is not None):
+            msg = "--port and --log are for this machine; with --engine ray each node chooses"
+            raise UsageError(msg)
         for text in self.adapter:
             name, equals, folder = text.partition("=")
             if not (name and equals and folder):

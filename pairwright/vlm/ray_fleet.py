@@ -1,0 +1,282 @@
+"""Servers on a Ray cluster: an actor holds one GPU (or several) and one vLLM.
+
+The actor starts vLLM as this machine would, on its node's address; the requests go there over
+HTTP. Whatever ends the actor (the driver's end, a lost node) ends its server, which the client
+sees as a dead server like any other: its share of the images moves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pairwright.errors import MissingExtraError, ServerError, UsageError
+from pairwright.progress import say
+from pairwright.vlm.options import PlaceOptions
+
+_PLACE_S = 600.0  # a cluster that grows on demand needs minutes for a node
+_STOP_S = 30.0
+_STORE_BYTES = 128 << 20  # nothing large passes through Ray
+
+
+class _Replica:
+    """In the actor: one server."""
+
+    def __init__(self) -> None:
+        from pairwright.vlm.server import Server
+
+        self._server: Server | None = None
+
+    def node(self) -> str:
+        """The node's address; answers as soon as the actor has its place."""
+        import ray
+
+        return str(ray.util.get_node_ip_address())
+
+    def start(self, model: str, api_key: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Start the server and wait until it answers."""
+        import ray
+
+        from pairwright.vlm.fleet import log_paths
+        from pairwright.vlm.launch import ServerOptions, cache_folder
+        from pairwright.vlm.server import launch, wait_until_ready
+
+        devices = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
+        chosen = ServerOptions(model=model, host=self.node(), devices=devices, **options)
+        [log] = log_paths(cache_folder() / "logs", None, 1)
+        self._server = launch(chosen, log_path=log, api_key=api_key)
+        wait_until_ready(self._server)
+        return {
+            "base_url": self._server.base_url,
+            "model_names": self._server.model_names,
+            "log": log,
+        }
+
+    def last_words(self, count: int) -> str:
+        """The end of the server's log."""
+        return self._server.last_words(count) if self._server else ""
+
+    def wait(self) -> str:
+        """Return when the server has ended, with its last words."""
+        assert self._server is not None
+        self._server.process.wait()
+        return self._server.last_words()
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load an adapter from a folder that this node sees as well."""
+        assert self._server is not None
+        self._server.load_adapter(name, folder)
+
+    def stop(self) -> None:
+        """End the server."""
+        from pairwright.vlm.server import stop
+
+        if self._server is not None:
+            stop([self._server])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteServer:
+    """A server on some node; see `pairwright.vlm.server.OurServer`."""
+
+    base_url: str
+    api_key: str
+    model_names: list[str]
+    log: Path
+    actor: Any = field(repr=False)
+    ended: Any = field(repr=False)
+
+    def is_alive(self) -> bool:
+        """Whether the server and its actor still run."""
+        import ray
+
+        ready, _ = ray.wait([self.ended], timeout=0)
+        return not ready
+
+    def last_words(self, count: int = 12) -> str:
+        """The end of its log, if its node is still there."""
+        import ray
+
+        try:
+            return str(ray.get(self.actor.last_words.remote(count), timeout=10))
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            return f"its Ray actor is gone ({type(error).__name__})"
+
+    def load_adapter(self, name: str, folder: Path) -> None:
+        """Load a LoRA adapter while the server runs.
+
+        Raises:
+            ServerError: If the server refuses it, or its node does not see the folder.
+        """
+        if name in self.model_names:
+            return
+        _result(self.actor.load_adapter.remote(name, folder.absolute()), self.base_url)
+        self.model_names.append(name)
+
+
+@contextlib.contextmanager
+def ray_fleet(
+    place: PlaceOptions, model: str, *, api_key: str, **options: Any
+) -> Iterator[list[RemoteServer]]:
+    """Servers of a model on a Ray cluster, for the length of a block.
+
+    The cluster is RAY_ADDRESS; without it a small one of our own is started on this machine.
+
+    Args:
+        place: How many servers, and GPUs for each.
+        model: Hub id, or a folder that every node sees.
+        api_key: Key of all of them.
+        **options: Fields of `ServerOptions`.
+
+    Raises:
+        MissingExtraError: If ray is not installed.
+        UsageError: If the cluster has too few GPUs.
+        ServerError: If no server comes up.
+    """
+    with _cluster() as ray:
+        yield from _fleet(ray, place, model, api_key, options)
+
+
+def _fleet(
+    ray: Any, place: PlaceOptions, model: str, api_key: str, options: dict[str, Any]
+) -> Iterator[list[RemoteServer]]:
+    count, gpus, cores = _size(ray.cluster_resources(), place)
+    actors: list[Any] = []
+    try:
+        remote = ray.remote(num_gpus=gpus, num_cpus=cores, max_concurrency=8, max_restarts=0)
+        actors = [remote(_Replica).remote() for _ in range(count)]
+        say(f"Ray: {count} server(s), each on {gpus} GPU(s) and {cores} core(s)")
+        nodes = _placed(ray, actors)
+        settings = [
+            options
+            | {
+                "tensor_parallel": place.tensor_parallel,
+                "neighbours": nodes.count(node),
+                "threads": None if gpus else max(1, cores - 1),
+            }
+            for node in nodes
+        ]
+        yield _started(actors, model, api_key, settings)
+    finally:
+        _stop(ray, actors)
+
+
+@contextlib.contextmanager
+def _cluster() -> Iterator[Any]:
+    """Ray, joined to a cluster for the length of a block; telemetry and dashboards stay off."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("ray", "ray") from error
+    if ray.is_initialized():  # a notebook's
+        yield ray
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    # Under /tmp whatever TMPDIR says: the path of a socket may have 107 characters.
+    with tempfile.TemporaryDirectory(prefix="pairwright-ray-", dir="/tmp") as folder:
+        how: dict[str, Any] = {"address": address}
+        if address in (None, "", "local"):
+            how = {
+                "address": "local",
+                "num_cpus": len(os.sched_getaffinity(0)),
+                "include_dashboard": False,
+                "object_store_memory": _STORE_BYTES,
+                "_node_ip_address": "127.0.0.1",  # it serves this machine only
+                "_temp_dir": folder,
+            }
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **how)
+        except (OSError, RuntimeError, ValueError) as error:
+            msg = f"--engine ray: cannot join the cluster at RAY_ADDRESS={address or 'local'} ({str(error).splitlines()[0]})"
+            raise ServerError(msg) from error
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+def _size(resources: dict[str, float], place: PlaceOptions) -> tuple[int, int, int]:
+    """Servers, and GPUs and cores of each.
+
+    Raises:
+        UsageError: If the cluster does not have that much.
+    """
+    gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
+    if not gpus and place.tensor_parallel == 1:
+        count = place.replicas or 1
+        return count, 0, max(1, cores // count)
+    each = place.tensor_parallel
+    count = place.replicas or max(1, gpus // each)
+    if count * each > gpus:
+        msg = f"--engine ray: {count} server(s) of {each} GPU(s) each are more than the cluster's {gpus}"
+        raise UsageError(msg)
+    return count, each, 1
+
+
+def _placed(ray: Any, actors: list[Any]) -> list[str]:
+    """Addresses of the nodes, once every actor has its place."""
+    waiting = {actor.node.remote(): None for actor in actors}
+    started = time.monotonic()
+    left = list(waiting)
+    while left:
+        _, left = ray.wait(left, num_returns=len(left), timeout=15)
+        seconds = time.monotonic() - started
+        if left and seconds > _PLACE_S:
+            msg = f"Ray found no room for {len(left)} of {len(actors)} servers in {seconds:.0f} s; lower --replicas, or end what holds the GPUs (`ray status` tells)"
+            raise ServerError(msg)
+        if left:
+            say(f"Ray: waiting for room for {len(left)} of {len(actors)} servers")
+    return [_result(ref, "a Ray actor") for ref in waiting]
+
+
+def _started(
+    actors: list[Any], model: str, api_key: str, settings: list[dict[str, Any]]
+) -> list[RemoteServer]:
+    from pairwright.vlm.fleet import came_up
+
+    say(f"starting vLLM with {model} on {len(actors)} Ray actor(s)")
+    started = time.monotonic()
+    found: list[dict[str, Any]] = []
+    refs = [
+        actor.start.remote(model, api_key, one) for actor, one in zip(actors, settings, strict=True)
+    ]
+    waits = [
+        (actor, lambda ref=ref: found.append(_result(ref, "a Ray actor")))
+        for actor, ref in zip(actors, refs, strict=True)
+    ]
+    up = came_up(waits)
+    say(f"{len(up)} server(s) up after {time.monotonic() - started:.0f} s")
+    return [
+        RemoteServer(api_key=api_key, actor=actor, ended=actor.wait.remote(), **facts)
+        for actor, facts in zip(up, found, strict=True)
+    ]
+
+
+def _result(ref: Any, where: str) -> Any:
+    """What an actor answers; its failure as an error of ours."""
+    import ray
+
+    try:
+        return ray.get(ref)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause if isinstance(error.cause, Exception) else error
+        msg = f"{where}: {cause}"
+        raise ServerError(msg) from error
+    except ray.exceptions.RayError as error:
+        msg = f"{where}: {type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ServerError(msg) from error
+
+
+def _stop(ray: Any, actors: list[Any]) -> None:
+    with contextlib.suppress(Exception):  # the cluster may be gone; then nothing is left to end
+        ray.wait([a.stop.remote() for a in actors], num_returns=len(actors), timeout=_STOP_S)
+        for actor in actors:
+            ray.kill(actor)
