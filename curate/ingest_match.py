@@ -144,6 +144,7 @@ class Targets:
         Raises:
             RowError: If the row names none, an unknown one, or one of several.
         """
+        row = {key: value for key, value in row.items() if value != ""}  # empty cells of a CSV
         name = first_field(row, RESPONSE, None)
         if name is not None:
             found = scalar_text(row[name], name, 1000)

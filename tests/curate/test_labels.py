@@ -333,6 +333,24 @@ def test_marks_of_people_find_their_answers(answered, tmp_path, capsys):
     assert (again["rows"], again["reject_reasons"]) == (6, shown["reject_reasons"])
 
 
+def test_marks_in_a_csv_with_empty_cells(answered, tmp_path, capsys):
+    source = tmp_path / "m.csv"
+    named = ids_of(answered)["x says 2"]
+    source.write_text(
+        "id,response_id,model,criterion,score,annotator\n"
+        f",{named},,truth,2,k\n1,,y,truth,5,\n1,,,,4,\n1,,x,truth,,k\n"
+    )
+    run(capsys, source, "-o", answered, "--as", "scores", "--by", "me")
+    scores = Dataset(answered).read("scores", "m")
+    found = scores.select("criterion", "score", "judge", "target_kind").rows()
+    assert found[:3] == [
+        ("truth", 2.0, "k", "response"), ("truth", 5.0, "me", "response"),
+        ("overall", 4.0, "me", "sample"),
+    ]  # fmt: skip
+    # An empty score is no mark: a row that says so, or a reject, and never a zero.
+    assert [row[1] for row in found[3:]] in ([], [None])
+
+
 def test_claims_about_answers_that_are_there(answered, tmp_path, capsys):
     rows = [
         {"id": 1, "model": "x", "claim": "It is so.", "supported": 1},
