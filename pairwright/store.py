@@ -356,9 +356,7 @@ class Dataset:
         """
         from schemas.tables import TABLES
 
-        if not _RUN_NAME.fullmatch(run):
-            msg = f"--run {run!r}: use letters, digits, dot, dash and underscore, at most 100"
-            raise UsageError(msg)
+        check_run_name(run)
         entries = [{"table": m.ref, "fingerprint": m.fingerprint} for m in inputs]
         entries += [{"table": n, "fingerprint": f} for n, f in (fingerprints or {}).items()]
 
@@ -391,6 +389,18 @@ class Dataset:
             retry_stages=retry_stages,
             grows=grows,
         )
+
+
+def check_run_name(run: str) -> str:
+    """The name, if a run can have it.
+
+    Raises:
+        UsageError: If not.
+    """
+    if not _RUN_NAME.fullmatch(run):
+        msg = f"--run {run!r}: use letters, digits, dot, dash and underscore, at most 100"
+        raise UsageError(msg)
+    return run
 
 
 def _is_dataset_file(path: Path) -> bool:

@@ -191,7 +191,7 @@ def _thumbs(
     dataset: Dataset, options: ReportOptions, figures: dict[str, Any], room: int
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     from curate.report.page import IMAGES_A_SAMPLE
-    from curate.report.thumbs import thumbnails
+    from pairwright.webpage.thumbs import thumbnails
 
     if not options.images:
         return {}, {}

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from curate.report import charts
-from curate.report.parts import (
+from pairwright.htmltext import visible
+from pairwright.webpage.parts import (
     bars,
     differences,
     marked,
@@ -18,7 +19,6 @@ from curate.report.parts import (
     turns,
     word_marks,
 )
-from pairwright.htmltext import visible
 from pairwright.worddiff import Span
 
 if TYPE_CHECKING:

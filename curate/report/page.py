@@ -9,8 +9,9 @@ from html import escape
 from typing import Any, Final
 
 from curate.report import sections
-from curate.report.parts import IMAGES_A_SAMPLE, Pictures
 from pairwright.htmltext import json_island, plain, visible
+from pairwright.webpage import style_sheet
+from pairwright.webpage.parts import IMAGES_A_SAMPLE, Pictures
 
 __all__ = ["IMAGES_A_SAMPLE", "render"]
 
@@ -35,7 +36,7 @@ def render(
         thumbs: WebP thumbnails by image id, and why some are missing.
         bundle: Vega, Vega-Lite and Vega-Embed.
     """
-    style, script = _file("page.css"), _file("page.js")
+    style, script = style_sheet(), _file("page.js")
     drawing = sections.Drawing(Pictures(*thumbs))
     body = [sections.headline(figures)]
     for anchor, title, section in _SECTIONS:

@@ -8,9 +8,9 @@ from typing import Any
 
 from curate.report import charts
 from curate.report.galleries import conflicts, duplicates, victims
-from curate.report.parts import Pictures, bars, coded, number, share, table, tag
 from curate.report.words import MISSING
 from pairwright.htmltext import visible
+from pairwright.webpage.parts import Pictures, bars, coded, number, share, table, tag
 
 __all__ = [
     "Drawing", "conflicts", "duplicates", "footer", "funnel", "headline", "lineage", "rejects",

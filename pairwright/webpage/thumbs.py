@@ -38,7 +38,7 @@ def thumbnails(
     wanted = list(dict.fromkeys(image_ids))
     out: dict[str, bytes] = {}
     failed: dict[str, str] = {}
-    with Progress("report: thumbnails", len(wanted), unit="images") as progress:
+    with Progress("thumbnails", len(wanted), unit="images") as progress:
         for path, group, mine in _where(dataset, wanted):
             for image_id, content, link in _read(path, group, mine):
                 try:
