@@ -30,6 +30,41 @@ COMMANDS = (
             "judge score data/ --model Qwen2-VL-7B --target samples --rubric faithful",
         ),
     ),
+    Command(
+        name="agree",
+        target="judge.agree:agree",
+        options="judge.agree_options:AgreeOptions",
+        summary="compare a judge with people's labels, audit it, fit a calibration",
+        examples=(
+            "judge agree data/ --judge scores/score-responses --labels scores/people",
+            "judge agree data/ --judge comparisons/compare --labels comparisons/people "
+            "--min-agreement 0.6",
+            "judge agree data/ --judge comparisons/votes",
+        ),
+    ),
+    Command(
+        name="calibrate",
+        target="judge.calibrate:calibrate",
+        options="judge.calibrate_options:CalibrateOptions",
+        summary="read scores by a fitted calibration, asking no model",
+        examples=(
+            "judge calibrate data/ --scores score "
+            "--calibration data/reports/agree/score-people/calibration.json",
+        ),
+    ),
+    Command(
+        name="compare",
+        target="judge.compare:compare",
+        options="judge.compare_options:CompareOptions",
+        summary="have a model say which of two answers is better, asked in both orders",
+        examples=(
+            "judge compare data/ --model Qwen2-VL-7B",
+            "judge compare data/ --model Qwen2-VL-7B --baseline sample",
+            "judge compare data/ --model Qwen2-VL-7B --pairing swiss --marks",
+            "judge compare data/ --model Qwen2-VL-7B "
+            "--criteria 'truth: nothing is said that the image does not show'",
+        ),
+    ),
 )
 
 

@@ -1,0 +1,285 @@
+"""`judge agree` and `judge calibrate` on small datasets, against figures worked out by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_dataset import picture, sample, write_dataset
+
+from judge.agree import agree
+from judge.agree_options import AgreeOptions
+from judge.calibrate import calibrate
+from judge.calibrate_options import CalibrateOptions
+from judge.cli import COMMANDS
+from pairwright import command
+from pairwright.command import Outcome
+from pairwright.errors import UsageError
+from pairwright.options import RunOptions
+from pairwright.store import Dataset
+
+EVIL = "<script>alert(1)</script> \u202e</bdi>"
+RUBRIC = {"rubric": "r", "rubric_hash": "h", "prompt_hash": "p", "draw": 0}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Dataset:
+    """20 samples, two an image, each with two responses of rising length."""
+    images = [picture(n) for n in range(10)]
+    rows = [
+        sample(f"{n}-{q}", [image], f"<image>\nquestion {q} {EVIL}", "yes")
+        for n, image in enumerate(images)
+        for q in range(2)
+    ]
+    dataset = write_dataset(tmp_path / "data", images, rows)
+    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+        writer.add(
+            {"response_id": f"r{number:02}{side}", "sample_id": row["sample_id"],
+             "prompt": row["messages"][:1], "model": "m", "index": index,
+             "text": f"{EVIL} {number} " + "word " * (1 + index)}
+            for number, row in enumerate(rows)
+            for index, side in enumerate("xy")
+        )  # fmt: skip
+    return dataset
+
+
+def add_scores(
+    data: Dataset, run: str, marks: dict[str, float], *, judge: str = "j", verb: str = "score-responses",
+    scale: list[float] | None = None, criterion: str = "accuracy",
+) -> None:  # fmt: skip
+    config = {"label_range": scale} if scale else {}
+    with data.write("scores", run, verb=verb, config=config, rejects=False) as writer:
+        writer.add(
+            RUBRIC
+            | {"target_id": target, "criterion": criterion, "judge": judge, "score": mark,
+               "target_kind": "response", "label_mass": 0.9, "rationale": EVIL}
+            for target, mark in marks.items()
+        )  # fmt: skip
+
+
+def add_verdicts(data: Dataset, run: str, rows: list[tuple[int, str]], **more: Any) -> None:
+    samples = data.union("samples").collect()["sample_id"].to_list()
+    turned = more.pop("turned", False)
+    by = more.pop("by", "j")
+    a, b = ("y", "x") if turned else ("x", "y")
+    with data.write("comparisons", run, verb=more.pop("verb", "compare"), config={}) as writer:
+        writer.add(
+            {"comparison_id": f"{run}{by}{n}", "sample_id": samples[n], "a": f"r{n:02}{a}",
+             "b": f"r{n:02}{b}", "verdict": verdict, "by": by, **more}
+            for n, verdict in rows
+        )  # fmt: skip
+
+
+def run(data: Dataset, **options: Any) -> tuple[dict, Outcome]:
+    outcome = agree(data, AgreeOptions(draws=200, **options), RunOptions())
+    return json.loads(Path(outcome.summary["files"]["json"]).read_text()), outcome
+
+
+def figure(topic: dict, metric: str) -> dict:
+    return next(one for one in topic["figures"] if one["metric"] == metric)
+
+
+def marks(values: list[float]) -> dict[str, float]:
+    return {f"r{n:02}x": value for n, value in enumerate(values)}
+
+
+def test_marks_against_good_and_bad(data):
+    # Right on 8 of 10: said good 5 (4 right), said bad 5 (4 right); kappa = (0.8 - 0.5) / 0.5.
+    add_scores(data, "score", marks([4.8] * 5 + [1.2] * 5), scale=[1, 5])
+    add_scores(
+        data, "people", marks([1, 1, 1, 1, 0, 1, 0, 0, 0, 0]), judge="p", verb="ingest-scores"
+    )
+    report, outcome = run(data, labels="scores/people")
+    [topic] = report["topics"]
+    assert topic["shape"] == "yes or no"
+    assert topic["counts"] == {"rows": 10, "labels_good": 5, "judge_good": 5, "on_the_middle": 0}
+    assert topic["confusion"]["table"] == [[4, 1], [1, 4]]
+    assert figure(topic, "accuracy")["value"] == pytest.approx(0.8)
+    assert figure(topic, "kappa")["value"] == pytest.approx(0.6)
+    # Alpha by hand: observed 2/10; expected 2 * 10 * 10 / (20 * 19).
+    assert figure(topic, "alpha")["value"] == pytest.approx(1 - 0.2 / (200 / 380))
+    # Of 25 pairs of a good and a bad row 16 are right, 8 tie, 1 is wrong.
+    assert figure(topic, "auc")["value"] == pytest.approx((16 + 4) / 25)
+    # Marks as probabilities are 0.95 and 0.05.
+    assert figure(topic, "brier")["value"] == pytest.approx((8 * 0.05**2 + 2 * 0.95**2) / 10)
+    one = figure(topic, "alpha")
+    assert one["low"] < one["value"] < one["high"]
+    assert report["judge"]["run"] == "scores/score"
+    assert outcome.gate_failed is None
+    assert [round(item["apart"], 2) for item in report["gallery"]] == [0.95, 0.95]
+
+
+def test_the_gate_is_chance_corrected_and_its_exit_code_is_4(data, capsys):
+    # Raw agreement of 90 %, and all of it chance: the judge calls everything good.
+    add_scores(data, "score", marks([5.0] * 20), scale=[1, 5])
+    add_scores(data, "people", marks([1] * 18 + [0] * 2), judge="p", verb="ingest-scores")
+    words = ["agree", str(data.path), "--judge", "scores/score", "--labels", "scores/people",
+             "--draws", "100"]  # fmt: skip
+    assert command.main("judge", "", COMMANDS, [*words, "--min-agreement", "0.6"]) == 4
+    assert "gate failed: Krippendorff's alpha on accuracy is -0.0" in capsys.readouterr().err
+    assert command.main("judge", "", COMMANDS, [*words, "--min-agreement", "0.6", "--metric", "accuracy"]) == 0  # fmt: skip
+    low = [*words, "--min-agreement", "0.89", "--metric", "accuracy", "--gate-on", "low"]
+    assert command.main("judge", "", COMMANDS, low) == 4
+    assert "not usable" in capsys.readouterr().out
+
+
+def test_marks_of_one_scale_and_several_annotators(data):
+    add_scores(data, "score", marks([1, 2, 3, 4, 5, 4]), scale=[1, 5])
+    add_scores(data, "people", marks([1, 2, 3, 4, 5, 3]), judge="p", verb="ingest-scores")
+    file = data.path / "scores" / "people"
+    assert file.is_dir()
+    with data.write("scores", "two", verb="ingest-scores", config={}, rejects=False) as writer:
+        for judge, values in (("p", [1, 2, 3, 4, 5, 3]), ("q", [1, 2, 3, 4, 5, 3])):
+            writer.add(
+                RUBRIC | {"target_id": f"r{n:02}x", "criterion": "accuracy", "judge": judge,
+                          "score": value, "target_kind": "response"}
+                for n, value in enumerate(values)
+            )  # fmt: skip
+    report, _ = run(data, judge="scores/score", labels="scores/two")
+    [topic] = report["topics"]
+    assert topic["shape"] == "marks"
+    assert topic["same_scale"]
+    assert topic["people"]["alpha"] == pytest.approx(1)
+    assert topic["people"]["rows_of_several"] == 6
+    assert figure(topic, "accuracy")["value"] == pytest.approx(5 / 6)
+    # Interval alpha by hand: one unit is apart by 1, so observed 2 * 1 / 12.
+    pooled = [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 4, 3]
+    apart = sum((a - b) ** 2 for a in pooled for b in pooled) / (12 * 11)
+    assert figure(topic, "alpha")["value"] == pytest.approx(1 - (2 / 12) / apart)
+    one, _ = run(data, judge="scores/score", labels="scores/two", label_by="q")
+    assert one["topics"][0]["people"] is None
+
+
+def test_verdicts_whatever_side_an_answer_stands_on(data):
+    said = ["a", "a", "a", "b", "b", "tie", "undecided", "a"]
+    people = ["a", "a", "b", "b", "b", "a", "tie", "both_bad"]
+    add_verdicts(data, "compare", list(enumerate(said)))
+    swapped = [{"a": "b", "b": "a"}.get(v, v) for v in people]
+    add_verdicts(data, "people", list(enumerate(swapped)), turned=True, by="p", verb="ingest-comparisons")  # fmt: skip
+    report, _ = run(data, labels="comparisons/people")
+    [topic] = report["topics"]
+    assert topic["counts"] == {
+        "rows": 8, "decided_by_both": 5, "judge_undecided": 1, "labels_undecided": 1,
+        "neither_decided": 1,
+    }  # fmt: skip
+    assert figure(topic, "accuracy")["value"] == pytest.approx(4 / 5)
+    assert figure(topic, "accuracy_half")["value"] == pytest.approx(4.5 / 6)
+    # judge a 3, b 2; labels a 2, b 3: chance 3/5*2/5 + 2/5*3/5 = 12/25.
+    assert figure(topic, "kappa")["value"] == pytest.approx((0.8 - 0.48) / 0.52)
+    assert topic["confusion"]["table"] == [[2, 1, 1], [0, 2, 0], [1, 0, 1]]
+    [item] = report["gallery"]
+    assert (item["judge"], item["label"]) == ("a", "b")
+    # y is the longer one: the judge lets it win in 2 of 6 decided pairs, people in 3 of 6.
+    assert report["audits"]["length"]["words"]["count"] == 2
+    assert topic["length"]["people"]["chars"]["count"] == 3
+
+
+def test_the_difference_of_marks_decides_pairs(data):
+    scores = {f"r{n:02}{side}": mark for n in range(4) for side, mark in (("x", 1.0), ("y", 2.0))}
+    scores["r03y"] = 1.0
+    add_scores(data, "score", scores, scale=[1, 5])
+    add_verdicts(data, "people", [(0, "b"), (1, "a"), (2, "b"), (3, "b")], by="p", verb="ingest-comparisons")  # fmt: skip
+    report, _ = run(data, judge="scores/score", labels="comparisons/people")
+    [topic] = report["topics"]
+    assert figure(topic, "accuracy")["value"] == pytest.approx(2 / 3)
+    assert topic["counts"]["judge_undecided"] == 1
+
+
+def test_swapping_flips_and_half_flips_are_told_apart(data):
+    orders = [("a", "a"), ("a", "b"), ("a", "tie"), ("b", "a"), ("b", "b")]
+    samples = data.union("samples").collect()["sample_id"].to_list()
+    with data.write("comparisons", "compare", verb="compare", config={}) as writer:
+        writer.add(
+            {"comparison_id": str(n), "sample_id": samples[n], "a": f"r{n:02}y", "b": f"r{n:02}x",
+             "verdict": first if first == second else "undecided", "verdict_first_order": first,
+             "verdict_second_order": second, "by": "j"}
+            for n, (first, second) in enumerate(orders)
+        )  # fmt: skip
+    report, _ = run(data, judge="comparisons/compare")
+    found = report["audits"]["position"]
+    assert (found["strict_flips"]["count"], found["half_flips"]["count"]) == (2, 1)
+    # First shown wins: a in the first order (3), b in the second (2), of nine that name a winner.
+    assert (found["first_shown_wins"]["count"], found["first_shown_wins"]["n"]) == (5, 9)
+    assert report["verdict"].startswith("No labels were given")
+
+
+def test_claims_of_a_judge_against_peoples(data):
+    for run_name, judge, values in (
+        ("claims", "j", [(0.6, 0.2), (0.1, 0.3), (0.5, 0.1), (0.2, 0.2)]),
+        ("people", "p", [(1.0, 0.0), (0.0, 1.0), (0.0, 1.0), (1.0, 0.0)]),
+    ):
+        verb = "claims" if judge == "j" else "ingest-claims"
+        with data.write("claims", run_name, verb=verb, config={}) as writer:
+            writer.add(
+                {"claim_id": f"{judge}{n}", "response_id": f"r{n // 2:02}x", "index": n % 2,
+                 "text": f"claim {n}", "p_yes": yes, "p_no": no, "judge": judge}
+                for n, (yes, no) in enumerate(values)
+            )  # fmt: skip
+    report, _ = run(data, labels="claims/people")
+    [topic] = report["topics"]
+    # 0.75 and 0.25 are right, 0.83 is wrong, 0.5 counts as no and is wrong.
+    assert figure(topic, "accuracy")["value"] == pytest.approx(0.5)
+    assert topic["counts"]["on_the_middle"] == 1
+    assert report["audits"]["mass"]["low_share"] == pytest.approx(0.5)
+    assert report["gallery"][0]["claim"] == "claim 2"
+
+
+def test_a_calibration_is_fitted_applied_and_refused_for_another_judge(data):
+    add_scores(data, "score", marks([1, 2, 3, 4] * 5), scale=[1, 5])
+    add_scores(data, "people", marks([0, 0, 1, 1] * 5), judge="p", verb="ingest-scores")
+    _, outcome = run(data, judge="scores/score", labels="scores/people")
+    options = CalibrateOptions(
+        calibration=Path(outcome.summary["files"]["calibration"]), scores="score"
+    )
+    assert calibrate(data, options, RunOptions()).rows == 20
+    found = data.read("scores", "score-calibrated")
+    assert found["calibrated"].to_list() == [0, 0, 1, 1] * 5
+    assert found["score"].to_list() == [1, 2, 3, 4] * 5
+    assert data.in_force("scores")["score-responses"].run == "score"
+    assert "nothing to do" in calibrate(data, options, RunOptions()).message
+    add_scores(data, "other", marks([1, 2]), judge="k")
+    with pytest.raises(UsageError, match="not fitted for judge k"):
+        calibrate(
+            data, CalibrateOptions(calibration=options.calibration, scores="other"), RunOptions()
+        )
+
+
+def test_the_page_is_text_of_strangers_made_harmless(data):
+    add_scores(data, "score", marks([1, 5, 1, 5]), scale=[1, 5])
+    add_scores(data, "people", marks([0, 0, 1, 1]), judge="<img src=x>", verb="ingest-scores")
+    _, outcome = run(data, judge="scores/score", labels="scores/people")
+    page = Path(outcome.summary["files"]["html"]).read_text()
+    assert "<script" not in page
+    assert "<img src=x>" not in page
+    assert "&lt;script&gt;" in page
+    assert "\u202e" not in page
+    assert page.count("<article") == 2
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"judge": "scores/none"}, "does not exist"),
+        ({"judge": "samples/x"}, "KIND/RUN"),
+        ({"labels": "scores/score"}, "agrees with itself"),
+        ({"labels": "scores/people", "criterion": "x"}, "--criterion x: there are accuracy"),
+        ({"labels": "scores/people", "label_by": "x"}, "--label-by x: scores/people has p"),
+        ({"labels": "scores/people", "metric": "kendall", "min_agreement": 0.5}, "says nothing"),
+        ({"min_agreement": 0.5}, "needs labels"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(data, options, says):
+    add_scores(data, "score", marks([1, 5]), scale=[1, 5])
+    add_scores(data, "people", marks([0, 1]), judge="p", verb="ingest-scores")
+    with pytest.raises(UsageError, match=says):
+        run(data, **options)
+
+
+def test_nothing_in_common_and_no_judge_are_said(data):
+    with pytest.raises(UsageError, match="no judge's verdicts here"):
+        run(data)
+    add_scores(data, "score", {"r00x": 1.0})
+    add_scores(data, "people", {"r01x": 1.0}, judge="p", verb="ingest-scores")
+    with pytest.raises(UsageError, match="nothing in common"):
+        run(data, judge="scores/score", labels="scores/people")
