@@ -6,16 +6,19 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from judge.rubric import PLACEHOLDERS, Criterion, Rubric
-from pairwright.conversation import Message, plain_text
+from judge import scales
+from judge.rubric import Criterion, Rubric
+from judge.template import NOTHING as NOTHING
+from judge.template import fill, shows
+from pairwright.conversation import Message, content_parts, plain_text
 from pairwright.ids import stable_id
 from pairwright.vlm.prompt import disarm
 from pairwright.vlm.types import Part, Turn
 
-NOTHING = "(none)"
-_PLACEHOLDER = re.compile(r"\{(" + "|".join(PLACEHOLDERS) + r")\}")
 _CLOSING_TAG = re.compile(r"</([A-Za-z][\w-]*)>")
+Asks = Literal["mark", "reasons"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,7 @@ class Target:
         answer: The answer.
         criteria: The source's criteria for this row.
         reference: The source's reference answer.
+        turn: Which of the assistant's turns is judged, from 0, if all are.
     """
 
     target_id: str
@@ -41,20 +45,30 @@ class Target:
     model: str | None = None
     criteria: str | None = None
     reference: str | None = None
+    turn: int | None = None
 
 
-def render(rubric: Rubric, criterion: Criterion, target: Target) -> tuple[Turn, ...]:
+def render(
+    rubric: Rubric, criterion: Criterion, target: Target, *, asks: Asks = "mark"
+) -> tuple[Turn, ...]:
     """The prompt: what all rows share first, then the images, then what is asked.
 
     Placeholders are filled in one pass, so that braces in row text stay what they are. Row text
     cannot close the tags that the rubric puts round it, nor hold a model's special tokens.
+
+    Args:
+        rubric: What is asked.
+        criterion: About what.
+        target: The answer.
+        asks: For the mark at once, or for reasons first; `follow_up` then asks for the mark.
     """
     tags = set(_CLOSING_TAG.findall(rubric.system + rubric.preamble + rubric.prompt))
 
     def row(text: str | None) -> str:
-        return fence(text, tags) if text and text.strip() else NOTHING
+        return fence(text, tags) if text and text.strip() else ""
 
-    earlier, question = _question(target.prompt)
+    earlier, question = _question(target.prompt, numbered=len(target.image_ids) > 1)
+    reply = _reply(rubric, criterion, asks)
     values = {
         "question": row(question),
         "answer": row(target.answer),
@@ -63,17 +77,53 @@ def render(rubric: Rubric, criterion: Criterion, target: Target) -> tuple[Turn, 
         "criteria": row(target.criteria),
         "criterion": criterion.name,
         "description": criterion.description,
+        "levels": "\n".join(f"{name} = {text}" for name, text in rubric.levels_of(criterion)),
+        "scale": scales.in_words(rubric.labels_of(criterion)),
+        "reply": reply,
     }
-    text = _PLACEHOLDER.sub(lambda match: values[match.group(1)], rubric.prompt)
+    text = fill(rubric.prompt, values)
+    if asks == "reasons" and not shows(rubric.prompt, "reply"):
+        text = f"{text}\n{reply}"
     parts: list[Part] = []
     if rubric.preamble:
         parts.append({"type": "text", "text": rubric.preamble})
-    parts += [{"type": "image", "image_id": image_id} for image_id in target.image_ids]
+    for number, image_id in enumerate(target.image_ids, start=1):
+        if len(target.image_ids) > 1:
+            parts.append({"type": "text", "text": f"Image {number}:"})
+        parts.append({"type": "image", "image_id": image_id})
     parts.append({"type": "text", "text": text})
     user = Turn(role="user", parts=tuple(parts))
     if not rubric.system:
         return (user,)
-    return (Turn(role="system", parts=({"type": "text", "text": rubric.system},)), user)
+    return (_turn("system", rubric.system), user)
+
+
+def follow_up(turns: tuple[Turn, ...], said: str, rubric: Rubric, criterion: Criterion) -> Turns:
+    """The conversation after the judge gave its reasons: now the mark."""
+    asked = f"Now the mark. {_reply(rubric, criterion, 'mark')}"
+    return (*turns, _turn("assistant", disarm(said)), _turn("user", asked))
+
+
+def ask_why(turns: tuple[Turn, ...], said: str) -> Turns:
+    """The conversation after the judge gave its mark: now the reasons."""
+    asked = "Why? Give the reasons for this mark in one or two sentences."
+    return (*turns, _turn("assistant", disarm(said)), _turn("user", asked))
+
+
+Turns = tuple[Turn, ...]
+
+
+def _turn(role: str, text: str) -> Turn:
+    return Turn(role=role, parts=({"type": "text", "text": text},))
+
+
+def _reply(rubric: Rubric, criterion: Criterion, asks: Asks) -> str:
+    if asks == "reasons":
+        return (
+            "First say in two or three sentences what speaks for and against the answer on this "
+            "point. Do not give the mark yet."
+        )
+    return f"Reply with {scales.in_words(rubric.labels_of(criterion))} only."
 
 
 def fence(text: str, tags: set[str]) -> str:
@@ -85,9 +135,24 @@ def fence(text: str, tags: set[str]) -> str:
     return re.sub(rf"<(?=\s*/?\s*(?:{names})\b)", "&lt;", text, flags=re.IGNORECASE)
 
 
-def _question(prompt: Sequence[Message]) -> tuple[str, str]:
-    """The turns before the last question, and the question."""
-    turns = [(m["role"], plain_text(m["content"])) for m in prompt]
+def _question(prompt: Sequence[Message], *, numbered: bool) -> tuple[str, str]:
+    """The turns before the last question, and the question.
+
+    Args:
+        prompt: The conversation up to the answer.
+        numbered: Whether `(image 2)` shall stand where the second image stood.
+    """
+    turns: list[tuple[str, str]] = []
+    seen = 0
+    for message in prompt:
+        text = plain_text(message["content"])
+        if numbered:
+            pieces = []
+            for part in content_parts(message["content"]):
+                seen += part["type"] == "image"
+                pieces.append(part.get("text", f"(image {seen})"))
+            text = " ".join(pieces).strip()
+        turns.append((message["role"], text))
     last = max((i for i, (role, _) in enumerate(turns) if role == "user"), default=None)
     earlier = [turn for i, turn in enumerate(turns) if i != last]
     question = "" if last is None else turns[last][1]

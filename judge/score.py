@@ -2,75 +2,75 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from judge.render import prompt_hash, render
+from judge.jury import add_jury
+from judge.marking import Marking
+from judge.marking import expected_value as expected_value
 from judge.report import describe, summarise
-from judge.rubric import Rubric, load_rubric
+from judge.rubric import Rubric, load_rubric, with_criteria
+from judge.score_asking import Sitting
 from judge.score_options import ScoreOptions
-from judge.targets import (
-    Source,
-    by_image,
-    choose_source,
-    count_targets,
-    most_images,
-    target_batches,
-    targets_of,
-)
+from judge.targets import Source, brought_along, choose_source, count_answers
+from judge.template import shows
 from pairwright.command import Outcome
+from pairwright.errors import UsageError
+from pairwright.marks import JURY
 from pairwright.options import RunOptions
-from pairwright.progress import Progress
 from pairwright.store import Dataset
-from pairwright.vlm.asking import ask_into, unwritten
-from pairwright.vlm.backend import (
-    ModelChoice,
-    choose_model,
-    image_source,
-    open_backend,
-    recorded,
-)
-from pairwright.vlm.types import ChatRequest, Reply, label_names
+from pairwright.vlm.backend import ModelChoice, choose_model, recorded
 
 if TYPE_CHECKING:
+    from judge.calibration import Calibration
     from pairwright.writer import RunWriter
 
 _PART_SECONDS = 5.0
 
 
 def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
-    """Mark answers by a rubric, one row of `scores` a target and criterion.
+    """Mark answers by a rubric, one row of `scores` a target, criterion, judge and draw.
 
     Raises:
         UsageError: If there is nothing to judge, or a label is not one token of the judge.
         ServerError: If the judge cannot be started or is gone; what was marked is kept.
     """
-    rubric = load_rubric(options.rubric)
-    choice = choose_model(options, dataset)
+    rubric = chosen_rubric(options)
+    judges = _judges(options, dataset)
     source = choose_source(dataset, options)
+    if source.kind == "response" and options.turns == "all":
+        msg = "--turns all: a response is one answer; judge conversations with --target samples"
+        raise UsageError(msg)
+    calibration = _calibration(options, rubric, list(judges))
     name = run.run or source.verb
     ref = f"scores/{name}"
     if run.dry_run:
-        targets = count_targets(dataset, source, before=ref, limit=run.limit)
-        return _dry_run(targets, rubric, choice, source, ref)
+        answers = count_answers(dataset, source, before=ref, limit=run.limit, turns=options.turns)
+        return _dry_run(answers, rubric, options, list(judges), source, ref)
     inputs = dataset.sample_inputs(before=ref)
     with dataset.write(
         "scores",
         name,
         verb=source.verb,
-        config=_config(options, choice, rubric, source, run),
+        config=_config(options, judges, rubric, source, run),
         inputs=[*inputs, source.responses] if source.responses else inputs,
-        fingerprints=choice.fingerprints(),
+        fingerprints=_fingerprints(options, judges),
         replace=run.replace,
         retry_stages=("request",),
         part_seconds=_PART_SECONDS,
     ) as writer:
         done = writer.is_complete
         if not done:
-            _judge(dataset, writer, rubric, options, choice, source, run.limit)
-            writer.flush()
-            writer.summary.update(summarise(writer.scan(), rubric))
+            for choice, own in judges.items():
+                marking = Marking(
+                    rubric=rubric, choice=choice, source=source, calibration=calibration
+                )
+                Sitting(
+                    dataset=dataset, writer=writer, marking=marking, options=own, limit=run.limit
+                ).ask()
+                writer.flush()
+            _sum_up(dataset, writer, rubric, options, source, len(judges))
     text = describe(writer.summary, rubric)
     return Outcome(
         message=f"{'nothing to do: ' if done else ''}{ref}: {text}",
@@ -81,12 +81,79 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
     )
 
 
+def chosen_rubric(options: ScoreOptions) -> Rubric:
+    """The rubric that options name.
+
+    Raises:
+        UsageError: If it cannot show what it is told to show.
+    """
+    rubric = load_rubric(options.rubric)
+    if options.criteria:
+        rubric = with_criteria(rubric, options.criteria)
+    for name, use in (("criteria", options.use_criteria), ("reference", options.use_reference)):
+        if use == "always" and not shows(rubric.prompt, name):
+            msg = f"--use-{name} always: the prompt of the rubric {rubric.name} never shows {{{name}}}"
+            raise UsageError(msg)
+    return rubric
+
+
+def _judges(options: ScoreOptions, dataset: Dataset) -> dict[ModelChoice, ScoreOptions]:
+    """Each judge with the options it is asked with."""
+    all_options = [options]
+    # The adapter is the first judge's.
+    all_options += [replace(options, model=name, adapter=None) for name in options.jury]
+    judges = {choose_model(own, dataset): own for own in all_options}
+    labels = [choice.label for choice in judges]
+    if len(set(labels)) < len(all_options):
+        msg = f"--jury: two judges would have one name ({', '.join(labels)})"
+        raise UsageError(msg)
+    if JURY in labels:
+        msg = f"a judge cannot be called {JURY}: that name is for the marks of several"
+        raise UsageError(msg)
+    return judges
+
+
+def _calibration(
+    options: ScoreOptions, rubric: Rubric, judges: Sequence[ModelChoice]
+) -> Calibration | None:
+    if options.calibration is None:
+        return None
+    from judge.calibration import load_calibration
+
+    found = load_calibration(options.calibration)
+    for choice in judges:
+        for criterion in rubric.criteria:
+            found.need(choice.label, rubric.hash, criterion.name)
+    return found
+
+
+def _fingerprints(options: ScoreOptions, judges: dict[ModelChoice, ScoreOptions]) -> dict[str, str]:
+    """Hashes of what lies in files: models, the calibration."""
+    out: dict[str, str] = {}
+    for number, choice in enumerate(judges):
+        mark = f" of judge {number + 1}" if number else ""
+        out |= {f"{what}{mark}": found for what, found in choice.fingerprints().items()}
+    if options.calibration is not None:
+        from pairwright.ids import content_hash
+
+        out["calibration"] = content_hash(options.calibration.read_bytes())
+    return out
+
+
 def _config(
-    options: ScoreOptions, choice: ModelChoice, rubric: Rubric, source: Source, run: RunOptions
+    options: ScoreOptions,
+    judges: dict[ModelChoice, ScoreOptions],
+    rubric: Rubric,
+    source: Source,
+    run: RunOptions,
 ) -> dict[str, Any]:
-    return recorded(options, choice) | {
+    first, *others = judges
+    config = recorded(options, first)
+    config.pop("calibration")  # by its content, among the fingerprints
+    return config | {
         "target": f"{source.kind}s",
         "responses": source.responses.run if source.responses else None,
+        "jury": [choice.source for choice in others],
         # The hash, not the file's place: a rubric may move.
         "rubric": rubric.name,
         "rubric_hash": rubric.hash,
@@ -95,109 +162,45 @@ def _config(
     }
 
 
-def _judge(
+def _sum_up(
     dataset: Dataset,
     writer: RunWriter,
     rubric: Rubric,
     options: ScoreOptions,
-    choice: ModelChoice,
     source: Source,
-    limit: int | None,
+    judges: int,
 ) -> None:
-    """Ask for every mark that is not written yet."""
-    from pairwright.images import ImageReader
-
-    reader = ImageReader(dataset)
-    images = image_source(reader, options, choice)
-    names = [criterion.name for criterion in rubric.criteria]
-    batches = target_batches(dataset, source, before=writer.manifest.ref, limit=limit)
-    open_ones = unwritten(batches, writer, "target_id", len(names))
-    first = next(open_ones, None)
-    if first is None:
-        return
-
-    def requests() -> Iterator[ChatRequest]:
-        for frame, written in itertools.chain([first], open_ones):
-            for target in targets_of(by_image(frame, reader), writer):
-                marked = {key[1] for key in written.get(target.target_id, ())}
-                for criterion in rubric.criteria:
-                    if criterion.name not in marked:
-                        turns = render(rubric, criterion, target)
-                        yield ChatRequest(
-                            key=(target.target_id, criterion.name, prompt_hash(turns)),
-                            messages=turns,
-                            labels=tuple(rubric.labels),
-                        )
-
-    total = count_targets(dataset, source, before=writer.manifest.ref, limit=limit)
-    with (
-        open_backend(
-            options, choice, images, logs=dataset.path / "logs",
-            max_images=most_images(dataset, before=writer.manifest.ref),
-        ) as backend,
-        Progress("judge", total * len(names) - writer.n_rows, unit="marks") as progress,
-    ):  # fmt: skip
-        ask_into(
-            writer,
-            backend,
-            requests(),
-            lambda reply: [_row(reply, rubric, choice, source)],
-            ids_of=lambda key: (key[0], f"{key[0]}/{key[1]}"),
-            progress=progress,
-            note_of=_note,
-        )
-
-
-def _note(rows: Sequence[dict[str, Any]]) -> str:
-    [row] = rows
-    mark = "no verdict" if row["score"] is None else f"{row['score']:.2f}"
-    return f"last {row['criterion']}: {mark}"
-
-
-def _row(reply: Reply, rubric: Rubric, choice: ModelChoice, source: Source) -> dict[str, Any]:
-    target_id, criterion, prompt = reply.key
-    probs = reply.label_probs or {}
-    mark, mass = expected_value(probs, rubric.labels)
-    return {
-        "target_id": target_id,
-        "rubric": rubric.name,
-        "criterion": criterion,
-        "judge": choice.label,
-        "draw": 0,
-        "target_kind": source.kind,
-        "score": mark,
-        "label_probs": [{"label": label, "p": p} for label, p in probs.items()],
-        "label_mass": mass,
-        "read_from": reply.read_from,
-        "text": reply.texts[0] if reply.texts else None,
-        "rubric_hash": rubric.hash,
-        "prompt_hash": prompt,
-        "n_prompt_tokens": reply.usage.prompt_tokens,
-        "n_tokens": reply.usage.completion_tokens,
-        "latency_s": reply.latency_s,
-        "error": "no_verdict" if mark is None else None,
+    """Add the jury's rows where there are several judges, and the figures of the run."""
+    if judges > 1:
+        writer.summary["jury"] = add_jury(writer, rubric, judges=judges, by=options.jury_by)
+        writer.flush()
+    shown = {
+        name: shows(rubric.prompt, name) and getattr(options, f"use_{name}") != "never"
+        for name in ("criteria", "reference")
     }
-
-
-def expected_value(probs: dict[str, float], labels: dict[str, float]) -> tuple[float | None, float]:
-    """Mean value of the labels by their probability, and the probability of all labels together.
-
-    Without any probability on a label there is no mark: not a zero.
-    """
-    names = label_names(tuple(labels))
-    values = dict(zip(names, labels.values(), strict=True))
-    mass = sum(probs.values())
-    if mass <= 0:
-        return None, 0.0
-    return sum(p * values[name] for name, p in probs.items()) / mass, mass
+    facts = None
+    if any(shown.values()):
+        facts = brought_along(dataset, source, before=writer.manifest.ref)
+    names = [name for name, is_shown in shown.items() if is_shown]
+    writer.summary.update(summarise(writer.scan(), rubric, facts, names))
 
 
 def _dry_run(
-    targets: int, rubric: Rubric, choice: ModelChoice, source: Source, ref: str
+    answers: int,
+    rubric: Rubric,
+    options: ScoreOptions,
+    judges: Sequence[ModelChoice],
+    source: Source,
+    ref: str,
 ) -> Outcome:
-    requests = targets * len(rubric.criteria)
+    draws = options.draws if options.rationale == "before" else 1
+    marks = answers * len(rubric.criteria) * draws * len(judges)
+    requests = {
+        "none": marks, "after": 2 * marks, "before": marks + marks // draws
+    }[options.rationale]  # fmt: skip
+    who = ", ".join(choice.label for choice in judges)
     message = (
-        f"dry run, nothing written: {ref} would hold {requests:,} marks of {choice.label} on "
-        f"{targets:,} {source.kind}s by the rubric {rubric.name}"
+        f"dry run, nothing written: {ref} would hold {marks:,} marks of {who} on "
+        f"{answers:,} {source.kind} answers by the rubric {rubric.name} ({requests:,} requests)"
     )
-    return Outcome(message=message, summary={"targets": targets, "requests": requests})
+    return Outcome(message=message, summary={"targets": answers, "requests": requests})

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from judge.render import Target
-from judge.score_options import ScoreOptions
-from pairwright.conversation import split_answer
+from pairwright.conversation import count_images, split_answer, unescape
 from pairwright.errors import DataError, UsageError
 from pairwright.manifest import Manifest
 from pairwright.store import Dataset
@@ -37,7 +36,19 @@ class Source:
     responses: Manifest | None
 
 
-def choose_source(dataset: Dataset, options: ScoreOptions) -> Source:
+class Aims(Protocol):
+    """Options that say what is judged."""
+
+    @property
+    def target(self) -> Literal["samples", "responses"] | None:
+        """The samples' own answers, or responses."""
+
+    @property
+    def responses(self) -> str | None:
+        """Run of responses."""
+
+
+def choose_source(dataset: Dataset, options: Aims) -> Source:
     """What options and dataset say is to be judged.
 
     Raises:
@@ -100,6 +111,58 @@ def count_targets(dataset: Dataset, source: Source, *, before: str, limit: int |
         frame = answers.join(frame, on="sample_id", how="semi")
     found = int(frame.select(pl.len()).collect(engine="streaming").item())
     return found if limit is None else min(found, limit)
+
+
+def count_answers(
+    dataset: Dataset,
+    source: Source,
+    *,
+    before: str,
+    limit: int | None,
+    turns: Literal["last", "all"],
+) -> int:
+    """How many answers are judged: targets, or the assistant's turns in them."""
+    if turns == "last":
+        return count_targets(dataset, source, before=before, limit=limit)
+    import polars as pl
+
+    roles = pl.col("messages").list.eval(pl.element().struct.field("role") == "assistant")
+    frame = dataset.current_samples(before=before).select(roles.list.sum().alias("answers"))
+    if limit is not None:
+        frame = frame.head(limit)
+    return int(frame.sum().collect(engine="streaming").item() or 0)
+
+
+def each_turn(target: Target) -> Iterator[Target]:
+    """A conversation's answers, each with the conversation up to it and the images seen by then."""
+    answers = [i for i, m in enumerate(target.prompt) if m["role"] == "assistant"]
+    for turn, place in enumerate(answers):
+        earlier = list(target.prompt[:place])
+        yield replace(
+            target,
+            prompt=earlier,
+            answer=unescape(target.prompt[place]["content"]),
+            image_ids=target.image_ids[: count_images(earlier)],
+            # A reference or criteria belong to the last answer.
+            criteria=None,
+            reference=None,
+            turn=turn,
+        )
+    yield replace(target, turn=len(answers))
+
+
+def brought_along(dataset: Dataset, source: Source, *, before: str) -> pl.LazyFrame:
+    """Which targets have criteria or a reference: `target_id`, `criteria`, `reference`."""
+    import polars as pl
+
+    has = [pl.col(n).str.strip_chars().fill_null("") != "" for n in ("criteria", "reference")]
+    samples = dataset.current_samples(before=before).select("sample_id", *has)
+    if source.responses is None:
+        return samples.rename({"sample_id": "target_id"})
+    answers = dataset.scan(source.responses).select(
+        pl.col("response_id").alias("target_id"), "sample_id"
+    )
+    return answers.join(samples, on="sample_id").drop("sample_id")
 
 
 def most_images(dataset: Dataset, *, before: str) -> int:

@@ -187,7 +187,14 @@ class Scores(Table):
     judge = dy.String(
         primary_key=True, description="model that judged, as it was asked for; `jury`: several"
     )
-    draw = dy.Int32(primary_key=True, description="number of the draw, from 0")
+    draw = dy.Int32(
+        primary_key=True,
+        description="number of the mark, from 0: of the draw, or of turn times draws where every "
+        "turn was judged",
+    )
+    turn = dy.Int32(
+        nullable=True, description="which of the assistant's turns, from 0, if all were judged"
+    )
     target_kind = dy.String(description="`sample` or `response`")
     score = dy.Float64(nullable=True, description="expected value over the labels; null on error")
     calibrated = dy.Float64(nullable=True, description="the score as a fitted calibration reads it")
