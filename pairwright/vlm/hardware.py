@@ -38,6 +38,11 @@ class Gpu:
         """Share of its memory that nobody uses; 1 if it does not say."""
         return self.free_mib / self.total_mib if self.total_mib else 1.0
 
+    def describe(self) -> str:
+        """Its name and memory, for people."""
+        size = f", {self.free_mib / 1024:.0f} of {self.total_mib / 1024:.0f} GiB free"
+        return self.name + (size if self.total_mib else "")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
@@ -159,7 +164,7 @@ def plan_servers(
     groups = [chosen[n * tensor_parallel : (n + 1) * tensor_parallel] for n in range(count)]
     each = "one GPU" if tensor_parallel == 1 else f"{tensor_parallel} GPUs"
     names = "; ".join(
-        f"{'+'.join(gpu.index for gpu in group)}: {_describe(group[0])}" for group in groups
+        f"{'+'.join(gpu.index for gpu in group)}: {group[0].describe()}" for group in groups
     )
     busy = f"; in use, so left out: {', '.join(left_out)} (--gpus names them)" if left_out else ""
     word = "server" if count == 1 else "servers"
@@ -204,11 +209,6 @@ def _choose(gpus: Sequence[Gpu], wanted: str | None) -> tuple[list[Gpu], list[st
         msg = f"--gpus {wanted}: no GPU {missing[0]} is visible here; there are: {', '.join(by_index)}"
         raise UsageError(msg)
     return [by_index[name] for name in names], []
-
-
-def _describe(gpu: Gpu) -> str:
-    size = f", {gpu.free_mib / 1024:.0f} of {gpu.total_mib / 1024:.0f} GiB free"
-    return gpu.name + (size if gpu.total_mib else "")
 
 
 def _share(group: Sequence[Gpu]) -> float | None:

@@ -39,7 +39,7 @@ class _Replica:
 
         return str(ray.util.get_node_ip_address())
 
-    def start(self, model: str, api_key: str, options: dict[str, Any]) -> dict[str, Any]:
+    def start(self, model: str, options: dict[str, Any]) -> dict[str, Any]:
         """Start the server and wait until it answers."""
         import ray
 
@@ -48,12 +48,14 @@ class _Replica:
         from pairwright.vlm.server import launch, wait_until_ready
 
         devices = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
-        chosen = ServerOptions(model=model, host=self.node(), devices=devices, **options)
+        api_key = options.pop("api_key")
+        chosen = ServerOptions(model=model, devices=devices, **options)
         [log] = log_paths(cache_folder() / "logs", None, 1)
         self._server = launch(chosen, log_path=log, api_key=api_key)
         wait_until_ready(self._server)
         return {
             "base_url": self._server.base_url,
+            "api_key": self._server.api_key,
             "model_names": self._server.model_names,
             "log": log,
         }
@@ -139,12 +141,12 @@ def ray_fleet(
         UsageError: If the cluster has too few GPUs.
         ServerError: If no server comes up.
     """
-    with _cluster() as ray:
-        yield from _fleet(ray, place, model, api_key, options)
+    with _cluster() as (ray, host):
+        yield from _fleet(ray, host, place, model, options | {"api_key": api_key})
 
 
 def _fleet(
-    ray: Any, place: PlaceOptions, model: str, api_key: str, options: dict[str, Any]
+    ray: Any, host: str | None, place: PlaceOptions, model: str, options: dict[str, Any]
 ) -> Iterator[list[RemoteServer]]:
     count, gpus, cores = _size(ray.cluster_resources(), place)
     actors: list[Any] = []
@@ -156,20 +158,24 @@ def _fleet(
         settings = [
             options
             | {
+                "host": host or node,
                 "tensor_parallel": place.tensor_parallel,
                 "neighbours": nodes.count(node),
                 "threads": None if gpus else max(1, cores - 1),
             }
             for node in nodes
         ]
-        yield _started(actors, model, api_key, settings)
+        yield _started(actors, model, settings)
     finally:
         _stop(ray, actors)
 
 
 @contextlib.contextmanager
-def _cluster() -> Iterator[Any]:
-    """Ray, joined to a cluster for the length of a block; telemetry and dashboards stay off."""
+def _cluster() -> Iterator[tuple[Any, str | None]]:
+    """Ray, joined to a cluster for the length of a block; telemetry and dashboards stay off.
+
+    With it the address that servers listen on; each its node's if there is none.
+    """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     try:
@@ -177,7 +183,7 @@ def _cluster() -> Iterator[Any]:
     except ImportError as error:
         raise MissingExtraError("ray", "ray") from error
     if ray.is_initialized():  # a notebook's
-        yield ray
+        yield ray, None
         return
     address = os.environ.get("RAY_ADDRESS")
     # Under /tmp whatever TMPDIR says: the path of a socket may have 107 characters.
@@ -198,7 +204,8 @@ def _cluster() -> Iterator[Any]:
             msg = f"--engine ray: cannot join the cluster at RAY_ADDRESS={address or 'local'} ({str(error).splitlines()[0]})"
             raise ServerError(msg) from error
         try:
-            yield ray
+            # Ray says another address than 127.0.0.1 of a node on 127.0.0.1.
+            yield ray, "127.0.0.1" if how["address"] == "local" else None
         finally:
             ray.shutdown()
 
@@ -237,17 +244,13 @@ def _placed(ray: Any, actors: list[Any]) -> list[str]:
     return [_result(ref, "a Ray actor") for ref in waiting]
 
 
-def _started(
-    actors: list[Any], model: str, api_key: str, settings: list[dict[str, Any]]
-) -> list[RemoteServer]:
+def _started(actors: list[Any], model: str, settings: list[dict[str, Any]]) -> list[RemoteServer]:
     from pairwright.vlm.fleet import came_up
 
     say(f"starting vLLM with {model} on {len(actors)} Ray actor(s)")
     started = time.monotonic()
     found: list[dict[str, Any]] = []
-    refs = [
-        actor.start.remote(model, api_key, one) for actor, one in zip(actors, settings, strict=True)
-    ]
+    refs = [actor.start.remote(model, one) for actor, one in zip(actors, settings, strict=True)]
     waits = [
         (actor, lambda ref=ref: found.append(_result(ref, "a Ray actor")))
         for actor, ref in zip(actors, refs, strict=True)
@@ -255,7 +258,7 @@ def _started(
     up = came_up(waits)
     say(f"{len(up)} server(s) up after {time.monotonic() - started:.0f} s")
     return [
-        RemoteServer(api_key=api_key, actor=actor, ended=actor.wait.remote(), **facts)
+        RemoteServer(actor=actor, ended=actor.wait.remote(), **facts)
         for actor, facts in zip(up, found, strict=True)
     ]
 
