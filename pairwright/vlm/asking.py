@@ -97,17 +97,18 @@ def ask_into(
 
     def on_reply(reply: Reply) -> None:
         account.see(reply)
+        tokens = reply.usage.prompt_tokens + reply.usage.completion_tokens
         if account.requests % 256 == 0:
             tally()  # the manifest is saved with every part: a killed run has its account too
         if reply.error is not None:
             reject_failure(writer, reply.error, *ids_of(reply.key))
             on_failure(reply)
-            progress.advance()
+            progress.advance(tokens=tokens)
             return
         found = rows_of(reply)
         if found:
             rows.add(*found)
-        progress.advance(note=note_of(found))
+        progress.advance(note=note_of(found), tokens=tokens)
 
     try:
         with RowBuffer(writer) as rows:

@@ -170,7 +170,7 @@ def open_backend(
             choice.adapter_names or choice.base_names,
             images,
             api_key=api_key_for,
-            concurrency=options.concurrency,
+            concurrency=options.concurrency * len(urls),
             timeout_s=options.timeout,
             deadline_s=options.deadline,
             why_dead=_why_dead,

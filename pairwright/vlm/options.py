@@ -85,7 +85,7 @@ class ModelOptions(PlaceOptions):
     max_pixels: int | None = option(
         None, help="shrink images to this many pixels (default: the model's limit, at most 1003520)"
     )
-    concurrency: int = option(64, help="most requests in flight")
+    concurrency: int = option(64, help="most requests in flight at each server")
     timeout: float = option(180.0, help="seconds one attempt at a request may take")
     deadline: float = option(900.0, help="seconds after which a request is given up")
 
