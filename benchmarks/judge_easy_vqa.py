@@ -19,9 +19,9 @@ import contextlib
 import json
 import os
 import random
-import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ import polars as pl
 from PIL import Image
 
 from pairwright.command import call, load
-from pairwright.demo.data import image_paths, official_test_questions, other_answers
+from pairwright.demo.data import image_paths, official_test_questions, other_answers, questions
 from pairwright.demo.steps import MAX_MODEL_LEN, MODELS, RUBRIC
 from pairwright.options import RunOptions
 from pairwright.stats import bootstrap_mean
@@ -322,6 +322,16 @@ def report_pairs(
         print(f"  {what:38} {bootstrap_mean(values.tolist(), groups)}")
 
 
+def usual(rows: list[Row]) -> np.ndarray:
+    """Share of an answer among the training split's answers to the same words: no eyes at all."""
+    asked: Counter[str] = Counter()
+    given: Counter[tuple[str, str]] = Counter()
+    for one in questions(image_paths("train")):
+        asked[one.text] += 1
+        given[one.text, one.answer] += 1
+    return np.array([given[r.question, r.answer] / max(1, asked[r.question]) for r in rows])
+
+
 def measure(marker: Marker, given: argparse.Namespace) -> None:
     """Ask, and print."""
     rows = make_rows(given.images, given.seed)
@@ -340,6 +350,7 @@ def measure(marker: Marker, given: argparse.Namespace) -> None:
     known = blind["mark"].is_not_null().to_numpy()
     columns = (blind["mark"].to_numpy()[known], right[known])
     print(f"  AUC without a picture: {interval(auc, columns, groups[known])}")
+    print(f"  AUC of how usual an answer is: {interval(auc, (usual(rows), right), groups)}")
     wrong = [row for row in rows if not row.right][: given.injected]
     plain = marker.mark("wrong", wrong)
     print(f"\nverdicts that change, {len(wrong):,} wrong answers with a text behind them:")
@@ -381,9 +392,7 @@ def main() -> None:
         marker = Marker(Path(folder), url, str(MODELS / "judge"))
         with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stderr(nowhere):
             measure(marker, given)
-        rate = marker.asked / marker.seconds
-        print(f"\n{marker.asked:,.0f} marks in {marker.seconds:.0f} s: {rate:.0f} a second")
-        sys.stdout.flush()
+        print(f"\n{marker.asked:,.0f} marks in {marker.seconds:.0f} s")
 
 
 if __name__ == "__main__":

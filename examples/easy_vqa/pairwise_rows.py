@@ -1,13 +1,14 @@
 r"""Rows that teach the shipped judge to compare: two answers, a letter.
 
-    python pairwise_rows.py --out /tmp/pairwise --images 1000
+    python pairwise_rows.py --out /tmp/pairwise
     curate ingest /tmp/pairwise/rows.json -o /tmp/pairwise/data --licence mit
     train sft /tmp/pairwise/data --model ../../pairwright/demo/models/judge \
-        --rank 64 --lr 1e-3 --batch-size 32 --epochs 2 --run pairwise
+        --rank 64 --lr 1e-3 --batch-size 32 --epochs 3 --run pairwise
 
 The judge was trained on one prompt, which shows one answer. These rows show a right and a wrong one
-of the same kind, in an order that a seed draws, about the half of the official train images that the
-judge learnt on; the official test split is not touched.
+of the same kind, in an order that a seed draws, in the words of `judge compare --no-ties --rubric
+compare.yaml`, about the half of the official train images that the judge learnt on; the official test
+split is not touched.
 """
 
 from __future__ import annotations
@@ -18,33 +19,45 @@ import random
 import shutil
 from pathlib import Path
 
+from judge.compare_prompt import Question, load_prompt, render_answers
+from judge.compare_verdict import choices_of
 from pairwright.demo.data import image_paths, image_split, other_answers, questions
 
-PROMPT = "question: {question}\nA: {first}\nB: {second}\nbetter?"
+PROMPT = Path(__file__).parent / "compare.yaml"
+
+
+def words(question: str, answers: list[str]) -> str:
+    """What `judge compare` asks, the image left out."""
+    prompt = load_prompt("compare", str(PROMPT), ())
+    asked = Question(sample_id="", image_ids=(), prompt=[{"role": "user", "content": question}])
+    choices = choices_of(ties=False)
+    (turn,) = render_answers(prompt, prompt.criteria[0], asked, answers, choices)
+    return "".join(part["text"] for part in turn.parts)
 
 
 def main() -> None:
     """Parse and write."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--images", type=int, default=1_000)
-    parser.add_argument("--questions", type=int, default=4, help="most questions an image")
+    parser.add_argument("--images", type=int, default=1_500)
+    parser.add_argument("--questions", type=int, default=5, help="most questions an image")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rng = random.Random(given.seed)
     numbers = rng.sample(image_split().judge, given.images)
-    asked = questions(numbers)
+    about: dict[int, list[tuple[str, str]]] = {}
+    for one in questions(numbers):
+        about.setdefault(one.image, []).append((one.text, one.answer))
     files = image_paths("train")
     (given.out / "images").mkdir(parents=True, exist_ok=True)
     rows = []
     for number in numbers:
         shutil.copyfile(files[number], given.out / "images" / f"{number}.png")
-        mine = [one for one in asked if one.image == number]
-        for one in rng.sample(mine, min(given.questions, len(mine))):
-            wrong = rng.choice(other_answers(one.answer))
+        mine = about[number]
+        for question, answer in rng.sample(mine, min(given.questions, len(mine))):
+            wrong = rng.choice(other_answers(answer))
             letter = rng.choice("AB")
-            first, second = (one.answer, wrong) if letter == "A" else (wrong, one.answer)
-            text = PROMPT.format(question=one.text, first=first, second=second)
+            text = words(question, [answer, wrong] if letter == "A" else [wrong, answer])
             rows.append(
                 {
                     "id": f"p{len(rows)}",
