@@ -62,15 +62,7 @@ def _topics(
         dataset, judge, labels, criterion=options.criterion,
         labels_criterion=options.labels_criterion, label_by=options.label_by,
     )  # fmt: skip
-    if run.limit is None:
-        return topics
-    return [
-        Topic(
-            name=t.name, criterion=t.criterion, verdicts=t.verdicts, rows=t.rows.head(run.limit),
-            raters=t.raters.head(run.limit), unmatched=t.unmatched,
-        )
-        for t in topics
-    ]  # fmt: skip
+    return topics if run.limit is None else [topic.head(run.limit) for topic in topics]
 
 
 def collect(
@@ -85,10 +77,14 @@ def collect(
     scale = _scale(judge, labels, method, options.draws)
     found = []
     for topic in topics:
-        if method == "platt" and not topic.verdicts and not _is_binary(topic):
+        if method == "platt" and not topic.verdicts and not topic.is_binary:
             msg = f"--fit platt reads marks as a probability, but the labels of {topic.name} are not 0 and 1: use --fit isotonic"
             raise UsageError(msg)
-        one = figures_of(topic, scale) | {"name": topic.name, "unmatched": topic.unmatched}
+        one = figures_of(topic, scale) | {
+            "name": topic.name,
+            "unmatched": topic.unmatched,
+            "split": topic.split,
+        }
         one["length"] = _length(dataset, topic, options.draws)
         found.append(one)
     figures: dict[str, Any] = {
@@ -117,10 +113,6 @@ def collect(
     }  # fmt: skip
     figures["verdict"] = verdict_sentence(figures)
     return figures
-
-
-def _is_binary(topic: Topic) -> bool:
-    return set(topic.rows["label"].to_list()) <= {0.0, 1.0}
 
 
 def _scale(judge: Votes, labels: Votes | None, method: str | None, draws: int) -> Scale:

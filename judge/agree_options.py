@@ -9,7 +9,16 @@ from pairwright.errors import UsageError
 from pairwright.options import option
 
 Metric = Literal[
-    "alpha", "kappa", "ac1", "accuracy", "accuracy_half", "spearman", "kendall", "pearson", "auc"
+    "alpha",
+    "kappa",
+    "kappa_quadratic",
+    "ac1",
+    "accuracy",
+    "accuracy_half",
+    "spearman",
+    "kendall",
+    "pearson",
+    "auc",
 ]
 
 

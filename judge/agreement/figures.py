@@ -22,6 +22,7 @@ NAMES: Final = {
     "alpha": "Krippendorff's alpha",
     "kappa": "Cohen's kappa",
     "kappa_all": "Cohen's kappa, neither as a third verdict",
+    "kappa_quadratic": "Cohen's kappa, quadratic weights",
     "ac1": "Gwet's AC1",
     "accuracy": "accuracy (raw agreement)",
     "accuracy_half": "accuracy, the judge's undecided counted half",
@@ -58,8 +59,7 @@ def figures_of(topic: Topic, scale: Scale) -> dict[str, Any]:
     """All figures of a topic, as JSON values."""
     if topic.verdicts:
         return _verdicts(topic, scale)
-    labels = topic.rows["label"].to_numpy()
-    if set(labels.tolist()) <= {0.0, 1.0}:
+    if topic.is_binary:
         return _binary(topic, scale)
     return _marks(topic, scale)
 
@@ -167,8 +167,8 @@ def _binary(topic: Topic, scale: Scale) -> dict[str, Any]:
         "kappa": measures.kappa(said, truth, 2),
         "ac1": measures.gwet_ac1(said, truth, 2),
         "accuracy": measures.mean((said == truth).astype(float)),
-        **_probability(np.clip(p, 0, 1), good),
         "spearman": measures.spearman(marks, good),
+        **_probability(np.clip(p, 0, 1), good),
     }
     fitted = _calibrated(marks, good, groups, scale)
     if fitted is not None:
@@ -207,11 +207,13 @@ def _marks(topic: Topic, scale: Scale) -> dict[str, Any]:
     confusion = None
     if same or fitted is not None:
         statistics["alpha"] = measures.alpha(np.column_stack([read, label]), "interval")
-    levels = np.unique(label)
+    # Values that one annotator gives; the mean of several lies between them.
+    given = topic.raters.to_numpy().astype(float)
+    levels = np.unique(given[np.isfinite(given)])
     if len(levels) <= _MOST_LEVELS and "alpha" in statistics:
         nearest = np.abs(read[:, None] - levels[None, :]).argmin(1)
-        truth = np.searchsorted(levels, label)
-        statistics["kappa"] = measures.kappa(nearest, truth, len(levels), quadratic=True)
+        truth = np.abs(label[:, None] - levels[None, :]).argmin(1)
+        statistics["kappa_quadratic"] = measures.kappa(nearest, truth, len(levels), quadratic=True)
         statistics["accuracy"] = measures.mean((nearest == truth).astype(float))
         names = [f"{level:g}" for level in levels]
         _, _, table = _categories([names[i] for i in nearest], [names[i] for i in truth], names)

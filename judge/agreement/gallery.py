@@ -57,7 +57,7 @@ def _worst(topic: Topic, scale: Scale) -> pl.DataFrame:
         wrong = rows.filter(both & (pl.col("judge") != pl.col("label")))
         sure = (pl.col("p") - 0.5).abs().fill_null(0.0)
         return _sorted(wrong.with_columns(apart=sure))
-    if set(rows["label"].to_list()) <= {0.0, 1.0}:  # on the other side of the middle
+    if topic.is_binary:  # on the other side of the middle
         p = (pl.col("judge") - scale.low) / ((scale.high - scale.low) or 1.0)
         wrong = rows.with_columns(apart=(p - pl.col("label")).abs())
         return _sorted(wrong.filter(pl.col("apart") >= 0.5))
@@ -100,6 +100,7 @@ def _item(
     claim = row["unit"].partition("\n")[2] if not topic.verdicts else ""
     return {
         "topic": topic.name,
+        "yes_or_no": topic.is_binary,
         "sample_id": first["sample_id"],
         "source": first["source"] or "",
         "source_id": first["source_id"] or "",

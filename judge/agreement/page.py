@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from typing import Any, Final
 
@@ -12,7 +13,12 @@ from pairwright.webpage import style_sheet
 from pairwright.webpage.parts import Pictures, coded, table, tag
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-_STYLE: Final = ".pic{cursor:default}.verdict{max-width:56rem}.confusion td{min-width:4rem}"
+_STYLE: Final = (
+    ".pic{cursor:default}.verdict{max-width:56rem}.confusion table{width:auto}"
+    "h1,h3,.verdict,.about,.tag,figcaption,.facts,details bdi{overflow-wrap:anywhere}"
+    ".tag{white-space:normal}details bdi{display:block;white-space:pre-line;font-size:.9rem}"
+)
+_LONG: Final = 500
 _SIDES: Final = {"a": "answer 1 is better", "b": "answer 2 is better"}
 
 
@@ -126,6 +132,8 @@ def _reliability(figures: dict[str, Any]) -> str:
 def _range(raw: list[dict[str, float]], fitted: list[dict[str, float]]) -> tuple[float, float]:
     values = [v for b in (*raw, *fitted) for v in (b["mark"], b["label"], b["low"], b["high"])]
     low, high = min(values), max(values)
+    if high - low > 1:  # whole numbers at the ends
+        return float(math.floor(low)), float(math.ceil(high))
     return (low, high) if high > low else (low - 1, low + 1)
 
 
@@ -135,29 +143,29 @@ def _audits(figures: dict[str, Any]) -> str:
 
 
 def _lengths(topics: list[dict[str, Any]]) -> str:
-    rows = []
+    wins: list[tuple[str, ...]] = []
+    ranks: list[tuple[str, ...]] = []
     for topic in topics:
-        length = topic["length"]
-        if length is None or "rows" in length:
-            continue
-        for side, words in (("judge", "the judge"), ("people", "the labels")):
-            if length[side] is not None:
-                cells = (share(length[side]["chars"]), share(length[side]["words"]))
-                rows.append((visible(topic["name"]), words, *cells))
-    for topic in topics:
-        length = topic["length"]
-        if length is not None and "rows" in length:
-            for side, words in (
-                ("judge", "the judge's marks"), ("people", "the labels"),
-                ("judge_given_people", "the judge's marks, labels held fixed"),
-            ):  # fmt: skip
-                value = length[side]["value"]
-                text = "\u2013" if value is None else f"{value:.2f}{interval(length[side])}"
-                rows.append((visible(topic["name"]), words, f"rank correlation {text}", ""))
-    if not rows:
-        return ""
-    head = ("criterion", "whose", "longer answer wins, by characters", "by words")
-    return f"<h3>Length</h3>{table(head, rows)}"
+        length = topic["length"] or {}
+        name = visible(topic["name"])
+        for side, words in (
+            ("judge", "the judge"), ("people", "the labels"),
+            ("judge_given_people", "the judge, labels held fixed"),
+        ):  # fmt: skip
+            one = length.get(side)
+            if one is None:
+                continue
+            if "chars" in one:
+                wins.append((name, words, share(one["chars"]), share(one["words"])))
+            elif one["value"] is not None:
+                ranks.append((name, words, f"{one['value']:.2f}{interval(one)}"))
+    out = ""
+    if wins:
+        head = ("criterion", "who decides", "longer answer wins, by characters", "by words")
+        out += table(head, wins)
+    if ranks:
+        out += table(("criterion", "whose marks", "rank correlation with length"), ranks)
+    return f"<h3>Length</h3>{out}" if out else ""
 
 
 def _gallery(figures: dict[str, Any], pictures: Pictures) -> str:
@@ -179,20 +187,32 @@ def _card(item: dict[str, Any], pictures: Pictures) -> str:
     if item["claim"]:
         turns.append(("C", item["claim"]))
     words = "".join(
-        f"<div class=turn><abbr>{name}</abbr><bdi dir=auto>{visible(text)}</bdi></div>"
-        for name, text in turns
+        f"<div class=turn><abbr>{name}</abbr>{_text(text)}</div>" for name, text in turns
     )
     reason = (
         f"<details open><summary>the judge's reasons</summary><bdi dir=auto>{visible(item['rationale'])}</bdi></details>"
         if item["rationale"]
         else ""
     )
+    label = _said(item["label"])
+    if item["yes_or_no"]:
+        label = "good" if item["label"] == 1 else "bad"
     sure = f", {100 * max(item['p'], 1 - item['p']):.0f} % sure" if item["p"] is not None else ""
     return (
         f"<article class=card><p class=fate>{tag(item['topic'])}"
-        f"{tag('judge: ' + _said(item['judge']) + sure, 'warn')}{tag('labels: ' + _said(item['label']), 'on')}</p>"
+        f"{tag('judge: ' + _said(item['judge']) + sure, 'warn')}{tag('labels: ' + label, 'on')}</p>"
         f"<div class=what>{pictures.of(item)}<div class=words>{words}{reason}"
         f"<p class=id>{visible(item['source'])} \u00b7 {visible(item['source_id'])}</p></div></div></article>"
+    )
+
+
+def _text(text: str) -> str:
+    """A text; of a long one the end is folded away."""
+    if len(text) <= _LONG:
+        return f"<bdi dir=auto>{visible(text)}</bdi>"
+    return (
+        f"<div><bdi dir=auto>{visible(text[:_LONG])} \u2026</bdi><details><summary>all "
+        f"{len(text):,} characters</summary><bdi dir=auto>{visible(text)}</bdi></details></div>"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from judge.agreement.sources import Votes, answer_texts, supported_share
@@ -28,6 +28,7 @@ class Topic:
             `mass`, `p`; and `target_id`, or `low` and `high`.
         raters: One column an annotator, rows as in `rows`; null where one did not say.
         unmatched: Units of the judge that no label is about.
+        split: Units left out because as many annotators said good as bad.
     """
 
     name: str
@@ -36,6 +37,16 @@ class Topic:
     rows: pl.DataFrame
     raters: pl.DataFrame
     unmatched: int
+    split: int = 0
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether the labels say good or bad, 1 or 0."""
+        return not self.verdicts and set(self.rows["label"].to_list()) <= {0.0, 1.0}
+
+    def head(self, n: int) -> Topic:
+        """The first rows only."""
+        return replace(self, rows=self.rows.head(n), raters=self.raters.head(n))
 
 
 def topics_of(
@@ -125,6 +136,12 @@ def _topic(dataset: Dataset, judge: Votes, labels: Votes, mine: str | None, thei
     else:
         label = given.group_by("unit").agg(pl.col("mark").mean().alias("label"))
         both = _one_mark(said).join(label, on="unit", how="inner")
+    unmatched = said["unit"].n_unique() - both.height if judge.unit == labels.unit else 0
+    split = 0
+    if not verdicts and set(given["mark"].unique().to_list()) <= {0.0, 1.0}:
+        # Yes or no, by most annotators.
+        clear = both.filter(pl.col("label") != 0.5).with_columns(pl.col("label").round())
+        both, split = clear, both.height - clear.height
     target = "low" if verdicts else "target_id"
     both = with_groups(dataset, both, target).sort("unit")
     value = "verdict" if verdicts else "mark"
@@ -139,7 +156,8 @@ def _topic(dataset: Dataset, judge: Votes, labels: Votes, mine: str | None, thei
         verdicts=verdicts,
         rows=both,
         raters=raters.drop("unit"),
-        unmatched=said["unit"].n_unique() - both.height if judge.unit == labels.unit else 0,
+        unmatched=unmatched,
+        split=split,
     )
 
 

@@ -127,6 +127,8 @@ def counts(topic: dict[str, Any]) -> str:
         text = f"{found['rows']:,} rows in both"
         if not topic["same_scale"]:
             text += "; the labels' scale is another, so alpha and accuracy are of calibrated marks"
+    if topic["split"]:
+        text += f"; {topic['split']:,} left out, annotators being split"
     more = topic["unmatched"]
     return text + (f"; {more:,} of the judge have no label" if more else "")
 

@@ -150,6 +150,49 @@ def test_marks_of_one_scale_and_several_annotators(data):
     assert one["topics"][0]["people"] is None
 
 
+def test_annotators_vote_on_good_or_bad_and_a_draw_is_left_out(data):
+    add_scores(data, "score", marks([5, 1, 5, 1]), scale=[1, 5])
+    votes = {"p": [1, 0, 1, 0], "q": [1, 0, 0, 1], "s": [1, 0, None, 1]}
+    with data.write("scores", "people", verb="ingest-scores", config={}, rejects=False) as writer:
+        writer.add(
+            RUBRIC | {"target_id": f"r{n:02}x", "criterion": "accuracy", "judge": who,
+                      "score": value, "target_kind": "response"}
+            for who, values in votes.items() for n, value in enumerate(values) if value is not None
+        )  # fmt: skip
+    report, _ = run(data, judge="scores/score", labels="scores/people", fit="platt")
+    [topic] = report["topics"]
+    # Row 2 is a draw; on row 3 two of three say good, the judge says bad.
+    assert (topic["counts"]["rows"], topic["split"], topic["unmatched"]) == (3, 1, 0)
+    assert topic["confusion"]["table"] == [[1, 1], [0, 1]]
+    # Among people, of the rows that count: values 3x1, 3x0, 1 1 0; apart 2 of 9 pairs' ends.
+    assert topic["people"]["alpha"] == pytest.approx(1 - (2 / 9) / (2 * 5 * 4 / (9 * 8)))
+    add_scores(data, "grades", marks([5, 3, 4, 1]), judge="p", verb="ingest-scores")
+    with pytest.raises(UsageError, match="use --fit isotonic"):
+        run(data, judge="scores/score", labels="scores/grades", fit="platt")
+
+
+def test_probes_of_the_judge_are_read(data):
+    add_scores(data, "score", marks([5, 1, 3]), scale=[1, 5])
+    with data.write("probes", "probe", verb="probe", config={}, rejects=False) as writer:
+        writer.add(
+            {"target_id": f"r{n:02}x", "probe": probe, "criterion": "accuracy", "judge": judge,
+             "target_kind": "response", "rubric": "r", "score": score, "rubric_hash": "h",
+             "prompt_hash": "p"}
+            for judge, probe, scores in (
+                ("j", "clean", [5, 1, 3]), ("j", "blind", [4, 1, 1]), ("k", "clean", [1, 1, 1]),
+                ("k", "blind", [9, 9, 9]),
+            )
+            for n, score in enumerate(scores)
+        )  # fmt: skip
+    report, outcome = run(data, judge="scores/score")
+    [found] = report["audits"]["probes"]
+    assert (found["probe"], found["n"]) == ("blind", 3)
+    assert found["change"]["value"] == pytest.approx(-1)
+    # Ranks 3 1 2 against 3 1.5 1.5.
+    assert found["same_order"]["value"] == pytest.approx(0.75**0.5)
+    assert "blind: marks move by -1.00" in outcome.message
+
+
 def test_verdicts_whatever_side_an_answer_stands_on(data):
     said = ["a", "a", "a", "b", "b", "tie", "undecided", "a"]
     people = ["a", "a", "b", "b", "b", "a", "tie", "both_bad"]
