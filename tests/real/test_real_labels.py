@@ -6,6 +6,7 @@ from collections import Counter
 import polars as pl
 
 from curate.cli import COMMANDS
+from judge.cli import COMMANDS as JUDGE_COMMANDS
 from pairwright import command
 from pairwright.store import Dataset
 from schemas.tables import TABLES
@@ -93,3 +94,29 @@ def test_claims_and_parts_of_faithscore(shared_data, tmp_path, capsys):
         for span in row["spans"]
     )
     assert Counter(span["kind"] for _, span in spans) == wanted
+
+
+def test_two_criteria_of_the_same_people_agree_as_counted_by_hand(shared_data, tmp_path, capsys):
+    """Imported labels are what `judge agree` reads, on both sides."""
+    source, data = shared_data / "iiw_sxs.jsonl", tmp_path / "d"
+    words = [source, "-o", data, "--no-images", "--source-name", "iiw"]
+    for name in ("one", "two"):
+        assert run(capsys, *words, "--run", name)[0] == 0
+    asked = ["agree", data, "--judge", "comparisons/one", "--labels", "comparisons/two"]
+    asked += ["--criterion", "Hallucination", "--labels-criterion", "Specificity", "--json"]
+    assert command.main("judge", "", JUDGE_COMMANDS, [str(word) for word in asked]) == 0
+    [topic] = json.loads(capsys.readouterr().out)["topics"]
+
+    signs = [
+        tuple(
+            (GRADES[row["metrics"][name]] > 0) - (GRADES[row["metrics"][name]] < 0)
+            for name in ("Hallucination", "Specificity")
+        )
+        for row in lines(source)
+    ]
+    decided = [pair for pair in signs if 0 not in pair]
+    figures = {figure["metric"]: figure for figure in topic["figures"]}
+    assert topic["counts"]["rows"] == len(signs)
+    assert topic["counts"]["decided_by_both"] == len(decided) == 133
+    assert topic["counts"]["neither_decided"] == signs.count((0, 0))
+    assert figures["accuracy"]["value"] == sum(a == b for a, b in decided) / len(decided)
