@@ -25,8 +25,10 @@ class Proxy:
     """Forwards to a server until told otherwise."""
 
     def __init__(self, target: str, api_key: str) -> None:
-        self._target, self._key = target.removesuffix("/v1"), api_key
+        self._key = api_key
+        self.forward_to(target)
         self.bodies: list[dict[str, Any]] = []
+        self._num_asked = 0
         self.most_at_once = 0
         self._at_once = 0
         self.fault: Fault = lambda number, body: None
@@ -63,6 +65,10 @@ class Proxy:
         self._server.should_exit = True
         self._thread.join(10)
 
+    def forward_to(self, target: str) -> None:
+        """Put another server behind it."""
+        self._target = target.removesuffix("/v1")
+
     @property
     def asked(self) -> list[dict[str, Any]]:
         """Chat requests of rows, the client's trial requests left out."""
@@ -96,7 +102,8 @@ class Proxy:
         if is_chat:
             body = json.loads(content)
             trial = is_trial(body)
-            number = len(self.asked)
+            number = self._num_asked
+            self._num_asked += not trial
             self.bodies.append(body)
             fault = self.trial_fault(body) if trial else self.fault(number, body)
             planted = await self._planted(body, fault)

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from pairwright.errors import ServerError, UsageError
@@ -59,6 +59,8 @@ class Job:
     overloads: int = 0
     cache_misses: int = 0
     has_dropped_schema: bool = False
+    # Images that others wait for until this request is through.
+    brings: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Session:
@@ -77,6 +79,9 @@ class Session:
         # Requests that wait until the first one with their image is through.
         self._waiting: dict[tuple[str, str], list[Job]] = {}
         self._num_waiting = 0
+        # Requests that pause before they are tried again; they take no place in flight.
+        self._num_resting = 0
+        self._resting_images: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._learning = asyncio.Lock()
@@ -98,7 +103,7 @@ class Session:
                     else:
                         self._admit(request)
                     continue
-                if not self._tasks:
+                if not self._tasks and not self._num_resting:
                     return
                 self._wake.clear()
                 await self._wake.wait()
@@ -110,7 +115,7 @@ class Session:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _has_room(self) -> bool:
-        held = len(self._tasks) + len(self._ready) + self._num_waiting
+        held = len(self._tasks) + len(self._ready) + self._num_waiting + self._num_resting
         backend = self._backend
         return len(self._tasks) < backend.throttle.limit and held < backend.held_most
 
@@ -123,10 +128,12 @@ class Session:
         while self._ready and len(self._tasks) < self._backend.throttle.limit:
             job = self._ready.popleft()
             if job.endpoint.is_dead:
+                self._release(job)
                 job.endpoint = self._backend.route(job.request)
             unknown = self._unknown_images(job)
             bringer = next((key for key in unknown if key in self._waiting), None)
             if bringer is not None:
+                self._release(job)  # two never wait for each other
                 self._waiting[bringer].append(job)
                 self._num_waiting += 1
                 continue
@@ -135,16 +142,18 @@ class Session:
                 return
             for key in unknown:
                 self._waiting[key] = []
+            job.brings.update(unknown)
             task = asyncio.create_task(self._carry(job))
             self._tasks.add(task)
             task.add_done_callback(self._on_done)
 
     def _unknown_images(self, job: Job) -> list[tuple[str, str]]:
-        """Images of a request that its server has not been sent yet."""
+        """Images that its server has not been sent yet and that the request does not bring."""
         if not job.endpoint.dialect.knows_uuids:
             return []
         url = job.endpoint.base_url
-        return [(url, i) for i in job.image_ids if job.endpoint.uuid_of(i) is None]
+        unknown = ((url, i) for i in job.image_ids if job.endpoint.uuid_of(i) is None)
+        return [key for key in unknown if key not in job.brings]
 
     def _has_enough_images(self) -> bool:
         """Whether images that others wait for are being brought already.
@@ -152,15 +161,30 @@ class Session:
         A server keeps few encoded images (vLLM: as many tokens as fit into one step). With too
         many in play at once each is encoded again for every request that shows it.
         """
-        wanted = sum(1 for followers in self._waiting.values() if followers)
+        resting = self._resting_images
+        wanted = sum(1 for key, jobs in self._waiting.items() if jobs and key not in resting)
         return wanted >= max(2, self._backend.throttle.limit // 8)
 
-    def _release(self, url: str, image_ids: set[str]) -> None:
-        """Let those go on that waited for these images."""
-        for image_id in image_ids:
-            followers = self._waiting.pop((url, image_id))
+    def _release(self, job: Job) -> None:
+        """Let those go on that waited for the images of a request."""
+        for key in job.brings:
+            followers = self._waiting.pop(key)
             self._num_waiting -= len(followers)
             self._ready.extendleft(reversed(followers))
+        job.brings.clear()
+
+    def _rest(self, job: Job, wait: float) -> None:
+        """Try again later; others may have the place in flight until then."""
+        self._num_resting += 1
+        self._resting_images |= job.brings
+
+        def wake() -> None:
+            self._num_resting -= 1
+            self._resting_images -= job.brings
+            self._ready.appendleft(job)
+            self._wake.set()
+
+        asyncio.get_running_loop().call_later(wait, wake)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -169,15 +193,22 @@ class Session:
         self._wake.set()
 
     async def _carry(self, job: Job) -> None:
-        """See one request through: attempts, then a reply."""
-        url = job.endpoint.base_url
-        brought = {i for i in job.image_ids if (url, i) in self._waiting}
+        """Send a request once; its reply, its failure, or a pause comes of it."""
         try:
-            reply = await self._attempts(job)
-        finally:
-            self._release(url, brought)
-        self._watch_refusals(reply)
-        self._on_reply(reply)
+            outcome = await self._attempt(job)
+        except BaseException:
+            self._release(job)
+            raise
+        if not isinstance(outcome, Reply):
+            failure, wait = outcome
+            elapsed = time.monotonic() - job.started
+            if job.attempts < _ATTEMPTS and elapsed + wait <= self._backend.deadline_s:
+                self._rest(job, wait)
+                return
+            outcome = Reply(key=job.request.key, error=failure)
+        self._release(job)
+        self._watch_refusals(outcome)
+        self._on_reply(outcome)
 
     def _watch_refusals(self, reply: Reply) -> None:
         if reply.error is None or reply.error.reason != "refused":
@@ -188,24 +219,9 @@ class Session:
             msg = f"the server refuses every request ({reply.error.detail})"
             raise ServerError(msg)
 
-    async def _attempts(self, job: Job) -> Reply:
-        failure = Failure(reason="unanswered", detail="not tried")
-        while True:
-            outcome = await self._attempt(job)
-            if isinstance(outcome, Reply):
-                return outcome
-            failure, wait = outcome
-            elapsed = time.monotonic() - job.started
-            if job.attempts >= _ATTEMPTS or elapsed + wait > self._backend.deadline_s:
-                return Reply(key=job.request.key, error=failure)
-            await asyncio.sleep(wait)
-
     async def _attempt(self, job: Job) -> Reply | tuple[Failure, float]:
         """Send once: the reply, or why there is none and how long to wait."""
-        backend, request = self._backend, job.request
-        if job.endpoint.is_dead:
-            job.endpoint = backend.route(request)
-        endpoint = job.endpoint
+        backend, request, endpoint = self._backend, job.request, job.endpoint
         try:
             images = await self._image_parts(job)
         except ImageError as error:

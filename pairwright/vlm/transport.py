@@ -58,7 +58,7 @@ class Transport:
     """Connections to some servers, for the length of an `async with` block.
 
     aiohttp, since what a request costs here is taken from the server where both share a machine:
-    httpx needs several times its processor time (`benchmarks/judge_throughput.py`).
+    with httpx a request took nearly three times the processor time (`benchmarks/judge_throughput.py`).
     """
 
     def __init__(self, urls: Iterable[str], timeout_s: float) -> None:

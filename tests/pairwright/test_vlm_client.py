@@ -127,6 +127,25 @@ def test_a_hanging_request_is_asked_again(proxy):
     assert len(proxy.asked) == 5
 
 
+def test_a_request_that_pauses_holds_up_no_other(proxy):
+    tried = 0
+
+    def fault(number, body):
+        nonlocal tried
+        tried += "unlucky" in str(body)
+        return 500 if "unlucky" in str(body) and tried <= 3 else None
+
+    proxy.fault = fault
+    unlucky = question("unlucky", 0, "unlucky?", **VERDICT)
+    requests = [unlucky, *(question(i, i, "question 1?", **VERDICT) for i in range(1, 13))]
+    replies = []
+    # One at a time: the pauses would take longer than all the others together.
+    ask_all(requests, backend(proxy.url, concurrency=1), replies.append)
+    assert [reply.key for reply in replies].index("unlucky") >= 6
+    assert len(replies) == 13
+    assert not any(reply.error for reply in replies)
+
+
 def test_a_row_whose_requests_keep_failing_is_given_up_alone(proxy):
     proxy.fault = lambda number, body: 500 if "question 1" in str(body) else None
     replies = answers(questions(1, 3, **VERDICT), backend(proxy.url, deadline_s=3))
