@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,22 +149,23 @@ def ray_fleet(
 def _fleet(
     ray: Any, host: str | None, place: PlaceOptions, model: str, options: dict[str, Any]
 ) -> Iterator[list[RemoteServer]]:
-    count, gpus, cores = _size(ray.cluster_resources(), place)
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    count, gpus, cores = size_of(nodes, place)
     actors: list[Any] = []
     try:
         remote = ray.remote(num_gpus=gpus, num_cpus=cores, max_concurrency=8, max_restarts=0)
         actors = [remote(_Replica).remote() for _ in range(count)]
         say(f"Ray: {count} server(s), each on {gpus} GPU(s) and {cores} core(s)")
-        nodes = _placed(ray, actors)
+        hosts = _placed(ray, actors)
         settings = [
             options
             | {
-                "host": host or node,
+                "host": host or at,
                 "tensor_parallel": place.tensor_parallel,
-                "neighbours": nodes.count(node),
+                "neighbours": hosts.count(at),
                 "threads": None if gpus else max(1, cores - 1),
             }
-            for node in nodes
+            for at in hosts
         ]
         yield _started(actors, model, settings)
     finally:
@@ -198,6 +200,8 @@ def _cluster() -> Iterator[tuple[Any, str | None]]:
                 "_node_ip_address": "127.0.0.1",  # it serves this machine only
                 "_temp_dir": folder,
             }
+        else:
+            _knock(str(address))
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", **how)
         except (OSError, RuntimeError, ValueError) as error:
@@ -210,20 +214,48 @@ def _cluster() -> Iterator[tuple[Any, str | None]]:
             ray.shutdown()
 
 
-def _size(resources: dict[str, float], place: PlaceOptions) -> tuple[int, int, int]:
-    """Servers, and GPUs and cores of each.
+def _knock(address: str) -> None:
+    """Try a cluster's door: Ray itself ends the process if nobody opens.
+
+    Raises:
+        ServerError: If nobody does.
+    """
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not (host and port.isdigit()):
+        return  # `auto`: Ray looks for it
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except OSError as error:
+        msg = f"--engine ray: no cluster answers at RAY_ADDRESS={address} ({error}); without it a Ray of this machine is started"
+        raise ServerError(msg) from error
+
+
+def size_of(nodes: Sequence[Mapping[str, float]], place: PlaceOptions) -> tuple[int, int, int]:
+    """Servers, and GPUs and cores of each; a server lies on one node.
+
+    Args:
+        nodes: What each node has (`CPU`, `GPU`).
+        place: What is asked for.
 
     Raises:
         UsageError: If the cluster does not have that much.
     """
-    gpus, cores = int(resources.get("GPU", 0)), int(resources.get("CPU", 1))
-    if not gpus and place.tensor_parallel == 1:
+    gpus = [int(node.get("GPU", 0)) for node in nodes]
+    if not sum(gpus) and place.tensor_parallel == 1:
+        cores = [int(node.get("CPU", 0)) for node in nodes]
         count = place.replicas or 1
-        return count, 0, max(1, cores // count)
+        # As many cores each as still leaves room for all of them.
+        fits = (c for c in range(max(cores), 0, -1) if sum(n // c for n in cores) >= count)
+        each_cores = next(fits, None)
+        if each_cores is None:
+            msg = f"--engine ray: {count} servers are more than the cluster's {sum(cores)} cores"
+            raise UsageError(msg)
+        return count, 0, each_cores
     each = place.tensor_parallel
-    count = place.replicas or max(1, gpus // each)
-    if count * each > gpus:
-        msg = f"--engine ray: {count} server(s) of {each} GPU(s) each are more than the cluster's {gpus}"
+    room = sum(n // each for n in gpus)
+    count = place.replicas or max(1, room)
+    if count > room:
+        msg = f"--engine ray: {count} server(s) of {each} GPU(s) on one node each: the cluster has room for {room} (GPUs by node: {', '.join(map(str, gpus))})"
         raise UsageError(msg)
     return count, each, 1
 
