@@ -111,7 +111,7 @@ def _scores(dataset: Dataset, manifest: Manifest) -> Votes:
         pl.col("label_mass").mean().alias("mass"),
     )  # fmt: skip
     hashes = usable["rubric_hash"].unique().to_list()
-    given = manifest.config.get("label_range")
+    given = manifest.config.get("label_range") or manifest.summary.get("label_range")
     return Votes(
         manifest=manifest,
         unit="answer",

@@ -71,7 +71,7 @@ def add_verdicts(data: Dataset, run: str, rows: list[tuple[int, str]], **more: A
 
 
 def run(data: Dataset, **options: Any) -> tuple[dict, Outcome]:
-    outcome = agree(data, AgreeOptions(draws=200, **options), RunOptions())
+    outcome = agree(data, AgreeOptions(draws=100, **options), RunOptions())
     return json.loads(Path(outcome.summary["files"]["json"]).read_text()), outcome
 
 
@@ -326,3 +326,49 @@ def test_nothing_in_common_and_no_judge_are_said(data):
     add_scores(data, "people", {"r01x": 1.0}, judge="p", verb="ingest-scores")
     with pytest.raises(UsageError, match="nothing in common"):
         run(data, judge="scores/score", labels="scores/people")
+
+
+def test_marks_against_wrong_characters_and_against_claims(data):
+    add_scores(data, "score", marks([5, 1, 3]), scale=[1, 5])
+    texts = dict(data.read("responses", "sample").select("response_id", "text").iter_rows())
+    # A third, all and nothing of the three answers is called wrong.
+    wrong = {"r00x": 0, "r01x": len(texts["r01x"]), "r02x": len(texts["r02x"]) // 3}
+    with data.write("feedback", "people", verb="ingest-feedback", config={}) as writer:
+        writer.add(
+            {"feedback_id": target, "response_id": target, "by": "p", "spans": [
+                {"start": 0, "end": end, "text": texts[target][:end], "correct": False},
+                {"start": end, "end": len(texts[target]), "text": texts[target][end:], "correct": None},
+            ]}
+            for target, end in wrong.items()
+        )  # fmt: skip
+    report, _ = run(data, labels="feedback/people")
+    [topic] = report["topics"]
+    assert topic["name"] == "accuracy (labels: right characters)"
+    assert not topic["same_scale"]
+    assert figure(topic, "spearman")["value"] == pytest.approx(1)
+    with data.write("claims", "people", verb="ingest-claims", config={}) as writer:
+        writer.add(
+            {"claim_id": f"{n}{index}", "response_id": f"r{n:02}x", "index": index,
+             "text": f"claim {index}", "p_yes": yes, "p_no": 1 - yes, "judge": "p"}
+            for n, given in enumerate([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [1.0, 0.0, 0.0]])
+            for index, yes in enumerate(given)
+        )  # fmt: skip
+    report, _ = run(data, judge="scores/score", labels="claims/people")
+    assert figure(report["topics"][0], "spearman")["value"] == pytest.approx(1)
+    assert {item["label"] for item in report["gallery"]} <= {2 / 3, 0.0, 1 / 3}
+
+
+def test_the_same_words_under_another_id_are_the_same_answer(data):
+    rows = data.read("responses", "sample").to_dicts()[:2]
+    copies = [row | {"response_id": f"copy-{row['response_id']}", "model": "n"} for row in rows]
+    with data.write("responses", "again", verb="ingest-responses", config={}) as writer:
+        writer.add(copies)
+    add_verdicts(data, "compare", [(0, "b")])
+    with data.write("comparisons", "people", verb="ingest-comparisons", config={}) as writer:
+        writer.add(
+            [{"comparison_id": "c", "sample_id": rows[0]["sample_id"], "a": "copy-r00y",
+              "b": "copy-r00x", "verdict": "a", "by": "p"}]
+        )  # fmt: skip
+    report, _ = run(data, labels="comparisons/people")
+    assert report["topics"][0]["counts"]["decided_by_both"] == 1
+    assert figure(report["topics"][0], "accuracy")["value"] == 1
