@@ -67,8 +67,9 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
                     rubric=rubric, choice=choice, source=source, calibration=calibration
                 )
                 Sitting(
-                    dataset=dataset, writer=writer, marking=marking, options=own, limit=run.limit
-                ).ask()
+                    dataset=dataset, writer=writer, marking=marking, options=own, limit=run.limit,
+                    alone=len(judges) == 1,
+                ).ask()  # fmt: skip
                 writer.flush()
             _sum_up(dataset, writer, rubric, options, source, len(judges))
     text = describe(writer.summary, rubric)
@@ -101,7 +102,7 @@ def _judges(options: ScoreOptions, dataset: Dataset) -> dict[ModelChoice, ScoreO
     """Each judge with the options it is asked with."""
     all_options = [options]
     # The adapter is the first judge's.
-    all_options += [replace(options, model=name, adapter=None) for name in options.jury]
+    all_options += [replace(options, model=name, adapter=None, jury=()) for name in options.jury]
     judges = {choose_model(own, dataset): own for own in all_options}
     labels = [choice.label for choice in judges]
     if len(set(labels)) < len(all_options):

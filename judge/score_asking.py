@@ -46,6 +46,7 @@ class Sitting:
         marking: The judge.
         options: As given, with this judge's model.
         limit: Answers at most.
+        alone: Whether no other judge writes to the run.
         partial: Draws that are written, of what lacks others.
     """
 
@@ -54,6 +55,7 @@ class Sitting:
     marking: Marking
     options: ScoreOptions
     limit: int | None
+    alone: bool
     partial: dict[tuple[str, str], set[tuple[str, int]]] = field(default_factory=dict)
 
     def ask(self) -> None:
@@ -117,7 +119,7 @@ class Sitting:
         )
         # With other judges' rows, or several turns, no number of rows tells that one is finished.
         rows = len(rubric.criteria) * self.draws
-        fixed = options.turns == "last" and not options.jury
+        fixed = options.turns == "last" and self.alone
         open_ones = unwritten(batches, self.writer, "target_id", rows if fixed else sys.maxsize)
         for frame, written in open_ones:
             for target in targets_of(by_image(frame, reader), self.writer):

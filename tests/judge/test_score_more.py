@@ -1,0 +1,271 @@
+import json
+import re
+
+import polars as pl
+import pytest
+import yaml
+from tiny_dataset import make_dataset, picture, sample, write_dataset
+from tiny_server import MODEL
+
+import judge.score_asking
+from judge.calibration import Calibration, Curve, save_calibration
+from judge.cli import COMMANDS
+from judge.rubric import load_rubric
+from judge.targets import choose_source, target_batches
+from pairwright import command
+from pairwright.command import call
+from pairwright.errors import UsageError
+from pairwright.marks import mean_marks
+from schemas.tables import TABLES
+
+CRITERIA = ("right: it is right",)
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("PAIRWRIGHT_API_KEY", "any")
+
+
+def marks_of(dataset, run="score"):
+    return dataset.read("scores", run).sort("target_id", "criterion", "draw")
+
+
+def own(samples, **columns):
+    """Samples with criteria or a reference of their own."""
+    return [
+        row | {name: values[i] for name, values in columns.items()} for i, row in enumerate(samples)
+    ]
+
+
+def three(tmp_path):
+    images = [picture(n) for n in range(3)]
+    samples = [sample(str(n), [images[n]], "<image>\nwhat?", "circle") for n in range(3)]
+    columns = {"criteria": ["be {answer} kind", None, " "], "reference": ["a ring", "a dot", None]}
+    return write_dataset(tmp_path / "data", images, own(samples, **columns))
+
+
+def shown(proxy):
+    return sorted(body["messages"][0]["content"][-1]["text"] for body in proxy.asked)
+
+
+def test_what_samples_bring_along_is_shown_where_it_is_and_said(tmp_path, proxy):
+    dataset = three(tmp_path)
+    settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
+    outcome = call("judge score", dataset, **settings)
+    texts = "\n".join(shown(proxy))
+    assert texts.count("<criteria>\nbe {answer} kind\n</criteria>") == 1
+    assert texts.count("<criteria>") == 1
+    assert (texts.count("<reference>"), texts.count("a dot")) == (2, 1)
+    found = outcome.summary["shown"]
+    assert found["criteria"]["with"]["marks"] == 1
+    assert found["criteria"]["without"]["marks"] == 2
+    assert (found["reference"]["with"]["marks"], found["reference"]["without"]["marks"]) == (2, 1)
+    ids = {
+        row["source_id"]: row["sample_id"] for row in dataset.union("samples").collect().to_dicts()
+    }
+    score = dict(marks_of(dataset).select("target_id", "score").iter_rows())
+    mean = (score[ids["0"]] + score[ids["1"]]) / 2
+    assert found["reference"]["with"]["mean"] == pytest.approx(mean, abs=1e-4)
+    assert "2 marks were given in sight of a reference answer" in outcome.message
+
+
+def test_what_samples_bring_along_can_be_hidden_or_demanded(tmp_path, proxy):
+    dataset = three(tmp_path)
+    settings = {"model": MODEL, "base_url": (proxy.url,)}
+    hidden = command.load("pairwright.options:RunOptions")(run="hidden")
+    outcome = call(
+        "judge score", dataset, run=hidden, use_criteria="never", use_reference="never",
+        criteria=CRITERIA, **settings,
+    )  # fmt: skip
+    assert "<reference>" not in "".join(shown(proxy))
+    assert "<criteria>" not in "".join(shown(proxy))
+    assert outcome.summary["shown"] == {}
+    outcome = call("judge score", dataset, rubric="own-criteria", use_criteria="always", **settings)
+    assert (outcome.rows, outcome.rejects) == (1, 2)
+    rejects = dataset.read("rejects/score", "score")
+    assert set(rejects["reason"]) == {"no_criteria"}
+    with pytest.raises(UsageError, match=r"never shows \{criteria\}"):
+        call("judge score", dataset, rubric="faithful", use_criteria="always", **settings)
+
+
+def conversation():
+    images = [picture(1), picture(2)]
+    row = sample("talk", images, "<image>\nfirst?", "one")
+    row["messages"] += [
+        {"role": "user", "content": "<image>\nsecond?"},
+        {"role": "assistant", "content": "two"},
+    ]
+    short = sample("short", images[:1], "<image>\nonly?", "three")
+    return images, own([row, short], reference=["the last", "r"])
+
+
+def test_every_turn_of_a_conversation_is_judged_with_what_was_said_before(tmp_path, proxy):
+    images, samples = conversation()
+    dataset = write_dataset(tmp_path / "data", images, samples)
+    settings = {"model": MODEL, "base_url": (proxy.url,), "turns": "all"}
+    settings["criteria"] = ("right: it is right", "kind: it is kind")
+    outcome = call("judge score", dataset, **settings)
+    assert outcome.rows == 6
+    scores = marks_of(dataset)
+    TABLES["scores"].validate(scores)
+    ids = {row["sample_id"]: row["source_id"] for row in samples}
+    keys = {(ids[r["target_id"]], r["criterion"], r["turn"], r["draw"]) for r in scores.to_dicts()}
+    talk = {("talk", c, t, t) for c in ("right", "kind") for t in (0, 1)}
+    assert keys == talk | {("short", "right", 0, 0), ("short", "kind", 0, 0)}
+    bodies = [body["messages"][0]["content"] for body in proxy.asked]
+    first = [parts for parts in bodies if "<answer>\none" in parts[-1]["text"]]
+    second = [parts for parts in bodies if "<answer>\ntwo" in parts[-1]["text"]]
+    assert {sum(p["type"] == "image_url" for p in parts) for parts in first} == {1}
+    assert {sum(p["type"] == "image_url" for p in parts) for parts in second} == {2}
+    assert "user: (image 1) first?\nassistant: one" in second[0][-1]["text"]
+    assert "second" not in first[0][-1]["text"]
+    # The reference is about the last answer.
+    assert "the last" not in first[0][-1]["text"]
+    assert "the last" in second[0][-1]["text"]
+    # A reader takes the mean over turns.
+    means = dict(
+        mean_marks(dataset.scan(dataset.manifest("scores", "score"))).collect().iter_rows()
+    )
+    talk_id = samples[0]["sample_id"]
+    expected = scores.filter(pl.col("target_id") == talk_id)["score"].mean()
+    assert means[talk_id] == pytest.approx(expected)
+
+
+def test_a_reason_after_the_mark_leaves_the_mark_as_it_is(tmp_path, proxy):
+    dataset = make_dataset(tmp_path / "data", images=2)
+    settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
+    options = command.load("pairwright.options:RunOptions")
+    call("judge score", dataset, run=options(run="plain"), **settings)
+    proxy.bodies.clear()
+    outcome = call("judge score", dataset, rationale="after", **settings)
+    plain, scores = marks_of(dataset, "plain"), marks_of(dataset)
+    assert scores["score"].to_list() == pytest.approx(plain["score"].to_list(), rel=1e-3)
+    assert scores["prompt_hash"].to_list() == plain["prompt_hash"].to_list()
+    assert scores["rationale"].null_count() == 0
+    assert plain["rationale"].null_count() == 4
+    assert outcome.summary["asked"]["requests"] == 8
+    whys = [body for body in proxy.asked if "logprobs" not in body]
+    said = {row["prompt_hash"]: row["text"] for row in scores.to_dicts()}
+    assert len(whys) == 4
+    for body in whys:
+        roles = [message["role"] for message in body["messages"]]
+        assert roles == ["user", "assistant", "user"]
+        assert body["messages"][1]["content"] in said.values()
+    assert (scores["n_tokens"] > plain["n_tokens"]).all()
+
+
+def test_a_mark_outlives_reasons_that_do_not_come(tmp_path, proxy, monkeypatch):
+    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    dataset = make_dataset(tmp_path / "data", images=2)
+    settings = {
+        "model": MODEL,
+        "base_url": (proxy.url,),
+        "criteria": CRITERIA,
+        "rationale": "after",
+    }
+
+    def fault(number, body):
+        if len(body["messages"]) < 3 or "is it red?" not in str(body):
+            return None
+        return 500
+
+    proxy.fault = fault
+    outcome = call("judge score", dataset, **settings)
+    # Unanswered: the next run gets mark and reasons.
+    assert (outcome.rows, outcome.rejects) == (2, 2)
+    proxy.fault = lambda number, body: None
+    outcome = call("judge score", dataset, **settings)
+    assert (outcome.rows, outcome.rejects) == (4, 0)
+    assert marks_of(dataset)["rationale"].null_count() == 0
+
+
+def test_reasons_before_the_mark_are_drawn_and_each_draw_is_a_row(tmp_path, proxy, monkeypatch):
+    monkeypatch.setattr(judge.score_asking, "_CHUNK", 3)
+    dataset = make_dataset(tmp_path / "data", images=2)
+    settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
+    outcome = call("judge score", dataset, rationale="before", draws=3, **settings)
+    scores = marks_of(dataset)
+    assert outcome.rows == 12
+    assert (
+        scores.group_by("target_id").agg(pl.col("draw").sort())["draw"].to_list() == [[0, 1, 2]] * 4
+    )
+    per_target = scores.group_by("target_id").agg(
+        pl.col("rationale").n_unique(), pl.col("prompt_hash").n_unique()
+    )
+    assert set(per_target["rationale"]) == {3}
+    reasons = [body for body in proxy.asked if len(body["messages"]) == 1]
+    assert len(reasons) == 4
+    assert {(b["n"], b["temperature"]) for b in reasons} == {(3, 1.0)}
+    assert all("Do not give the mark yet" in str(b["messages"][0]) for b in reasons)
+    verdicts = [body for body in proxy.asked if len(body["messages"]) == 3]
+    assert len(verdicts) == 12
+    assert all(
+        b["messages"][-1]["content"][-1]["text"].startswith("Now the mark.") for b in verdicts
+    )
+    texts = {row["rationale"] for row in scores.to_dicts()}
+    assert {b["messages"][1]["content"].strip() for b in verdicts} == texts
+
+
+def test_draws_of_what_is_exact_are_refused(tmp_path, proxy):
+    dataset = make_dataset(tmp_path / "data", images=1)
+    settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
+    with pytest.raises(UsageError, match="the mark is exact as it is"):
+        call("judge score", dataset, draws=4, **settings)
+
+
+def test_a_calibration_fills_its_column_and_another_judges_is_refused(tmp_path, proxy):
+    dataset = make_dataset(tmp_path / "data", images=2)
+    rubric = load_rubric("faithful")
+
+    def calibration(name, judge):
+        curve = Curve(
+            judge=judge, rubric_hash=rubric.hash, criterion="faithfulness", method="isotonic",
+            maps_to="probability", xs=(0.0, 1.0), ys=(0.25, 0.75), n=9,
+        )  # fmt: skip
+        path = tmp_path / name
+        save_calibration(path, Calibration(curves=(curve,), labels="scores/people", fitted_at=""))
+        return path
+
+    settings = {"model": MODEL, "base_url": (proxy.url,), "rubric": "faithful"}
+    with pytest.raises(UsageError, match="not fitted for judge"):
+        call("judge score", dataset, calibration=calibration("other.json", "other"), **settings)
+    call("judge score", dataset, calibration=calibration("mine.json", MODEL), **settings)
+    scores = marks_of(dataset)
+    expected = (0.25 + scores["score"] / 2).to_list()
+    assert scores["calibrated"].to_list() == pytest.approx(expected)
+
+
+def test_targets_come_in_batches_of_bounded_size(tmp_path):
+    dataset = make_dataset(tmp_path / "data", images=5, questions=4)
+    options = command.load("judge.score_options:ScoreOptions")(model="m")
+    source = choose_source(dataset, options)
+    frames = list(target_batches(dataset, source, before="scores/score", limit=None, rows=3))
+    assert max(frame.height for frame in frames) <= 3
+    ids = [i for frame in frames for i in frame["target_id"]]
+    assert len(ids) == len(set(ids)) == 20
+    limited = list(target_batches(dataset, source, before="scores/score", limit=7, rows=3))
+    assert [i for frame in limited for i in frame["target_id"]] == ids[:7]
+
+
+def test_rubrics_are_listed_shown_and_checked(tmp_path, capsys, tiny_qwen):
+    def run(*words):
+        code = command.main("judge", "", COMMANDS, ["rubrics", *words])
+        return code, capsys.readouterr()
+
+    code, said = run("--json")
+    assert code == 0
+    assert set(json.loads(said.out)["rubrics"]) >= {"default", "vlfeedback", "own-criteria"}
+    code, said = run("show", "faithful", "--json")
+    assert yaml.safe_load(json.loads(said.out)["yaml"])["name"] == "faithful"
+    code, said = run("check", "default", "--model", str(tiny_qwen), "--json")
+    assert code == 0
+    assert sorted(json.loads(said.out)["tokens"]) == ["1", "2", "3", "4", "5"]
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        '{name: m, labels: {"12345": 1, b: 2}, prompt: "{answer}", criteria: [{name: c}]}'
+    )
+    code, said = run("check", str(path), "--model", str(tiny_qwen))
+    assert code == 2
+    assert re.search("label '12345' is . tokens", said.err)
+    assert run("show")[0] == 2
+    assert run("draw")[0] == 2
