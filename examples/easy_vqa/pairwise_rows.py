@@ -6,9 +6,9 @@ r"""Rows that teach the shipped judge to compare: two answers, a letter.
         --rank 64 --lr 1e-3 --batch-size 32 --epochs 3 --run pairwise
 
 The judge was trained on one prompt, which shows one answer. These rows show a right and a wrong one
-of the same kind, in an order that a seed draws, in the words of `judge compare --no-ties --rubric
-compare.yaml`, about the half of the official train images that the judge learnt on; the official test
-split is not touched.
+of the same kind, in an order that a seed draws, about the half of the official train images that the
+judge learnt on; the official test split is not touched. `benchmarks/judge_easy_vqa.py
+--pairs-adapter FOLDER` asks in the same words.
 """
 
 from __future__ import annotations
@@ -19,20 +19,9 @@ import random
 import shutil
 from pathlib import Path
 
-from judge.compare_prompt import Question, load_prompt, render_answers
-from judge.compare_verdict import choices_of
 from pairwright.demo.data import image_paths, image_split, other_answers, questions
 
-PROMPT = Path(__file__).parent / "compare.yaml"
-
-
-def words(question: str, answers: list[str]) -> str:
-    """What `judge compare` asks, the image left out."""
-    prompt = load_prompt("compare", str(PROMPT), ())
-    asked = Question(sample_id="", image_ids=(), prompt=[{"role": "user", "content": question}])
-    choices = choices_of(ties=False)
-    (turn,) = render_answers(prompt, prompt.criteria[0], asked, answers, choices)
-    return "".join(part["text"] for part in turn.parts)
+WORDS = "question: {question}\nA: {first}\nB: {second}\nbetter?"
 
 
 def main() -> None:
@@ -57,7 +46,8 @@ def main() -> None:
         for question, answer in rng.sample(mine, min(given.questions, len(mine))):
             wrong = rng.choice(other_answers(answer))
             letter = rng.choice("AB")
-            text = words(question, [answer, wrong] if letter == "A" else [wrong, answer])
+            first, second = (answer, wrong) if letter == "A" else (wrong, answer)
+            text = WORDS.format(question=question, first=first, second=second)
             rows.append(
                 {
                     "id": f"p{len(rows)}",
