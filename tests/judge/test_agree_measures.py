@@ -135,6 +135,16 @@ def test_weights_are_repeated_rows():
         assert weighted(weights.astype(float)) == pytest.approx(value(repeated, rows.size))
 
 
+def test_kendall_of_many_levels_is_that_of_the_table(monkeypatch):
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=60).round(1)
+    y = (x + rng.normal(size=60)).round(1)
+    weights = rng.integers(0, 3, 60).astype(float)
+    table = measures.kendall(x, y)(weights)
+    monkeypatch.setattr(measures, "_LARGEST_TABLE", 0)
+    assert measures.kendall(x, y)(weights) == pytest.approx(table)
+
+
 def test_calibration_error_by_hand():
     # Two bins: (0.2, 0.2) with 0 and 1 good of 2, (0.9, 0.9) both good.
     p, good = np.array([0.2, 0.2, 0.9, 0.9]), np.array([0.0, 1, 1, 1])
