@@ -1,3 +1,5 @@
+import functools
+import itertools
 import json
 import re
 
@@ -269,3 +271,63 @@ def test_rubrics_are_listed_shown_and_checked(tmp_path, capsys, tiny_qwen):
     assert re.search("label '12345' is . tokens", said.err)
     assert run("show")[0] == 2
     assert run("draw")[0] == 2
+
+
+def test_draws_stand_for_probabilities_where_a_server_tells_none(tmp_path, proxy):
+    dataset = make_dataset(tmp_path / "data", images=1, questions=1)
+    proxy.hides = {"/tokenize"}
+    proxy.refuses = lambda body: "logprobs" in body
+    proxy.says = lambda body: ["4", "Rating: 5", "4.", "who knows"][: body["n"]]
+    settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
+    outcome = call("judge score", dataset, draws=4, **settings)
+    [row] = marks_of(dataset).to_dicts()
+    # Two of four say 4, one says 5, one says nothing: (2 * 4 + 5) / 3, on three quarters.
+    assert row["score"] == pytest.approx(13 / 3)
+    assert (row["label_mass"], row["read_from"], row["draw"]) == (0.75, "text", 0)
+    assert "1 marks are read off written verdicts" in outcome.message
+
+
+def test_a_run_that_ended_between_two_draws_asks_for_the_missing_one(tmp_path, proxy, monkeypatch):
+    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    dataset = make_dataset(tmp_path / "data", images=1, questions=1)
+    settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
+    settings |= {"rationale": "before", "draws": 3}
+    failed = []
+
+    def fault(number, body):
+        if len(body["messages"]) == 3:
+            first = failed[0] if failed else body["messages"][1]
+            failed.append(first)
+            return 500 if body["messages"][1] == first else None
+        return None
+
+    proxy.fault = fault
+    outcome = call("judge score", dataset, **settings)
+    assert (outcome.rows, outcome.rejects) == (2, 1)
+    before = marks_of(dataset)
+    proxy.fault = lambda number, body: None
+    outcome = call("judge score", dataset, **settings)
+    assert (outcome.rows, outcome.rejects) == (3, 0)
+    after = marks_of(dataset)
+    assert after["draw"].to_list() == [0, 1, 2]
+    assert after.filter(pl.col("draw").is_in(before["draw"].to_list())).equals(before)
+
+
+def test_questions_about_one_image_are_asked_together_also_across_batches(
+    tmp_path, proxy, monkeypatch
+):
+    dataset = make_dataset(tmp_path / "data", images=4, questions=3)
+    in_small_batches = functools.partial(target_batches, rows=5)
+    monkeypatch.setattr(judge.score_asking, "target_batches", in_small_batches)
+    settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA, "concurrency": 1}
+    assert call("judge score", dataset, **settings).rows == 12
+    seen = [
+        part["uuid"]
+        for body in proxy.asked
+        for part in body["messages"][0]["content"]
+        if part["type"] == "image_url"
+    ]
+    runs = [uuid for uuid, _ in itertools.groupby(seen)]
+    # 12 rows in batches of 5: an image is split by a border of batches at most twice.
+    assert len(set(seen)) == 4
+    assert len(runs) <= 4 + 2
