@@ -102,6 +102,37 @@ COMMANDS = (
             "--criteria 'truth: nothing is said that the image does not show'",
         ),
     ),
+    Command(
+        name="claims",
+        target="judge.claims:claims",
+        options="judge.claims_options:ClaimsOptions",
+        summary="split answers into claims and have a model check each against the image",
+        examples=(
+            "judge claims data/ --model Qwen2-VL-7B",
+            "judge claims data/ --model Qwen2-VL-7B --split sentences --target samples",
+            "judge claims data/ --model Qwen2-VL-7B --claims people --run people-checked",
+        ),
+    ),
+    Command(
+        name="rank",
+        target="judge.rank:rank",
+        options="judge.rank_options:RankOptions",
+        summary="have a model rank all answers to a question at once",
+        examples=(
+            "judge rank data/ --model Qwen2-VL-7B",
+            "judge rank data/ --model Qwen2-VL-7B --group 5 --rounds 4",
+        ),
+    ),
+    Command(
+        name="probe",
+        target="judge.probe:probe",
+        options="judge.probe_options:ProbeOptions",
+        summary="find out how easily a judge is swayed: injections, no image, another image",
+        examples=(
+            "judge probe data/ --model Qwen2-VL-7B --limit 200",
+            "judge probe data/ --model Qwen2-VL-7B --probes injections --max-flip-rate 0.05",
+        ),
+    ),
 )
 
 
