@@ -1,7 +1,7 @@
 """Speed of the judge's client: `judge score` against the barest client there can be.
 
     python benchmarks/judge_throughput.py [--photos 300] [--questions 5] [--repeat 3] [--base-url URL]
-                                          [--naive 20] [--ceiling 20000] [--json]
+                                          [--naive 20] [--ceiling 20000] [--peers FOLDER] [--no-peers] [--json]
 
 A real vLLM on this machine serves a tiny random Qwen2-VL (its own, or `--base-url` with the key in
 PAIRWRIGHT_API_KEY). Photos of noise, about 600 kB each as JPEG, made anew for every run so that no
@@ -13,6 +13,9 @@ process of its own:
 - bare: aiohttp, 64 workers, the same prompts, the same resizing in threads, each photo's bytes sent
   once and named by hash afterwards. No retries, no tables; one bad answer ends it.
 - naive: one request at a time, the photo's bytes as they are in each (on `--naive` photos only).
+- distilabel: its OpenAI client, batches of 50, the photo's bytes in each request (on `--naive`
+  photos), in an environment of its own (made under the temporary folder, or `--peers` names one;
+  `--no-peers` leaves it out).
 
 Wall and processor time are taken round the asking; for `judge score` also round the whole process.
 Medians of `--repeat` alternating runs. `--ceiling N`: requests a second and processor time a request
@@ -22,10 +25,7 @@ of client and bare client against a stand-in that answers at once (`tests/vlm_st
 from __future__ import annotations
 
 import argparse
-import asyncio
-import base64
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -36,14 +36,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from judge_clients import WORKERS, requests_of
 from judge_memory import stub
+from running import peers_python
 
 ROOT = Path(__file__).resolve().parents[1]
-WORKERS = 64
+PEERS = ("distilabel==1.5.3", "openai", "requests")
+SLOW = ("naive", "distilabel")
 WORDS = [
     "what",
     "is",
@@ -92,188 +94,38 @@ def make(path: Path, seed: int, photos: int, questions: int) -> None:
     write_dataset(path, contents, samples)
 
 
-# -- contestants ----------------------------------------------------------------------------------
-
-
-def cpu() -> float:
-    """Processor seconds of this process so far."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def requests_of(dataset: Any) -> list[Any]:
-    """The requests that `judge score` makes, rendered."""
-    from judge.render import render
-    from judge.rubric import load_rubric
-    from judge.score_options import ScoreOptions
-    from judge.targets import by_image, choose_source, target_batches, targets_of
-    from pairwright.images import ImageReader
-    from pairwright.vlm.types import ChatRequest
-
-    rubric, source = load_rubric("default"), choose_source(dataset, ScoreOptions(model="any"))
-    reader: Any = ImageReader(dataset)
-    return [
-        ChatRequest(
-            key=(target.target_id, criterion.name),
-            messages=render(rubric, criterion, target),
-            labels=tuple(rubric.labels),
-        )
-        for frame in target_batches(dataset, source, before="scores/score", limit=None)
-        for target in targets_of(by_image(frame, reader), None)  # type: ignore[arg-type]
-        for criterion in rubric.criteria
-    ]
-
-
-def ask_client(dataset: Any, requests: list[Any], url: str, model: str, pixels: int) -> None:
-    """Our client."""
-    from pairwright.images import ImageReader
-    from pairwright.vlm.client import HttpBackend
-    from pairwright.vlm.prepare import ImageSource
-
-    images = ImageSource(ImageReader(dataset), pixels)
-    key = os.environ.get("PAIRWRIGHT_API_KEY")
-    backend = HttpBackend([url], [model], images, api_key=lambda _: key, concurrency=WORKERS)
-    count = 0
-
-    def on_reply(reply: Any) -> None:
-        nonlocal count
-        assert reply.error is None, reply.error
-        count += 1
-
-    backend.ask_all(requests, on_reply)
-    assert count == len(requests)
-
-
-def ask_bare(dataset: Any, requests: list[Any], url: str, model: str, pixels: int) -> None:
-    """As little as can be done for the same answers."""
-    import aiohttp
-
-    from pairwright.images import ImageReader
-
-    reader = ImageReader(dataset)
-    headers = {"Authorization": f"Bearer {os.environ.get('PAIRWRIGHT_API_KEY', '')}"}
-    sent: dict[str, asyncio.Future[str]] = {}
-
-    async def main() -> None:
-        loop, pool, left = asyncio.get_running_loop(), ThreadPoolExecutor(2), iter(requests)
-        ids = {}
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), headers=headers
-        ) as session:
-            for label in requests[0].labels:
-                body = {"model": model, "prompt": label, "add_special_tokens": False}
-                async with session.post(f"{url[:-3]}/tokenize", json=body) as answer:
-                    ids[label] = (await answer.json())["tokens"][0]
-
-            async def image_of(image_id: str) -> tuple[dict[str, Any], bool]:
-                if image_id in sent:
-                    uuid = await sent[image_id]
-                    return {"type": "image_url", "image_url": None, "uuid": uuid}, False
-                sent[image_id] = loop.create_future()
-                content = await loop.run_in_executor(pool, resized, reader.read(image_id), pixels)
-                return image_part(content), True
-
-            async def worker() -> None:
-                for request in left:
-                    [turn] = request.messages
-                    parts, first = [], None
-                    for part in turn.parts:
-                        if part["type"] == "image":
-                            part, is_first = await image_of(part["image_id"])
-                            first = part["uuid"] if is_first else None
-                        parts.append(part)
-                    body = bare_body(model, parts, list(ids.values()))
-                    async with session.post(f"{url}/chat/completions", json=body) as answer:
-                        read_bare(await answer.json(), ids)
-                    if first is not None:
-                        sent[request.image_ids[0]].set_result(first)
-
-            await asyncio.gather(*(worker() for _ in range(WORKERS)))
-
-    asyncio.run(main())
-
-
-def ask_naive(dataset: Any, requests: list[Any], url: str, model: str, pixels: int) -> None:
-    """One request at a time, the photo in each."""
+def run_distilabel(python: str, path: Path, url: str, model: str) -> dict[str, Any]:
+    """One run of distilabel's client; it gets the requests as a file, the photos as files."""
     import httpx
 
     from pairwright.images import ImageReader
-
-    reader = ImageReader(dataset)
-    headers = {"Authorization": f"Bearer {os.environ.get('PAIRWRIGHT_API_KEY', '')}"}
-    with httpx.Client(headers=headers, timeout=100) as session:
-        ids = {}
-        for label in requests[0].labels:
-            body = {"model": model, "prompt": label, "add_special_tokens": False}
-            ids[label] = session.post(f"{url[:-3]}/tokenize", json=body).json()["tokens"][0]
-        for request in requests:
-            [turn] = request.messages
-            parts = [
-                image_part(reader.read(part["image_id"])) if part["type"] == "image" else part
-                for part in turn.parts
-            ]
-            body = bare_body(model, [{**p, "uuid": None} for p in parts], list(ids.values()))
-            read_bare(session.post(f"{url}/chat/completions", json=body).json(), ids)
-
-
-def resized(content: bytes, pixels: int) -> bytes:
-    """The photo within the model's budget."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as image:
-        scale = min(1.0, (pixels / (image.width * image.height)) ** 0.5)
-        size = (max(1, int(image.width * scale)), max(1, int(image.height * scale)))
-        image.draft("RGB", size)
-        buffer = io.BytesIO()
-        image.resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=95, subsampling=0)
-    return buffer.getvalue()
-
-
-def image_part(content: bytes) -> dict[str, Any]:
-    """The bytes and their name."""
-    url = "data:image/jpeg;base64," + base64.b64encode(content).decode()
-    uuid = hashlib.sha256(content).hexdigest()[:32]
-    return {"type": "image_url", "image_url": {"url": url}, "uuid": uuid}
-
-
-def bare_body(model: str, parts: list[dict[str, Any]], ids: list[int]) -> dict[str, Any]:
-    """The request."""
-    return {
-        "model": model,
-        "messages": [{"role": "user", "content": parts}],
-        "max_tokens": 1,
-        "temperature": 0,
-        "logprobs": True,
-        "logprob_token_ids": ids,
-        "allowed_token_ids": ids,
-        "return_tokens_as_token_ids": True,
-    }
-
-
-def read_bare(raw: dict[str, Any], ids: dict[str, int]) -> dict[str, float]:
-    """The labels' log-probabilities."""
-    top = raw["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
-    told = {entry["token"]: entry["logprob"] for entry in top}
-    return {label: told[f"token_id:{i}"] for label, i in ids.items()}
-
-
-CONTESTANTS = {"client": ask_client, "bare": ask_bare, "naive": ask_naive}
-
-
-def contest(name: str, path: Path, url: str, model: str, pixels: int, repeat: int) -> None:
-    """Run one contestant in this process and tell what it took."""
     from pairwright.store import Dataset
 
     dataset = Dataset(path)
-    requests = requests_of(dataset)
-    requests = [r for _ in range(repeat) for r in requests]
-    started, used = time.perf_counter(), cpu()
-    CONTESTANTS[name](dataset, requests, url, model, pixels)
-    took = {"wall": time.perf_counter() - started, "cpu": cpu() - used, "requests": len(requests)}
-    print(json.dumps(took))
-
-
-# -- the contest ----------------------------------------------------------------------------------
+    reader, lines = ImageReader(dataset), []
+    for request in requests_of(dataset):
+        [turn] = request.messages
+        parts = []
+        for part in turn.parts:
+            if part["type"] == "image":
+                file = path / f"{part['image_id']}.jpg"
+                if not file.exists():
+                    file.write_bytes(reader.read(part["image_id"]))
+                part = {"type": "image", "path": str(file)}
+            parts.append(part)
+        lines.append(json.dumps(parts))
+    (path / "requests.jsonl").write_text("\n".join(lines))
+    headers = {"Authorization": f"Bearer {os.environ.get('PAIRWRIGHT_API_KEY', '')}"}
+    ids = []
+    for label in "12345":
+        body = {"model": model, "prompt": label, "add_special_tokens": False}
+        ids.append(
+            httpx.post(f"{url[:-3]}/tokenize", json=body, headers=headers).json()["tokens"][0]
+        )
+    script = ROOT / "benchmarks" / "peers" / "judge_distilabel.py"
+    command = [python, str(script), str(path / "requests.jsonl"), url, model, json.dumps(ids)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
 def run(
@@ -297,8 +149,8 @@ def run(
         return {
             "wall": asked["seconds"], "cpu": spent, "requests": asked["requests"], "whole": wall,
         }  # fmt: skip
-    words = [str(Path(__file__)), "--contestant", name, str(path), url, model, str(pixels)]
-    command = [sys.executable, *words, str(repeat)]
+    script = ROOT / "benchmarks" / "judge_clients.py"
+    command = [sys.executable, str(script), name, str(path), url, model, str(pixels), str(repeat)]
     done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
@@ -330,6 +182,8 @@ def main() -> None:
         "--pixels", type=int, default=64 * 64, help="the model's budget of a picture"
     )
     parser.add_argument("--base-url")
+    parser.add_argument("--peers", type=Path)
+    parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     found: dict[str, list[dict[str, Any]]] = {}
@@ -339,12 +193,18 @@ def main() -> None:
             make(folder / "warm", 99, 4, 2)
             run("client", folder / "warm", url, model, options.pixels)
             names = ["bare", "client", "judge score", "naive"]
+            peers = None if options.no_peers else peers_python("judge", PEERS, options.peers)
+            names += [] if peers is None else ["distilabel"]
             for number in range(options.repeat):
                 for at, one in enumerate(names[number % 3 :] + names[: number % 3]):
                     path = folder / f"{one.replace(' ', '-')}-{number}"
-                    photos = options.naive if one == "naive" else options.photos
+                    photos = options.naive if one in SLOW else options.photos
                     make(path, number * 10 + at + 1, photos, options.questions)
-                    took = run(one, path, url, model, options.pixels)
+                    if one == "distilabel":
+                        assert peers is not None
+                        took = run_distilabel(peers, path, url, model)
+                    else:
+                        took = run(one, path, url, model, options.pixels)
                     found.setdefault(one, []).append(took)
                     print(f"  {one}: {json.dumps(took)}", file=sys.stderr, flush=True)
         if options.ceiling:
@@ -383,8 +243,4 @@ def words(table: dict[str, dict[str, float]]) -> str:
 
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    if sys.argv[1:2] == ["--contestant"]:
-        name, path, url, model, pixels, repeat = sys.argv[2:]
-        contest(name, Path(path), url, model, int(pixels), int(repeat))
-    else:
-        main()
+    main()
