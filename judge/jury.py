@@ -79,9 +79,7 @@ def jury_rows(
     """
     import polars as pl
 
-    weight = pl.lit(1.0)
-    if weights:
-        weight = pl.col("judge").replace_strict(dict(weights), default=1.0, return_dtype=pl.Float64)
+    weight = _weight(weights or {})
     marks = marks.with_columns(weight=weight, score=pl.col("score").fill_nan(None))
     given = pl.col("score").is_not_null()
     mean = (pl.col("score") * pl.col("weight")).sum() / pl.col("weight").filter(given).sum()
@@ -109,6 +107,14 @@ def jury_rows(
     return rows.with_columns(
         text=pl.when(pl.col("sd").is_not_null()).then(apart).otherwise("text")
     ).drop("sd")
+
+
+def _weight(weights: Mapping[str, float]) -> pl.Expr:
+    import polars as pl
+
+    if not weights:
+        return pl.lit(1.0)
+    return pl.col("judge").replace_strict(dict(weights), default=1.0, return_dtype=pl.Float64)
 
 
 def _votes(marks: pl.DataFrame, values: Mapping[str, Sequence[float]]) -> pl.DataFrame:

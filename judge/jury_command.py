@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from pairwright.manifest import Manifest
+    from pairwright.writer import RunWriter
 
 _LABELS = 20
 
@@ -46,26 +47,8 @@ def jury(dataset: Dataset, options: JuryOptions, run: RunOptions) -> Outcome:
     ) as writer:
         done = writer.is_complete
         if not done:
-            disagreement = Disagreement()
-            few, left = 0, run.limit
-            values = _values(marks, runs)
-            for part in parts_of(marks):
-                counted = part.filter(_has_mark()).group_by(KEYS, maintain_order=True).len()
-                enough = counted.filter(counted["len"] >= options.min_judges)
-                few += part.select(KEYS).n_unique() - enough.height
-                enough = enough if left is None else enough.head(left)
-                left = None if left is None else left - enough.height
-                members = part.join(enough, on=KEYS, how="semi", maintain_order="left")
-                disagreement.see(members)
-                if members.height:
-                    rows = jury_rows(
-                        members, by=options.jury_by, values=values, weights=options.weight_of()
-                    )
-                    writer.add(rows)
-            writer.summary.update(
-                judges=judges, jury_by=options.jury_by, too_few_judges=few,
-                label_range=_range(runs[0]), **disagreement.figures(),
-            )  # fmt: skip
+            writer.summary.update(judges=judges, label_range=_range(runs[0]))
+            _fill(writer, marks, options, _values(marks, runs), run.limit)
     said = _describe(writer.summary, writer.n_rows)
     return Outcome(
         message=f"{'nothing to do: ' if done else ''}{ref}: {said}\n"
@@ -74,6 +57,32 @@ def jury(dataset: Dataset, options: JuryOptions, run: RunOptions) -> Outcome:
         rows=writer.n_rows,
         summary=writer.summary,
     )
+
+
+def _fill(
+    writer: RunWriter,
+    marks: pl.LazyFrame,
+    options: JuryOptions,
+    values: dict[str, list[float]],
+    limit: int | None,
+) -> None:
+    """Write the jury's rows, and into the summary how its judges agree."""
+    disagreement = Disagreement()
+    few, left = 0, limit
+    for part in parts_of(marks):
+        counted = part.filter(_has_mark()).group_by(KEYS, maintain_order=True).len()
+        enough = counted.filter(counted["len"] >= options.min_judges)
+        few += part.select(KEYS).n_unique() - enough.height
+        if left is not None:
+            enough = enough.head(left)
+            left -= enough.height
+        members = part.join(enough, on=KEYS, how="semi", maintain_order="left")
+        disagreement.see(members)
+        if members.height:
+            weights = options.weight_of()
+            writer.add(jury_rows(members, by=options.jury_by, values=values, weights=weights))
+    found = disagreement.figures()
+    writer.summary.update(jury_by=options.jury_by, too_few_judges=few, **found)
 
 
 def _run(dataset: Dataset, name: str) -> Manifest:

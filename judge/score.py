@@ -48,13 +48,13 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
     if run.dry_run:
         answers = count_answers(dataset, source, before=ref, limit=run.limit, turns=options.turns)
         return _dry_run(answers, rubric, options, list(judges), source, ref)
-    inputs = dataset.sample_inputs(before=ref)
+    read = [*dataset.sample_inputs(before=ref), *([source.responses] if source.responses else [])]
     with dataset.write(
         "scores",
         name,
         verb=source.verb,
         config=_config(options, judges, rubric, source, run),
-        inputs=[*inputs, source.responses] if source.responses else inputs,
+        inputs=read,
         fingerprints=_fingerprints(options, judges),
         replace=run.replace,
         retry_stages=("request",),
@@ -66,10 +66,8 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
                 marking = Marking(
                     rubric=rubric, choice=choice, source=source, calibration=calibration
                 )
-                Sitting(
-                    dataset=dataset, writer=writer, marking=marking, options=own, limit=run.limit,
-                    alone=len(judges) == 1,
-                ).ask()  # fmt: skip
+                sitting = Sitting(dataset, writer, marking, own, run.limit, len(judges) == 1)
+                sitting.ask()
                 writer.flush()
             _sum_up(dataset, writer, rubric, options, source, len(judges))
     text = describe(writer.summary, rubric)

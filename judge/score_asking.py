@@ -36,7 +36,7 @@ _CHUNK = 2_000
 _REASON_TOKENS = 256
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Sitting:
     """What one judge is asked for one run.
 
