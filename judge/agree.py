@@ -84,6 +84,7 @@ def collect(
             "name": topic.name,
             "unmatched": topic.unmatched,
             "split": topic.split,
+            "labels_alike": topic.rows["label"].n_unique() == 1,
         }
         one["length"] = _length(dataset, topic, options.draws)
         found.append(one)
@@ -146,7 +147,7 @@ def _audits(dataset: Dataset, judge: Votes, draws: int) -> dict[str, Any]:
         if pairs
         else audits.length_of_own_marks(dataset, judge, draws),
         "mass": audits.mass(judge),
-        "probes": [] if pairs else audits.probes(dataset, judge, draws),
+        "probes": None if pairs else audits.probes(dataset, judge, draws),
     }
 
 
@@ -201,7 +202,12 @@ def _name(judge: Votes, labels: Votes | None, run: RunOptions) -> str:
 
     if run.run is not None:
         return check_run_name(run.run)
-    return judge.manifest.run if labels is None else f"{judge.manifest.run}-{labels.manifest.run}"
+    mine = judge.manifest
+    if labels is None:
+        return mine.run
+    theirs = labels.manifest
+    # Imports of several kinds may have one name.
+    return "-".join([mine.run, *([] if mine.kind == theirs.kind else [theirs.kind]), theirs.run])
 
 
 def _write(

@@ -25,6 +25,11 @@ def verdict_sentence(figures: dict[str, Any]) -> str:
 
 def _topic_sentence(topic: dict[str, Any], figures: dict[str, Any]) -> str:
     about = f"On {topic['name']}, " if len(figures["topics"]) > 1 else ""
+    if topic["labels_alike"]:
+        return (
+            f"On {topic['name']}, all labels say the same, so nothing can be said of the judge: "
+            "label rows of which some are good and some bad."
+        )
     one = pick(topic["figures"], "alpha") or pick(topic["figures"], "spearman")
     if one is None or one["value"] is None:
         return f"{about}the judge cannot be compared with the labels: too few rows, or rows that are all alike.".capitalize()
@@ -157,13 +162,13 @@ def audit_lines(audits: dict[str, Any]) -> list[str]:
             f"labels: mean probability on the labels {mass['mean']:.2f}; below {mass['low']:g} in "
             f"{100 * mass['low_share']:.1f} % of {mass['rows']:,} rows"
         )
-    for one in audits["probes"]:
+    for one in audits["probes"] or ():
         change, same = one["change"], one["same_order"]
         lines.append(
             f"{one['probe']}: marks move by {change['value']:+.2f}{interval(change)} on "
             f"{one['n']:,} rows"
             + (f"; rank correlation with the clean marks {same['value']:.2f}" if same["value"] is not None else "")
         )  # fmt: skip
-    if not audits["probes"]:
+    if audits["probes"] == []:
         lines.append("without the image, or with another: not tried; `judge probe` does it")
     return lines

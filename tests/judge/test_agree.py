@@ -319,6 +319,20 @@ def test_what_makes_no_sense_is_refused(data, options, says):
         run(data, **options)
 
 
+def test_labels_that_are_all_alike_say_nothing(data):
+    add_scores(data, "score", marks([1, 5, 3, 5]), scale=[1, 5])
+    add_scores(data, "people", marks([1, 1, 1, 1]), judge="p", verb="ingest-scores")
+    report, _ = run(data, judge="scores/score", labels="scores/people")
+    assert "all labels say the same" in report["verdict"]
+
+
+def test_a_dry_run_writes_nothing(data):
+    add_scores(data, "score", marks([1, 5]), scale=[1, 5])
+    outcome = agree(data, AgreeOptions(draws=100), RunOptions(dry_run=True))
+    assert "dry run" in outcome.message
+    assert not (data.path / "reports").exists()
+
+
 def test_nothing_in_common_and_no_judge_are_said(data):
     with pytest.raises(UsageError, match="no judge's verdicts here"):
         run(data)
