@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -157,3 +158,41 @@ def test_pauses_grow_and_heed_retry_after():
     assert pause(50) <= 30
     assert pause(1, "7") >= 7
     assert pause(1, "Wed, 21 Oct 2026 07:28:00 GMT") < 1
+
+
+def test_without_probabilities_a_verdict_is_asked_for_in_words():
+    mute = Dialect(
+        model="m", is_vllm=False, knows_uuids=False, knows_label_ids=False, tells_logprobs=False
+    )
+    alone = body(VERDICT, mute, {}, None)
+    assert (alone["n"], alone["temperature"], alone["max_tokens"]) == (1, 0.0, 16)
+    several = body(replace(VERDICT, label_samples=5), mute, {}, None)
+    assert (several["n"], several["temperature"]) == (5, 1.0)
+    for content in (alone, several):
+        assert not {"logprobs", "top_logprobs", "logprob_token_ids"} & set(content)
+
+
+def test_written_verdicts_are_read_as_shares():
+    raw = completion([], choices=4)
+    for choice, text in zip(raw["choices"], ["yes", "Yes, it is", "no", "perhaps"], strict=True):
+        choice["message"]["content"] = text
+    reply = parse(raw, replace(VERDICT, label_samples=4), None, 0.1, tells_logprobs=False)
+    assert reply.label_probs == {"yes": 0.5, "no": 0.25}
+    assert (reply.read_from, len(reply.texts)) == ("text", 4)
+    # A server that answers once whatever n says.
+    raw["choices"] = raw["choices"][:1]
+    once = parse(raw, replace(VERDICT, label_samples=4), None, 0.1, tells_logprobs=False)
+    assert once.label_probs == {"yes": 1.0, "no": 0.0}
+
+
+def test_a_reply_without_the_probabilities_that_were_asked_for_is_tried_again():
+    with pytest.raises(MalformedReplyError, match="no probabilities"):
+        parse(completion([]), VERDICT, IDS, 0.1)
+
+
+def test_a_schema_is_sent_only_where_it_is_taken():
+    request = ChatRequest(key=1, messages=TEXT, schema={"type": "object"})
+    assert body(request, VLLM, {}, None)["structured_outputs"] == {"json": {"type": "object"}}
+    assert "response_format" in body(request, PLAIN, {}, None)
+    deaf = body(request, replace(PLAIN, takes_schemas=False), {}, None)
+    assert "response_format" not in deaf
