@@ -22,9 +22,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 class BuildOptions:
     """Options of `prefs build`."""
 
-    method: Literal["best-of-n", "spans", "comparisons"] = option(
+    method: Literal["best-of-n", "spans", "comparisons", "claims"] = option(
         "best-of-n",
-        help="best-of-n: scored answers; spans: corrections of answers; comparisons: verdicts",
+        help="best-of-n: scored answers; spans: corrections of answers; comparisons: verdicts; "
+        "claims: answers with fewer rejected claims (of `judge claims`, as RLAIF-V counts)",
     )
     preset: Literal["best-worst", "rlaif-v", "vlfeedback"] | None = option(
         None, help="a published recipe for best-of-n; other flags beat what it sets"
@@ -80,7 +81,7 @@ class BuildOptions:
 
         `margin` stays empty where it depends on the scores.
         """
-        best_of_n = self.method == "best-of-n"
+        best_of_n = self.method in ("best-of-n", "claims")
         defaults = {
             "max_pairs_per_prompt": 2 if best_of_n else 0,
             "length_balance": best_of_n,

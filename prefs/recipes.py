@@ -14,6 +14,8 @@ from pairwright.errors import UsageError
 from prefs import candidates as cand
 from prefs.methods.base import Picked, at_most, balance_lengths
 from prefs.methods.best_of_n import MARGIN_SHARE, Rule, best_of_n, distinct, mean_scores
+from prefs.methods.claims import MARGIN as CLAIMS_MARGIN
+from prefs.methods.claims import rejected_counts
 from prefs.methods.comparisons import decided
 from prefs.methods.controls import answers_of
 from prefs.methods.spans import corrections
@@ -47,7 +49,7 @@ class Recipe:
 def from_scores(
     dataset: Dataset, options: BuildOptions, sources: Sources, limit: int | None
 ) -> Recipe:
-    """Best of n."""
+    """Best of n, and claims: best of n by the number of rejected claims."""
     if sources.answers is not None:
         kind = "response"
         answers, counts = cand.response_candidates(
@@ -58,6 +60,9 @@ def from_scores(
         answers, counts = _conflicting_answers(dataset, sources)
     answers = cand.first_prompts(answers, limit)
     marks = dataset.scan(sources.verdicts).filter(pl.col("target_kind") == kind).collect()
+    by_claims = options.method == "claims"
+    if by_claims:
+        marks = rejected_counts(marks)
     scored, more = mean_scores(marks, answers, min_label_mass=options.min_label_mass)
     if answers.height and scored["score"].is_null().all():
         msg = f"{sources.verdicts.ref} marks none of the {answers.height:,} answers: name another run with --scores"
@@ -66,14 +71,14 @@ def from_scores(
     scale = label_range(sources.verdicts, marks)
     margin = options.margin
     if margin is None:
-        margin = MARGIN_SHARE * (scale[1] - scale[0])
+        margin = CLAIMS_MARGIN if by_claims else MARGIN_SHARE * (scale[1] - scale[0])
     rule = Rule(
         margin=margin,
         max_pairs=options.max_pairs_per_prompt or 0,
         best_worst=options.preset == "best-worst",
         min_chosen=options.min_chosen,
         length_balance=bool(options.length_balance),
-        only_shorter=options.preset == "rlaif-v",
+        only_shorter=by_claims or options.preset == "rlaif-v",
         seed=options.seed,
     )
     picked = best_of_n(pool, rule)
@@ -206,4 +211,5 @@ RECIPES: dict[str, Callable[[Dataset, BuildOptions, Sources, int | None], Recipe
     "best-of-n": from_scores,
     "spans": from_corrections,
     "comparisons": from_verdicts,
+    "claims": from_scores,
 }

@@ -47,6 +47,8 @@ def find_sources(dataset: Dataset, options: BuildOptions) -> Sources:
         return Sources(
             answers=None, verdicts=_conflict_scores(dataset, options), conflicts=conflicts
         )
+    if options.method == "claims":
+        return _claims(dataset, options, answers)
     kind = "feedback" if options.method == "spans" else "comparisons"
     verdicts = dataset.pick(kind, getattr(options, kind))
     if verdicts is None:
@@ -57,6 +59,16 @@ def find_sources(dataset: Dataset, options: BuildOptions) -> Sources:
         msg = f"{verdicts.ref} is about responses, and there are none: import them with `curate ingest FILE --as responses`"
         raise UsageError(msg)
     return Sources(answers=answers, verdicts=verdicts)
+
+
+def _claims(dataset: Dataset, options: BuildOptions, answers: Manifest | None) -> Sources:
+    found = dataset.pick("scores", options.scores, verbs=("claims",))
+    if answers is None or found is None:
+        what = "responses" if answers is None else "marks of their claims"
+        how = "`prefs sample`" if answers is None else "`judge claims --target responses`"
+        msg = f"--method claims needs {what}, and there are none: make some with {how}"
+        raise UsageError(msg)
+    return Sources(answers=answers, verdicts=found)
 
 
 def _scores(dataset: Dataset, options: BuildOptions, answers: Manifest) -> Manifest:
