@@ -76,6 +76,8 @@ def lines_until(stream, text):
     raise AssertionError("".join(found))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_servers_share_the_images_and_one_goes_on_alone(small, marks, tiny_qwen, monkeypatch):
     dataset, expected = marks
     words = ["serve", "--model", str(tiny_qwen), "--replicas", "2"]
@@ -111,6 +113,8 @@ def test_two_servers_share_the_images_and_one_goes_on_alone(small, marks, tiny_q
     assert wait_until_gone(below, 20) == []
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_one_server_under_ray_marks_the_same_and_leaves_nothing(small, marks, tiny_qwen):
     pytest.importorskip("ray")
     dataset, expected = marks
@@ -135,6 +139,8 @@ def test_one_server_under_ray_marks_the_same_and_leaves_nothing(small, marks, ti
     assert set(Path("/tmp").glob("pairwright-ray-*")) == before
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_servers_under_ray_end_with_a_driver_that_is_killed(small, tiny_qwen):
     pytest.importorskip("ray")
     words = ["serve", "--model", str(tiny_qwen), "--engine", "ray"]
