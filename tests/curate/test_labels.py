@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.cli import COMMANDS
@@ -81,6 +81,7 @@ def test_levels_that_say_nothing_clear_are_refused(text):
         read_level(text, "IIW", "IIW-P5B")
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(["substantially", "marginally"]),
     st.sampled_from(["better", "worse"]),
@@ -239,6 +240,7 @@ def test_a_legend_that_looks_wrong_is_pointed_out(tmp_path, capsys):
     assert "--inverted" in shown
 
 
+@settings(deadline=None)
 @given(
     st.one_of(st.none(), st.integers(), st.text(max_size=8), st.lists(st.integers(), max_size=2))
 )

@@ -2,7 +2,7 @@
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pairwright.errors import UsageError
@@ -92,6 +92,7 @@ ROWS = st.lists(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # a loaded machine is no error
 @given(ROWS, st.randoms())
 def test_the_order_of_the_rows_does_not_matter_and_plain_loops_agree(rows, rng):
     def mean(values):
