@@ -168,13 +168,19 @@ class _Ranking:
                 for criterion in self.prompt.criteria:
                     is_done = all((one, criterion.name) in done for one in group.answers)
                     name = f"{group.question.sample_id}/{criterion.name}"
-                    if len(group.answers) > 1 and not is_done and name not in rejected:
+                    if (
+                        len(set(_first_of_same(group).values())) > 1
+                        and not is_done
+                        and name not in rejected
+                    ):
                         yield from self._list(group, criterion)
 
     def _list(self, group: Group, criterion: Criterion) -> Iterator[ChatRequest]:
         options = self.options
         dealing = {"rounds": options.rounds, "seed": options.seed, "size": options.group}
-        groups = dealt(list(group.answers), sample=group.question.sample_id, **dealing)
+        groups = dealt(
+            sorted(set(_first_of_same(group).values())), sample=group.question.sample_id, **dealing
+        )
         one = _List(group, criterion.name, [rotations(g, options.orders) for g in groups], [])
         requests = []
         for number, orders in enumerate(one.shown):
@@ -213,15 +219,20 @@ class _Ranking:
             letters = LETTERS[: len(one.shown[number][turn])]
             told[number, turn] = [(reply.label_probs or {}).get(c, 0.0) for c in letters]
         marks: dict[str, float] = {}
+        first = _first_of_same(one.group)
         # An order without probability on a letter would upset the balance of the places.
         if all(sum(probs) > 0 for probs in told.values()):
             best = [
                 mean_best(orders, [told[number, turn] for turn in range(len(orders))])
                 for number, orders in enumerate(one.shown)
             ]
-            marks = combined(list(one.group.answers), best)
+            marks = combined(sorted(set(first.values())), best)
             self._count_places(told)
-        return [self._row(one, target, told, marks.get(target)) for target in one.group.answers]
+        return [
+            self._row(one, target, told, marks.get(shown))
+            | {"label_probs": _told_of(one, shown, told)}
+            for target, shown in first.items()
+        ]
 
     def _count_places(self, told: dict[tuple[int, int], list[float]]) -> None:
         """Share of the preference by place: without a pull of a place, all alike."""
@@ -236,12 +247,6 @@ class _Ranking:
     def _row(
         self, one: _List, target: str, told: dict[tuple[int, int], list[float]], mark: float | None
     ) -> dict[str, Any]:
-        mine = []
-        for (number, turn), probs in sorted(told.items()):
-            order = one.shown[number][turn]
-            if target in order:
-                place = order.index(target)
-                mine.append({"label": LETTERS[place], "p": probs[place]})
         replies = list(one.replies.values())
         return {
             "target_id": target,
@@ -251,7 +256,6 @@ class _Ranking:
             "draw": 0,
             "target_kind": "response",
             "score": mark,
-            "label_probs": mine,
             "label_mass": min(sum(probs) for probs in told.values()),
             "read_from": replies[0].read_from,
             "rubric_hash": self.prompt.hash,
@@ -259,3 +263,25 @@ class _Ranking:
             "latency_s": sum(r.latency_s for r in replies) / len(replies),
             "error": "no_verdict" if mark is None else None,
         }
+
+
+def _first_of_same(group: Group) -> dict[str, str]:
+    """By answer, the one that is shown for it: answers that say the same would share P(best)."""
+    first = {one: one for one in group.answers}
+    for pair in group.same:
+        for one in pair:
+            first[one] = min(first[one], *pair)
+    return first
+
+
+def _told_of(
+    one: _List, shown: str, told: dict[tuple[int, int], list[float]]
+) -> list[dict[str, Any]]:
+    """Letter and probability of an answer in every order it stood in."""
+    out = []
+    for (number, turn), probs in sorted(told.items()):
+        order = one.shown[number][turn]
+        if shown in order:
+            place = order.index(shown)
+            out.append({"label": LETTERS[place], "p": probs[place]})
+    return out

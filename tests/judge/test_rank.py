@@ -128,6 +128,16 @@ def test_a_pull_of_the_first_place_cancels_out_and_is_reported(tmp_path, judge):
     )
 
 
+def test_doubles_are_shown_once_and_share_the_mark(tmp_path, proxy):
+    dataset = make_dataset(tmp_path / "data", images=1, questions=1)
+    answers = answer_all(dataset, ("circle", "Circle.", "square"))
+    call("judge rank", dataset, model=MODEL, base_url=(proxy.url,))
+    assert [len(shown_in(body)) for body in proxy.asked] == [2, 2]
+    rows = dataset.read("scores", "rank")
+    marks = {answers[i]["text"]: s for i, s in rows.select("target_id", "score").iter_rows()}
+    assert marks["circle"] == marks["Circle."] == pytest.approx(1 - marks["square"])
+
+
 def test_many_answers_are_ranked_in_groups(tmp_path, judge):
     dataset = make_dataset(tmp_path / "data", images=1, questions=1)
     answers = answer_all(dataset, ["x" * n for n in range(1, 11)])
