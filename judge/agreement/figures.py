@@ -14,6 +14,7 @@ from pairwright.stats import bootstrap
 
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
@@ -128,20 +129,25 @@ def _verdicts(topic: Topic, scale: Scale) -> dict[str, Any]:
         probability = _probability(p, good)
         found += _measured(probability, known["group"].to_list(), scale.draws)
         reliability = bins_of(p, good)
-    counts = {
-        "rows": rows.height,
-        "decided_by_both": decided.height,
-        "judge_undecided": int(rows.filter(~split["judge"] & split["label"]).height),
-        "labels_undecided": int(rows.filter(split["judge"] & ~split["label"]).height),
-        "neither_decided": int(rows.filter(~split["judge"] & ~split["label"]).height),
-    }
     return {
         "shape": "verdicts",
         "figures": found,
-        "counts": counts,
+        "counts": _decided(rows),
         "confusion": {"names": ["a", "b", _NEITHER], "table": table},
         "reliability": {"raw": reliability, "calibrated": []},
         "people": ceiling(topic, "nominal", scale.draws),
+    }
+
+
+def _decided(rows: pl.DataFrame) -> dict[str, int]:
+    """How many pairs which side decided."""
+    judge, label = (rows[side].is_in(DECIDED) for side in ("judge", "label"))
+    return {
+        "rows": rows.height,
+        "decided_by_both": int((judge & label).sum()),
+        "judge_undecided": int((~judge & label).sum()),
+        "labels_undecided": int((judge & ~label).sum()),
+        "neither_decided": int((~judge & ~label).sum()),
     }
 
 
