@@ -108,10 +108,10 @@ def describe(summary: dict[str, Any]) -> str:
     """The figures as a table, for people."""
     lines = [f"{'':22}{'marks':>7}{'flipped':>9}{'raised':>8}{'to top':>8}   rise (95 % interval)"]
     for name, f in summary["probes"].items():
-        if not f["marks"]:
-            lines.append(f"{name:22}{0:>7}   could not be made")
-            continue
         shown = "all injections" if name == "inject" else name
+        if not f["marks"]:
+            lines.append(f"{shown:22}{0:>7}   nothing to compare")
+            continue
         shares = [100 * f[key][0] for key in ("flip_rate", "raised", "topped")]
         mean, low, high = f["rise"]
         lines.append(
