@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from judge.render import fence
+from judge.render import assemble, fence, question_of, tags_of
 from judge.rubric import FOLDER, Criterion
-from judge.template import NOTHING, check_template
-from pairwright.conversation import Message, plain_text
+from judge.template import NOTHING, check_template, fill, shows
+from pairwright.conversation import Message
 from pairwright.errors import UsageError
 from pairwright.ids import config_hash
 from pairwright.userconfig import read_yaml
-from pairwright.vlm.types import Part, Turn
+from pairwright.vlm.types import Turn
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _PLACEHOLDERS = (
     "question", "conversation", "reference", "criteria", "criterion", "description", "answers",
     "choices",
 )  # fmt: skip
-_NAMES = "|".join(_PLACEHOLDERS)
-_PLACEHOLDER = re.compile(rf"\{{({_NAMES})\}}")
-_BLOCK = re.compile(rf"\{{if ({_NAMES})\}}(?:[ \t]*\n)?(.*?)\{{end\}}(?:[ \t]*\n)?", re.DOTALL)
-_CLOSING_TAG = re.compile(r"</([A-Za-z][\w-]*)>")
 _KEYS = ("name", "version", "system", "preamble", "prompt", "criteria")
 
 
@@ -125,10 +120,10 @@ def parse_prompt(raw: dict[str, Any], where: str) -> ComparePrompt:
             msg = f"{where}: the prompt never shows the {needed}: put {{{needed}}} into it"
             raise UsageError(msg)
     for key in ("system", "preamble"):
-        if _PLACEHOLDER.search(texts[key]):
+        if shows(texts[key], *_PLACEHOLDERS):
             msg = f"{where}: {key} is the same for all rows: placeholders belong into the prompt"
             raise UsageError(msg)
-    check_template(texts["prompt"], lambda what: UsageError(f"{where}: {what}"))
+    check_template(texts["prompt"], lambda what: UsageError(f"{where}: {what}"), _PLACEHOLDERS)
     return ComparePrompt(
         name=texts["name"],
         system=texts["system"].rstrip("\n"),
@@ -186,17 +181,16 @@ def render_answers(
         choices: What the judge may reply, in words.
     """
     letters = LETTERS[: len(answers)]
-    tags = set(_CLOSING_TAG.findall(prompt.system + prompt.preamble + prompt.prompt))
+    tags = tags_of(prompt.system, prompt.preamble, prompt.prompt)
     tags |= {f"answer_{letter}" for letter in LETTERS}
 
     def row(text: str | None) -> str:
         return fence(text, tags) if text and text.strip() else ""
 
-    turns = [(m["role"], plain_text(m["content"])) for m in question.prompt]
-    last = max((i for i, (role, _) in enumerate(turns) if role == "user"), default=None)
+    earlier, asked = question_of(question.prompt, numbered=len(question.image_ids) > 1)
     values = {
-        "question": row(None if last is None else turns[last][1]),
-        "conversation": row("\n".join(f"{r}: {t}" for i, (r, t) in enumerate(turns) if i != last)),
+        "question": row(asked),
+        "conversation": row(earlier),
         "reference": row(question.reference),
         "criteria": row(question.criteria),
         "criterion": criterion.name,
@@ -207,18 +201,5 @@ def render_answers(
         ),
         "choices": choices,
     }
-    # Blocks first, on the template alone: braces in the text of a row are braces.
-    kept = _BLOCK.sub(lambda m: m.group(2) if values[m.group(1)] else "", prompt.prompt)
-    text = _PLACEHOLDER.sub(lambda m: values[m.group(1)] or NOTHING, kept)
-    parts: list[Part] = []
-    if prompt.preamble:
-        parts.append({"type": "text", "text": prompt.preamble})
-    for number, image_id in enumerate(question.image_ids, start=1):
-        if len(question.image_ids) > 1:
-            parts.append({"type": "text", "text": f"Image {number}:"})
-        parts.append({"type": "image", "image_id": image_id})
-    parts.append({"type": "text", "text": text})
-    user = Turn(role="user", parts=tuple(parts))
-    if not prompt.system:
-        return (user,)
-    return (Turn(role="system", parts=({"type": "text", "text": prompt.system},)), user)
+    text = fill(prompt.prompt, values)
+    return assemble(prompt.system, prompt.preamble, question.image_ids, text)

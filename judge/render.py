@@ -62,12 +62,12 @@ def render(
         target: The answer.
         asks: For the mark at once, or for reasons first; `follow_up` then asks for the mark.
     """
-    tags = set(_CLOSING_TAG.findall(rubric.system + rubric.preamble + rubric.prompt))
+    tags = tags_of(rubric.system, rubric.preamble, rubric.prompt)
 
     def row(text: str | None) -> str:
         return fence(text, tags) if text and text.strip() else ""
 
-    earlier, question = _question(target.prompt, numbered=len(target.image_ids) > 1)
+    earlier, question = question_of(target.prompt, numbered=len(target.image_ids) > 1)
     reply = _reply(rubric, criterion, asks)
     values = {
         "question": row(question),
@@ -84,18 +84,21 @@ def render(
     text = fill(rubric.prompt, values)
     if asks == "reasons" and not shows(rubric.prompt, "reply"):
         text = f"{text}\n{reply}"
+    return assemble(rubric.system, rubric.preamble, target.image_ids, text)
+
+
+def assemble(system: str, preamble: str, image_ids: Sequence[str], text: str) -> Turns:
+    """Turns of a prompt: what all rows share, then the images (numbered if several), then the text."""
     parts: list[Part] = []
-    if rubric.preamble:
-        parts.append({"type": "text", "text": rubric.preamble})
-    for number, image_id in enumerate(target.image_ids, start=1):
-        if len(target.image_ids) > 1:
+    if preamble:
+        parts.append({"type": "text", "text": preamble})
+    for number, image_id in enumerate(image_ids, start=1):
+        if len(image_ids) > 1:
             parts.append({"type": "text", "text": f"Image {number}:"})
         parts.append({"type": "image", "image_id": image_id})
     parts.append({"type": "text", "text": text})
     user = Turn(role="user", parts=tuple(parts))
-    if not rubric.system:
-        return (user,)
-    return (_turn("system", rubric.system), user)
+    return (_turn("system", system), user) if system else (user,)
 
 
 def follow_up(turns: tuple[Turn, ...], said: str, rubric: Rubric, criterion: Criterion) -> Turns:
@@ -126,6 +129,11 @@ def _reply(rubric: Rubric, criterion: Criterion, asks: Asks) -> str:
     return f"Reply with {scales.in_words(rubric.labels_of(criterion))} only."
 
 
+def tags_of(*texts: str) -> set[str]:
+    """Names of the tags that a prompt puts round what rows say."""
+    return {name for text in texts for name in _CLOSING_TAG.findall(text)}
+
+
 def fence(text: str, tags: set[str]) -> str:
     """Row text that can neither open nor close one of the tags, nor speak the model's own marks."""
     text = disarm(text)
@@ -135,7 +143,7 @@ def fence(text: str, tags: set[str]) -> str:
     return re.sub(rf"<(?=\s*/?\s*(?:{names})\b)", "&lt;", text, flags=re.IGNORECASE)
 
 
-def _question(prompt: Sequence[Message], *, numbered: bool) -> tuple[str, str]:
+def question_of(prompt: Sequence[Message], *, numbered: bool) -> tuple[str, str]:
     """The turns before the last question, and the question.
 
     Args:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 
 from judge.scales import Fail
 
@@ -25,32 +26,43 @@ PLACEHOLDERS = (
     "reply",
 )
 NOTHING = "(none)"
-_NAMES = "|".join(PLACEHOLDERS)
-_PLACEHOLDER = re.compile(rf"\{{({_NAMES})\}}")
-_BLOCK = re.compile(rf"\{{if ({_NAMES})\}}(?:[ \t]*\n)?(.*?)\{{end\}}(?:[ \t]*\n)?", re.DOTALL)
 _RULE = re.compile(r"\{(?:if\b[^{}\n]*|end)\}")
 
 
-def check_template(text: str, fail: Fail) -> None:
+@cache
+def _patterns(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """How placeholders and optional parts look."""
+    known = "|".join(names)
+    part = rf"\{{if ({known})\}}(?:[ \t]*\n)?(.*?)\{{end\}}(?:[ \t]*\n)?"
+    return re.compile(rf"\{{({known})\}}"), re.compile(part, re.DOTALL)
+
+
+def check_template(text: str, fail: Fail, names: tuple[str, ...] = PLACEHOLDERS) -> None:
     """Refuse parts that are not closed, stand within each other, or ask for what is unknown.
+
+    Args:
+        text: The template.
+        fail: Makes the error.
+        names: Its placeholders.
 
     Raises:
         UsageError: With the remedy.
     """
-    left = _RULE.search(_BLOCK.sub(lambda match: match.group(2), text))
+    left = _RULE.search(_patterns(names)[1].sub(lambda match: match.group(2), text))
     if left is not None:
         raise fail(
             f"the prompt has a stray {left.group()}: write {{if NAME}} ... {{end}}, not within "
-            f"another, NAME being {', '.join(PLACEHOLDERS)}"
+            f"another, NAME being {', '.join(names)}"
         )
 
 
 def shows(text: str, *names: str) -> bool:
     """Whether a template has one of these placeholders."""
-    return any(name in names for name in _PLACEHOLDER.findall(text))
+    return bool(names) and _patterns(names)[0].search(text) is not None
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """The template with its values; an empty one is `(none)`, its `{if}` parts are left out."""
-    kept = _BLOCK.sub(lambda match: match.group(2) if values[match.group(1)] else "", text)
-    return _PLACEHOLDER.sub(lambda match: values[match.group(1)] or NOTHING, kept)
+    placeholder, part = _patterns(tuple(values))
+    kept = part.sub(lambda match: match.group(2) if values[match.group(1)] else "", text)
+    return placeholder.sub(lambda match: values[match.group(1)] or NOTHING, kept)

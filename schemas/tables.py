@@ -269,8 +269,8 @@ class Comparisons(Table):
 
     comparison_id = dy.String(primary_key=True, description="hash of sample, a, b, by, criterion")
     sample_id = dy.String(description="the sample whose question both answer")
-    a = dy.String(description="response_id")
-    b = dy.String(description="response_id")
+    a = dy.String(description="response_id, or sample_id for the sample's own answer")
+    b = dy.String(description="the same for the other answer")
     p_a = dy.Float64(
         nullable=True, description="P(a better) of those two, probabilities of both orders averaged"
     )
