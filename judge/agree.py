@@ -34,8 +34,9 @@ def agree(dataset: Dataset, options: AgreeOptions, run: RunOptions) -> Outcome:
     labels = None
     if options.labels is not None:
         labels = read_votes(dataset, find_run(dataset, options.labels, flag="--labels"))
-        if labels.manifest.ref == judge.manifest.ref:
-            msg = f"--labels {options.labels}: a run agrees with itself; name another"
+        one_criterion = options.labels_criterion in (None, options.criterion)
+        if labels.manifest.ref == judge.manifest.ref and one_criterion:
+            msg = f"--labels {options.labels}: a run agrees with itself; name another, or another criterion of it with --labels-criterion"
             raise UsageError(msg)
     topics = [] if labels is None else _topics(dataset, judge, labels, options, run)
     folder = dataset.path / "reports" / "agree" / _name(judge, labels, run)

@@ -157,21 +157,29 @@ def probes(dataset: Dataset, judge: Votes, draws: int) -> list[dict[str, Any]]:
             continue
         rows = dataset.scan(manifest).filter(pl.col("judge").is_in(judge.who)).collect()
         rows = rows.drop_nulls("score")
+        likeliest = pl.col("label_probs").list.eval(
+            pl.element().sort_by(pl.element().struct.field("p"), descending=True).first()
+        )
+        rows = rows.with_columns(verdict=likeliest.list.first().struct.field("label"))
         keys = ["target_id", "criterion", "judge"]
         clean = rows.filter(pl.col("probe") == "clean").select(
-            *keys, pl.col("score").alias("clean")
+            *keys, pl.col("score").alias("clean"), pl.col("verdict").alias("was")
         )
         both = rows.filter(pl.col("probe") != "clean").join(clean, on=keys)
         if both.is_empty():
             continue
         both = with_groups(dataset, both, "target_id")
-        for (name,), some in both.group_by("probe", maintain_order=True):
+        name = pl.col("probe")
+        kind = pl.when(name.str.starts_with("inject:")).then(pl.lit("injections")).otherwise(name)
+        for (probe,), some in both.group_by(kind, maintain_order=True):
+            told = some.drop_nulls(["verdict", "was"])
             change = (some["score"] - some["clean"]).to_numpy()
             ranks = measures.spearman(some["clean"].to_numpy(), some["score"].to_numpy())
             groups = some["group"].to_list()
             out.append(
-                {"run": manifest.ref, "probe": name, "n": some.height,
+                {"run": manifest.ref, "probe": probe, "n": some.height,
                  "change": _figure(bootstrap(measures.mean(change), groups, draws=draws)),
+                 "flips": _share(told["verdict"] != told["was"], told["group"], draws),
                  "same_order": _figure(bootstrap(ranks, groups, draws=draws))}
             )  # fmt: skip
     return out

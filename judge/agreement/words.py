@@ -167,6 +167,7 @@ def audit_lines(audits: dict[str, Any]) -> list[str]:
         lines.append(
             f"{one['probe']}: marks move by {change['value']:+.2f}{interval(change)} on "
             f"{one['n']:,} rows"
+            + (f"; the likeliest label changes in {share(one['flips'])}" if one["flips"] else "")
             + (f"; rank correlation with the clean marks {same['value']:.2f}" if same["value"] is not None else "")
         )  # fmt: skip
     if audits["probes"] == []:

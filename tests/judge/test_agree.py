@@ -177,16 +177,21 @@ def test_probes_of_the_judge_are_read(data):
         writer.add(
             {"target_id": f"r{n:02}x", "probe": probe, "criterion": "accuracy", "judge": judge,
              "target_kind": "response", "rubric": "r", "score": score, "rubric_hash": "h",
-             "prompt_hash": "p"}
+             "prompt_hash": "p",
+             "label_probs": [{"label": "1", "p": 0.1}, {"label": str(score), "p": 0.9}]}
             for judge, probe, scores in (
                 ("j", "clean", [5, 1, 3]), ("j", "blind", [4, 1, 1]), ("k", "clean", [1, 1, 1]),
-                ("k", "blind", [9, 9, 9]),
+                ("k", "blind", [9, 9, 9]), ("j", "inject:a", [5, 1, 5]), ("j", "inject:b", [5, 5, 5]),
             )
             for n, score in enumerate(scores)
         )  # fmt: skip
     report, outcome = run(data, judge="scores/score")
-    [found] = report["audits"]["probes"]
+    found, injected = report["audits"]["probes"]
     assert (found["probe"], found["n"]) == ("blind", 3)
+    assert (found["flips"]["count"], found["flips"]["n"]) == (2, 3)
+    # All injections together: 3 -> 5, 1 -> 5 and 3 -> 5 of six.
+    assert (injected["probe"], injected["n"], injected["flips"]["count"]) == ("injections", 6, 3)
+    assert injected["change"]["value"] == pytest.approx(8 / 6)
     assert found["change"]["value"] == pytest.approx(-1)
     # Ranks 3 1 2 against 3 1.5 1.5.
     assert found["same_order"]["value"] == pytest.approx(0.75**0.5)
@@ -306,6 +311,7 @@ def test_the_page_is_text_of_strangers_made_harmless(data):
         ({"judge": "scores/none"}, "does not exist"),
         ({"judge": "samples/x"}, "KIND/RUN"),
         ({"labels": "scores/score"}, "agrees with itself"),
+        ({"labels": "scores/score", "criterion": "a", "labels_criterion": "a"}, "with itself"),
         ({"labels": "scores/people", "criterion": "x"}, "--criterion x: there are accuracy"),
         ({"labels": "scores/people", "label_by": "x"}, "--label-by x: scores/people has p"),
         ({"labels": "scores/people", "metric": "kendall", "min_agreement": 0.5}, "says nothing"),
