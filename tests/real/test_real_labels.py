@@ -100,9 +100,8 @@ def test_two_criteria_of_the_same_people_agree_as_counted_by_hand(shared_data, t
     """Imported labels are what `judge agree` reads, on both sides."""
     source, data = shared_data / "iiw_sxs.jsonl", tmp_path / "d"
     words = [source, "-o", data, "--no-images", "--source-name", "iiw"]
-    for name in ("one", "two"):
-        assert run(capsys, *words, "--run", name)[0] == 0
-    asked = ["agree", data, "--judge", "comparisons/one", "--labels", "comparisons/two"]
+    assert run(capsys, *words)[0] == 0
+    asked = ["agree", data, "--judge", "comparisons/iiw", "--labels", "comparisons/iiw"]
     asked += ["--criterion", "Hallucination", "--labels-criterion", "Specificity", "--json"]
     assert command.main("judge", "", JUDGE_COMMANDS, [str(word) for word in asked]) == 0
     [topic] = json.loads(capsys.readouterr().out)["topics"]
