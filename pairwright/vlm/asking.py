@@ -115,6 +115,9 @@ def ask_into(
             ask_all(requests, backend, on_reply)
     finally:
         tally()
+        # Also where the work stops here and the last rows are durable already.
+        writer.flush()
+        writer.flush(always=True)
 
 
 def unwritten(
