@@ -112,7 +112,9 @@ def test_marks_compare_only_over_the_same_criteria() -> None:
         ("p0c2", "relevance", 4.0, None, 1.0),
     ]
     names = ["target_id", "criterion", "score", "error", "label_mass"]
-    scores = pl.DataFrame(rows, schema=names, orient="row").with_columns(rubric=pl.lit("r"), judge=pl.lit("j"))
+    scores = pl.DataFrame(rows, schema=names, orient="row").with_columns(
+        rubric=pl.lit("r"), judge=pl.lit("j")
+    )
     three = candidates([[("a", 0.0), ("b", 0.0), ("c", 0.0), ("d", 0.0)]]).drop("score")
     marked, counts = mean_scores(scores, three, min_label_mass=0.5)
     assert marked["score"].to_list() == [3.0, None, None, None]
