@@ -68,18 +68,19 @@ def most_pairs(
     """Pairs a criterion if no two answers say the same."""
     import polars as pl
 
-    current = dataset.current_samples(before=before).select("sample_id")
-    counts = (
-        dataset.scan(responses)
-        .join(current, on="sample_id", how="semi")
-        .group_by("sample_id")
-        .agg(n=pl.len())
-        .head(limit or 2**31)
-        .group_by("n")
-        .agg(samples=pl.len())
-        .collect(engine="streaming")
-    )
-    return sum(_most(n, options) * samples for n, samples in counts.iter_rows())
+    counts = dataset.scan(responses).group_by("sample_id").agg(n=pl.len())
+    found = counts.collect(engine="streaming")
+    total, left = 0, limit
+    # In the order in which they are asked: a limit takes the first of them.
+    for samples in dataset.current_batches(["sample_id"], before=before):
+        each = samples.join(found, on="sample_id", how="inner", maintain_order="left")["n"]
+        if left is not None:
+            each = each.head(left)
+            left -= each.len()
+        total += sum(_most(n, options) for n in each)
+        if left == 0:
+            break
+    return total
 
 
 def _most(n: int, options: CompareOptions) -> int:

@@ -388,6 +388,23 @@ def test_a_dry_run_says_how_much_would_be_asked(tmp_path, capsys):
     assert not (dataset.path / "comparisons").exists()
 
 
+def test_a_dry_run_with_a_limit_counts_the_first_samples(tmp_path):
+    """Samples with 2, 3, 4 and 5 answers: 1, 3, 6 and 10 pairs."""
+    dataset = make_dataset(tmp_path / "data", images=2)
+    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+        for place, sample_id in enumerate(dataset.union("samples").collect()["sample_id"]):
+            for index in range(place + 2):
+                row = {"response_id": stable_id(sample_id, index), "sample_id": sample_id}
+                turns = [{"role": "user", "content": "<image>\nWhat?"}]
+                text = f"answer {index}"
+                row |= {"prompt": turns, "text": text, "model": "m", "index": index}
+                writer.add([row])
+    for limit, pairs in ((1, 1), (2, 4), (3, 10), (4, 20), (None, 20)):
+        run = RunOptions(dry_run=True, limit=limit)
+        outcome = call("judge compare", dataset, model="Qwen2-VL-7B", run=run)
+        assert outcome.summary["comparisons"] == pairs
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
