@@ -152,8 +152,9 @@ def from_verdicts(
     dataset: Dataset, options: BuildOptions, sources: Sources, limit: int | None
 ) -> Recipe:
     """Comparisons."""
-    answers = _answers(dataset, sources)
     verdicts = _verdicts(dataset, sources, limit)
+    answers = _answers(dataset, sources)
+    answers = pl.concat([answers, _own_answers(dataset, verdicts, answers)])
     verdicts, dropped = _of_current(dataset, verdicts, answers, "a")
     rows = answers.select("candidate_id", "sample_id", "text").iter_rows()
     picked = decided(verdicts, {i: (sample, text) for i, sample, text in rows})
@@ -177,6 +178,15 @@ def _answers(dataset: Dataset, sources: Sources) -> pl.DataFrame:
     """Answers to all samples, dropped ones too: a verdict on those is no broken row."""
     assert sources.answers is not None
     return cand.response_candidates(dataset.scan(sources.answers), dataset.union("samples"))[0]
+
+
+def _own_answers(dataset: Dataset, verdicts: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+    """Answers of the samples themselves that verdicts are about, as `--baseline sample` makes them."""
+    named = pl.concat([verdicts.select(sample_id=side) for side in ("a", "b")]).unique()
+    named = named.join(answers, left_on="sample_id", right_on="candidate_id", how="anti")
+    samples = dataset.union("samples").join(named.lazy(), on="sample_id", how="semi")
+    groups = samples.select("sample_id", prompt_id="sample_id").collect()
+    return cand.conflict_candidates(groups, samples, dataset.current_samples())[0]
 
 
 def _verdicts(dataset: Dataset, sources: Sources, limit: int | None) -> pl.DataFrame:

@@ -297,6 +297,34 @@ def test_comparisons(scored: Dataset, capsys: pytest.CaptureFixture) -> None:
     assert code == 3
 
 
+def test_comparisons_with_the_samples_own_answers(
+    scored: Dataset, capsys: pytest.CaptureFixture
+) -> None:
+    rows = [
+        comparison("s0r2", "s0", "b", "b", "b"),
+        comparison("s1", "s1r0", "a", "a", "a"),  # the same words
+        comparison("s1", "s1r3", "b", "b", "b"),
+        comparison("s2", "s2r3", "tie", "tie", "tie"),
+        comparison("s2", "s1r3", "a", "a", "a"),
+        comparison("s3r0", "nobody", "a", "a", "a"),
+    ]
+    write(scored, "comparisons", "compare", rows)
+    code, shown = run(capsys, scored, "--method", "comparisons", "--max-rejects", "1")
+    pairs = scored.read("pairs", "comparisons").sort("chosen_id")
+    assert code == 0
+    assert pairs.select("sample_id", "chosen_id", "rejected_id", "chosen", "rejected").rows() == [
+        ("s0", "s0", "s0r2", "a red circle", "a blue circle"),
+        ("s1", "s1r3", "s1", "two large blue squares", "a red circle"),
+    ]
+    assert pairs["prompt"].to_list() == [sample(n)["messages"][:1] for n in (0, 1)]
+    assert pairs["image_ids"].to_list() == [[IMAGE], [IMAGE]]
+    # Half of each pair is nobody's policy.
+    assert shown["policy"] is None
+    assert shown["not_paired"] == {"duplicates": 1, "tie": 1}
+    rejects = scored.read("rejects/build", "comparisons")
+    assert sorted(rejects["reason"]) == ["missing_response", "sample_mismatch"]
+
+
 def test_broken_prompts_are_rejected(dataset: Dataset, capsys: pytest.CaptureFixture) -> None:
     prompt = [{"role": "user", "content": "no mark"}]
     rows = [response(0, 0, "good", prompt=prompt), response(0, 1, "bad", prompt=prompt)]
