@@ -321,13 +321,15 @@ def _dry_run(
 
 def _describe(summary: dict[str, Any], name: str) -> str:
     """What a run found, for people."""
-    claims, rejected = summary["claims"], summary["rejected_claims"]
-    lines = [f"{claims:,} claims of {summary['answers']:,} answers, {rejected:,} of them rejected"]
+    claims, no = summary["claims"], summary["rejected_claims"]
+    lines = [f"{claims:,} claims of {summary['answers']:,} answers, {no:,} of them rejected"]
     mean = summary["mean"]
     if mean["rejected"] is not None:
         rate = "none" if mean["rate"] is None else f"{100 * mean['rate']:.1f} %"
+        # Marks are minus what is counted; a mean of 0 is not shown as -0.00.
+        rejected, soft = (abs(mean[key]) for key in ("rejected", "soft"))
         lines.append(
-            f"an answer on average: rejected {-mean['rejected']:.2f}, soft {-mean['soft']:.2f}, "
+            f"an answer on average: rejected {rejected:.2f}, soft {soft:.2f}, "
             f"supported {rate}; marks of {summary['marked']:,} answers in scores/{name}"
         )
     words = {

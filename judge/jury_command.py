@@ -142,7 +142,8 @@ def _who(marks: pl.LazyFrame, options: JuryOptions, runs: list[Manifest]) -> tup
     judges = sorted(known["judge"].unique().to_list())
     refs = ", ".join(run.ref for run in runs)
     if len(judges) < options.min_judges:
-        msg = f"{refs}: {len(judges)} judges ({', '.join(judges)}), --min-judges asks for {options.min_judges}"
+        found = f"{len(judges)} judge{'' if len(judges) == 1 else 's'} ({', '.join(judges)})"
+        msg = f"{refs}: {found}, --min-judges asks for {options.min_judges}: name more runs with --scores"
         raise UsageError(msg)
     kinds = sorted(known["target_kind"].unique().to_list())
     if len(kinds) > 1:

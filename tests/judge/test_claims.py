@@ -161,6 +161,13 @@ def test_vllm_and_transformers_give_the_same_verdicts(
         assert served[column].to_list() == pytest.approx(ours[column].to_list(), rel=1e-3)
 
 
+def test_answers_that_claim_nothing_have_no_negative_zero(tmp_path, splitter):
+    dataset = make_dataset(tmp_path / "data", images=1, questions=2)
+    splitter.lists = lambda text: '{"claims": []}'
+    outcome = call("judge claims", dataset, model=MODEL, base_url=(splitter.url,))
+    assert "rejected 0.00, soft 0.00, supported none" in outcome.message
+
+
 def test_a_model_splits_and_verdicts_count(tmp_path, splitter):
     dataset = make_dataset(tmp_path / "data", images=1, questions=4)
     lists = {
