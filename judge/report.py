@@ -42,7 +42,9 @@ def summarise(
     out: dict[str, Any] = {"label_range": rubric.label_range, "rubric_hash": rubric.hash}
     if marks is None:
         return out | {"targets": 0, "marks": 0, "errors": 0, "low_label_mass": 0, "criteria": {}}
-    everyone = marks.select(pl.col("target_id").n_unique()).collect(engine="streaming").item()
+    # Of 64-bit hashes: a set of the ids themselves would grow to several times the table's column.
+    ids = pl.col("target_id").hash().n_unique()
+    everyone = marks.select(ids).collect(engine="streaming").item()
     marks = marks.filter(pl.col("judge") != JURY)
     by_criterion = {c.name: _count(marks, rubric, c.name) for c in rubric.criteria}
     found = pl.concat(by_criterion.values())

@@ -63,7 +63,7 @@ class Sitting:
         from pairwright.images import ImageReader
 
         dataset, options, ref = self.dataset, self.options, self.writer.manifest.ref
-        reader = ImageReader(dataset)
+        reader = ImageReader(dataset, cached_groups=2)  # a batch is in the images' order
         images = image_source(reader, options, self.marking.choice)
         requests = self._requests(reader)
         first = next(requests, None)

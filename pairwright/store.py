@@ -258,19 +258,19 @@ class Dataset:
             self.scan(manifest)  # checks that all parts are there
             for part in manifest.parts:
                 file = self.path / manifest.kind / manifest.run / part.name
-                frame = pl.read_parquet(file, columns=list(columns), glob=False)
-                for gone in dropped:
-                    frame = frame.join(gone, on="sample_id", how="anti", maintain_order="left")
-                if number:  # an id that an earlier ingest brought stands there
-                    earlier = [self.scan(m).select("sample_id") for m in manifests[:number]]
-                    known = pl.concat(earlier).join(
-                        frame.lazy().select("sample_id"), on="sample_id", how="semi"
-                    )
-                    frame = frame.join(
-                        known.collect(engine="streaming"),
-                        on="sample_id", how="anti", maintain_order="left",
-                    )  # fmt: skip
-                yield from frame.iter_slices(rows)
+                for frame in _frames(file, list(columns), rows):
+                    for gone in dropped:
+                        frame = frame.join(gone, on="sample_id", how="anti", maintain_order="left")
+                    if number:  # an id that an earlier ingest brought stands there
+                        earlier = [self.scan(m).select("sample_id") for m in manifests[:number]]
+                        known = pl.concat(earlier).join(
+                            frame.lazy().select("sample_id"), on="sample_id", how="semi"
+                        )
+                        frame = frame.join(
+                            known.collect(engine="streaming"),
+                            on="sample_id", how="anti", maintain_order="left",
+                        )  # fmt: skip
+                    yield from frame.iter_slices(rows)
 
     def sample_inputs(
         self, *, before: str | None = None, verb: str | None = None
@@ -401,6 +401,23 @@ def check_run_name(run: str) -> str:
         msg = f"--run {run!r}: use letters, digits, dot, dash and underscore, at most 100"
         raise UsageError(msg)
     return run
+
+
+# Below so many rows a frame the caller wants little memory: parts are then not read whole.
+_WHOLE_PART = 25_000
+
+
+def _frames(file: Path, columns: list[str], rows: int) -> Iterator[pl.DataFrame]:
+    """A part's rows: whole, which is fastest, or some at a time."""
+    import polars as pl
+
+    if rows >= _WHOLE_PART:
+        yield pl.read_parquet(file, columns=columns, glob=False)
+        return
+    import pyarrow.parquet as pq
+
+    for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(rows, columns=columns):
+        yield pl.DataFrame(batch).select(columns)
 
 
 def _is_dataset_file(path: Path) -> bool:

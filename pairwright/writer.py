@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ROW_GROUP_BYTES = 32 << 20
+# Images are read a row group for one image: many small ones must not share one.
+_ROW_GROUP_IMAGES = 8_192
 
 
 class RunWriter:
@@ -320,7 +322,8 @@ class RunWriter:
 def write_part(path: Path, frame: pl.DataFrame, manifest: Manifest) -> Part:
     """Write one part whole under a temporary name, then rename it."""
     n_bytes = max(1, int(frame.estimated_size()))
-    rows = max(1, min(frame.height, frame.height * _ROW_GROUP_BYTES // n_bytes))
+    most = _ROW_GROUP_IMAGES if manifest.kind == "images" else frame.height
+    rows = max(1, min(most, frame.height * _ROW_GROUP_BYTES // n_bytes))
     temporary = path.with_name(f".tmp-{path.name}")
     frame.write_parquet(
         temporary,
