@@ -321,6 +321,8 @@ def _dry_run(
 
 def _describe(summary: dict[str, Any], name: str) -> str:
     """What a run found, for people."""
+    if not summary["answers"]:
+        return "no answers to check; `pairwright status` shows what became of the samples"
     claims, no = summary["claims"], summary["rejected_claims"]
     lines = [f"{claims:,} claims of {summary['answers']:,} answers, {no:,} of them rejected"]
     mean = summary["mean"]
@@ -333,10 +335,10 @@ def _describe(summary: dict[str, Any], name: str) -> str:
             f"supported {rate}; marks of {summary['marked']:,} answers in scores/{name}"
         )
     words = {
-        "without_claims": "answers claim nothing",
-        "unreadable": "answers have no marks: the list of claims could not be read",
-        "unverified": "answers have no marks: a claim has no verdict",
-        "low_label_mass": "verdicts are faint: yes and no together were unlikely",
+        "without_claims": "of the answers claim nothing",
+        "unreadable": "of the answers have no marks: the list of claims could not be read",
+        "unverified": "of the answers have no marks: a claim has no verdict",
+        "low_label_mass": "of the verdicts are faint: yes and no together were unlikely",
     }
     lines += [f"{summary[key]:,} {text}" for key, text in words.items() if summary[key]]
     return "\n  ".join(lines)

@@ -180,11 +180,14 @@ def describe(summary: dict[str, Any]) -> str:
                 f"  the answer shown first got {100 * summary['first_place']:.1f} % of the preference"
             )
     if summary.get("skipped", {}).get("same_text"):
-        lines.append(f"  {summary['skipped']['same_text']:,} pairs say the same and were not asked")
+        n = summary["skipped"]["same_text"]
+        said = "1 pair says the same and was" if n == 1 else f"{n:,} pairs say the same and were"
+        lines.append(f"  {said} not asked")
     if summary.get("low_label_mass"):
         lines.append(
             f"  {summary['low_label_mass']:,} comparisons rest on less than half of the judge's "
-            "probability: it wanted to say something else than a letter there"
+            "probability: it wanted to say something else than a letter there; another judge, or "
+            "`judge score`, may do better"
         )
     if summary["errors"]:
         lines.append(f"  {summary['errors']:,} without a verdict (see `error`)")

@@ -41,7 +41,8 @@ def summarise(
 
     out: dict[str, Any] = {"label_range": rubric.label_range, "rubric_hash": rubric.hash}
     if marks is None:
-        return out | {"targets": 0, "marks": 0, "errors": 0, "low_label_mass": 0, "criteria": {}}
+        nothing = dict.fromkeys(("targets", "marks", "errors", "low_label_mass"), 0)
+        return out | nothing | {"label_mass": None, "criteria": {}}
     # Of 64-bit hashes: a set of the ids themselves would grow to several times the table's column.
     ids = pl.col("target_id").hash().n_unique()
     everyone = marks.select(ids).collect(engine="streaming").item()
@@ -49,11 +50,13 @@ def summarise(
     by_criterion = {c.name: _count(marks, rubric, c.name) for c in rubric.criteria}
     found = pl.concat(by_criterion.values())
     marked = found.filter(pl.col("nearest").is_not_null())
+    known = int(marked["with_mass"].sum())
     return out | {
         "targets": int(everyone),
         "marks": int(marked["rows"].sum()),
         "errors": int(found["rows"].sum()) - int(marked["rows"].sum()),
         "low_label_mass": int(marked["low"].sum()),
+        "label_mass": float(marked["mass"].sum()) / known if known else None,
         "prompt_tokens": int(found["prompt_tokens"].sum()),
         "completion_tokens": int(found["completion_tokens"].sum()),
         "read_from": {
@@ -88,6 +91,8 @@ def _count(marks: pl.LazyFrame, rubric: Rubric, criterion: str) -> pl.DataFrame:
             rows=pl.len(),
             total=score.sum(),
             low=(score.is_not_null() & (pl.col("label_mass") < LOW_MASS)).sum(),
+            mass=pl.col("label_mass").sum(),
+            with_mass=pl.col("label_mass").count(),
             prompt_tokens=pl.col("n_prompt_tokens").sum(),
             completion_tokens=pl.col("n_tokens").sum(),
         )
@@ -122,6 +127,8 @@ def _shown(marks: pl.LazyFrame, facts: pl.LazyFrame, names: Sequence[str]) -> di
 
 def describe(summary: dict[str, Any], rubric: Rubric) -> str:
     """The figures for people."""
+    if not summary["targets"]:
+        return "no answers to mark; `pairwright status` shows what became of the samples"
     lines = [f"{summary['marks']:,} marks on {summary['targets']:,} answers"]
     width = max(len(c.name) for c in rubric.criteria)
     for name, found in summary["criteria"].items():
@@ -142,7 +149,11 @@ def _bars(counts: Sequence[int]) -> str:
 
 
 def _doubts(summary: dict[str, Any]) -> list[str]:
-    lines = [
+    lines = []
+    if summary.get("label_mass") is not None:
+        share = 100 * summary["label_mass"]
+        lines.append(f"{share:.1f} % of the judge's probability was on the labels, on average")
+    lines += [
         _READ[how].format(n=n) for how, n in summary.get("read_from", {}).items() if how in _READ
     ]
     low = summary["low_label_mass"]

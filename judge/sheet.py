@@ -47,9 +47,11 @@ def sheet(dataset: Dataset, options: SheetOptions, run: RunOptions) -> Outcome:
         raise UsageError(msg)
     path = dataset.path / "reports" / "sheet" / (run.run or "sheet") / "sheet.html"
     summary = {"answers": len(rows), "without_answer": rejects, "page": str(path)}
-    what = f"{len(rows):,} {source.kind}s by the rubric {rubric.name}"
+    what = f"{len(rows):,} {source.kind}{'' if len(rows) == 1 else 's'} by the rubric {rubric.name}"
     if run.dry_run:
-        return Outcome(message=f"dry run, nothing written: {path} would ask for {what}")
+        return Outcome(
+            message=f"dry run, nothing written: {path} would ask for {what}", summary=summary
+        )
     if path.exists() and not run.replace:
         msg = f"{path} exists: give another --run NAME, or --replace"
         raise UsageError(msg)

@@ -72,7 +72,25 @@ def test_samples_are_marked_by_their_own_answers(tmp_path, proxy, rubric):
     assert config["rubric_hash"] == scores["rubric_hash"][0]
     assert outcome.summary["label_range"] == [0, 1]
     assert outcome.summary["low_label_mass"] == 20
+    assert outcome.summary["label_mass"] == pytest.approx(scores["label_mass"].mean())
+    share = f"{100 * scores['label_mass'].mean():.1f} %"
+    assert f"{share} of the judge's probability was on the labels" in outcome.message
     assert "right" in outcome.message
+
+
+def test_without_answers_it_says_where_to_look(tmp_path, rubric):
+    dataset = make_dataset(tmp_path / "data", images=1, questions=1)
+    (sample_id,) = dataset.union("samples").collect()["sample_id"]
+    with dataset.write("decisions", "filter", verb="filter", config={}) as writer:
+        row = {"sample_id": sample_id, "run": "filter", "kept": False}
+        writer.add([row | {"reason": "low_score", "method": "score"}])
+    outcome = call(
+        "judge score", dataset, model=MODEL, base_url=("http://x.invalid/v1",), rubric=rubric
+    )
+    assert (outcome.rows, outcome.summary["label_mass"]) == (0, None)
+    assert outcome.message.endswith(
+        "no answers to mark; `pairwright status` shows what became of the samples"
+    )
 
 
 def test_a_finished_run_asks_nothing_and_another_rubric_is_another_run(tmp_path, proxy, rubric):
