@@ -9,13 +9,17 @@ _COOL_S = 1.0
 
 
 class Throttle:
-    """Requests in flight: one more after a window without trouble, half after trouble (AIMD)."""
+    """Requests in flight: one more after a window without trouble, half after trouble (AIMD).
+
+    Until the first trouble each answer makes room for one more, so that a run begins at full speed.
+    """
 
     def __init__(self, most: int) -> None:
         """Allow at most `most`."""
         self._most = most
         self._limit = float(max(1, most // 2))
         self._cut_at = 0.0
+        self._had_trouble = False
 
     @property
     def limit(self) -> int:
@@ -24,10 +28,12 @@ class Throttle:
 
     def success(self) -> None:
         """A request was answered."""
-        self._limit = min(float(self._most), self._limit + 1.0 / self._limit)
+        step = 1.0 / self._limit if self._had_trouble else 1.0
+        self._limit = min(float(self._most), self._limit + step)
 
     def overload(self) -> None:
         """The server was too busy; one cut a second, since what was sent together fails together."""
+        self._had_trouble = True
         now = time.monotonic()
         if now - self._cut_at > _COOL_S:
             self._cut_at = now

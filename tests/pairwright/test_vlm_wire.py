@@ -135,7 +135,17 @@ def test_the_throttle_halves_and_recovers(monkeypatch):
     now[0] += 2
     control.overload()
     assert control.limit == 8
+    for _ in range(8):
+        control.success()
+    assert control.limit == 8  # a whole window brings one more, nearly
     for _ in range(5000):
+        control.success()
+    assert control.limit == 64
+
+
+def test_without_trouble_the_throttle_opens_at_once():
+    control = Throttle(64)
+    for _ in range(32):
         control.success()
     assert control.limit == 64
 
