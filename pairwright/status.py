@@ -57,7 +57,8 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
         for manifest in dataset.runs(kind):
             if kind == "rejects" and not manifest.rows:
                 continue
-            marks = [manifest.status]
+            # Stopped or under way: the table does not tell.
+            marks = [manifest.status if manifest.is_complete else "unfinished"]
             if kind not in ("images", "samples", "rejects") and manifest.run in in_force:
                 marks.append("in force")
             lines.append(f"  {manifest.ref:<34}{manifest.rows:>12,}  {', '.join(marks)}")

@@ -190,5 +190,20 @@ def describe(n_pairs: int, summary: dict[str, Any]) -> str:
     if summary.get("control_missing"):
         lines.append(f"{summary['control_missing']:,} pairs fewer than the method made")
     if not n_pairs:
-        lines.append("no pairs: see what was not paired and why; perhaps lower --margin")
+        lines.append(_no_pairs(summary["not_paired"]))
     return "\n  ".join(lines)
+
+
+def _no_pairs(not_paired: dict[str, int]) -> str:
+    """What to do where nothing could be paired: depends on the commonest reason."""
+    remedies = {
+        "below_margin": "lower --margin",
+        "ties": "draw more answers, or mark them by a finer rubric",
+        "tie": "ask another judge, or `judge compare --no-ties`",
+        "undecided": "ask another judge, or mark the answers with `judge score`",
+        "order_flip": "ask another judge, or mark the answers with `judge score`",
+        "duplicates": "draw more answers, at a higher temperature",
+    }
+    why = max(not_paired, key=lambda name: not_paired[name], default="")
+    hint = f"; {remedies[why]}" if why in remedies else ""
+    return f"no pairs: see what was not paired and why{hint}"

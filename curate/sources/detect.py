@@ -81,7 +81,7 @@ def usual_table(form: Format, rows: Sequence[dict[str, Any]]) -> str:
 
 def _unknown(rows: Sequence[dict[str, Any]], name: str) -> str:
     if not rows:
-        return f"{name}: none of its first rows is an object that can be read"
+        return f"{name}: has no rows, or none of the first is an object that can be read"
     fields = ", ".join(printable(str(key), 40) for key in list(rows[0])[:12]) or "none"
     return (
         f"{name}: cannot tell the format by its fields ({fields}); give --format, and --question, "

@@ -46,5 +46,5 @@ def _one_token(spelling: str, tokenize: Callable[[str], Sequence[int]]) -> int:
     inside = list(tokenize("\n" + spelling))
     if inside[: len(before)] == before and len(inside) == len(before) + 1:
         return int(inside[-1])
-    msg = f"the label {spelling!r} is {len(ids)} tokens for this model, and must be one: use digits 0-9, single letters or short words"
+    msg = f"the label {spelling!r} is {len(ids)} tokens for this model, and must be one: write digits 0-9, single letters or short words as the rubric's labels"
     raise UsageError(msg)

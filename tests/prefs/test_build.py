@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from pairwright import command
+from pairwright.command import call
 from pairwright.ids import stable_id
 from pairwright.store import Dataset
 from prefs.cli import COMMANDS
@@ -323,6 +324,21 @@ def test_comparisons_with_the_samples_own_answers(
     assert shown["not_paired"] == {"duplicates": 1, "tie": 1}
     rejects = scored.read("rejects/build", "comparisons")
     assert sorted(rejects["reason"]) == ["missing_response", "sample_mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "hint"),
+    [("tie", "`judge compare --no-ties`"), ("undecided", "`judge score`"), ("both_bad", "and why")],
+)
+def test_no_pairs_of_comparisons_is_not_put_down_to_a_margin(
+    scored: Dataset, verdict, hint
+) -> None:
+    rows = [comparison("s0r0", "s0r2", verdict, verdict, verdict)]
+    write(scored, "comparisons", "compare", rows)
+    last = call("prefs build", scored, method="comparisons").message.splitlines()[-1]
+    assert last.strip().startswith("no pairs: see what was not paired")
+    assert hint in last
+    assert "--margin" not in last
 
 
 def test_broken_prompts_are_rejected(dataset: Dataset, capsys: pytest.CaptureFixture) -> None:
