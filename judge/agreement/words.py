@@ -36,7 +36,12 @@ def _topic_sentence(topic: dict[str, Any], figures: dict[str, Any]) -> str:
     figure = f"{one['name']} {one['value']:.2f}{interval(one)}, {one['n']:,} rows"
     people = topic["people"]
     if one["low"] is not None and one["low"] <= 0:
-        text = f"{about}this judge is not usable: its agreement with the labels cannot be told from chance ({figure})."
+        chance = (
+            "it agrees with the labels less than chance would"
+            if one["high"] is not None and one["high"] < 0
+            else "its agreement with the labels cannot be told from chance"
+        )
+        text = f"{about}this judge is not usable: {chance} ({figure})."
     elif people is not None and people["alpha"] is not None and one["value"] >= people["alpha"]:
         text = f"{about}this judge agrees with people as well as people agree with each other ({figure}; among people {people['alpha']:.2f})."
     else:

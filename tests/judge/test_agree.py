@@ -392,3 +392,12 @@ def test_the_same_words_under_another_id_are_the_same_answer(data):
     report, _ = run(data, labels="comparisons/people")
     assert report["topics"][0]["counts"]["decided_by_both"] == 1
     assert figure(report["topics"][0], "accuracy")["value"] == 1
+
+
+def test_a_judge_that_says_the_opposite_is_worse_than_chance(data):
+    people = {f"r{n:02}{side}": float(n % 2) for n in range(20) for side in "xy"}
+    add_scores(data, "score", {k: 1 - v for k, v in people.items()}, scale=[0, 1])
+    add_scores(data, "people", people, judge="p", verb="ingest")
+    report, _ = run(data, judge="scores/score", labels="scores/people")
+    assert figure(report["topics"][0], "alpha")["value"] < -0.9
+    assert "less than chance would" in report["verdict"]
