@@ -24,6 +24,7 @@ from judge.compare_verdict import choices_of, comparison_id, labels_of, verdict_
 from judge.pairing import Pair, default_rounds
 from judge.render import prompt_hash
 from judge.rubric import Criterion
+from judge.targets import most_images
 from pairwright.command import Outcome
 from pairwright.errors import UsageError
 from pairwright.ids import stable_id
@@ -169,8 +170,6 @@ class _Comparing:
         total = most_pairs(self.dataset, self.responses, options, before=before, limit=self.limit)
         total = total * len(self.prompt.criteria) - self.writer.n_rows
         images = image_source(reader, options, self.choice)
-        from judge.targets import most_images
-
         with (
             open_backend(
                 options, self.choice, images, logs=self.dataset.path / "logs",
