@@ -7,6 +7,8 @@ import sys
 from pairwright import command
 from pairwright.command import Command
 
+SUMMARY = "What a vision-language model says of the answers."
+
 COMMANDS = (
     Command(
         name="serve",
@@ -138,4 +140,4 @@ COMMANDS = (
 
 def main() -> None:
     """Run `judge`."""
-    sys.exit(command.main("judge", "What a vision-language model says of the answers.", COMMANDS))
+    sys.exit(command.main("judge", SUMMARY, COMMANDS))

@@ -60,10 +60,9 @@ def run_pipeline(options: PipelineOptions, run: RunOptions) -> Outcome:
 
 def run_step(words: list[str]) -> int:
     """Run one command line in a process of its own, as the heavy libraries like it."""
-    code = f"from {words[0]}.cli import main; main()"
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     return subprocess.run(
-        [sys.executable, "-c", code, *words[1:]], check=False, env=environment
+        [sys.executable, "-m", "pairwright", *words], check=False, env=environment
     ).returncode
 
 

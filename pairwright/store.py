@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pairwright.errors import DataError, NotFoundError, UsageError
-from pairwright.manifest import FORMAT_VERSION, Manifest, write_json
+from pairwright.manifest import FORMAT_VERSION, Manifest, called_as, write_json
 from pairwright.writer import RunWriter
 
 if TYPE_CHECKING:
@@ -430,15 +430,23 @@ def _is_dataset_file(path: Path) -> bool:
 
 def _command_line() -> str:
     """The command as typed, secrets removed."""
+    called = called_as.get()
+    if called is not None:
+        return _without_password(called)
     out: list[str] = []
     hide = False
     for word in [Path(sys.argv[0]).name, *sys.argv[1:]]:
         name, equals, _ = word.partition("=")
         secret = bool(re.search(r"(key|token|password|secret)$", name)) and name.startswith("-")
-        shown = re.sub(r"//[^/@\s]+@", "//***@", word)
-        out.append("***" if hide else f"{name}=***" if secret and equals else shown)
+        out.append(
+            "***" if hide else f"{name}=***" if secret and equals else _without_password(word)
+        )
         hide = secret and not equals
     return " ".join(out)
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
 
 
 def unique_ids(ids: Iterable[str]) -> list[str]:
