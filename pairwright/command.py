@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pairwright.errors import (
+    FinishedError,
     GateError,
     NameTakenError,
     PairwrightError,
@@ -208,13 +209,7 @@ def run_command(
         typed = {name: value for name, value in vars(parsed).items() if name != "dataset"}
         options, run = resolve(program, command, typed, parsed.config)
         if parsed.print_config:
-            import yaml
-
-            from pairwright.options import as_config
-
-            shown = {**as_config(options), **as_config(run)}
-            sys.stdout.write(yaml.safe_dump(shown, sort_keys=False))
-            return 0
+            return _print_config(options, run)
         arguments: tuple[Any, ...] = (options, run)
         if command.dataset == "open":
             from pairwright.store import Dataset
@@ -230,6 +225,16 @@ def run_command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return _finish(as_json, outcome, run.max_rejects)
+
+
+def _print_config(*options: Any) -> int:
+    import yaml
+
+    from pairwright.options import as_config
+
+    config = {name: value for one in options for name, value in as_config(one).items()}
+    sys.stdout.write(yaml.safe_dump(config, sort_keys=False))
+    return 0
 
 
 def _on_terminate(*_: object) -> None:
@@ -268,7 +273,7 @@ def resolve(
     return build(options, *layers, given), build(RunOptions, *layers, given)
 
 
-def failing(outcome: Outcome, max_rejects: float) -> PairwrightError | None:
+def failing(outcome: Outcome, max_rejects: float) -> FinishedError | None:
     """Why what a command did counts as a failure although it finished, if it does."""
     if outcome.gate_failed:
         return GateError(f"gate failed: {outcome.gate_failed}")

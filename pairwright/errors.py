@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class Error(Exception):
     """A failure the user can act on; the commands print it as one line without a traceback."""
@@ -45,14 +47,24 @@ class BusyError(Error):
     """Another process is writing this run."""
 
 
-class GateError(Error):
+class FinishedError(Error):
+    """A command finished, but what came of it is not good enough.
+
+    Attributes:
+        result: What it did, where it was called from Python.
+    """
+
+    result: Any = None
+
+
+class GateError(FinishedError):
     """A quality gate failed."""
 
     exit_code = 4
 
 
-class TooManyRejectsError(Error):
-    """A command finished, but more rows were rejected than its user allows."""
+class TooManyRejectsError(FinishedError):
+    """More rows were rejected than the user allows."""
 
     exit_code = 3
 
