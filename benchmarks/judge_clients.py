@@ -21,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pairwright.dataset.manifest import RunKey
+
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = 64
 
@@ -33,10 +35,10 @@ def cpu() -> float:
 
 def requests_of(dataset: Any) -> list[Any]:
     """The requests that `judge score` makes, rendered."""
-    from judge.render import render
-    from judge.rubric import load_rubric
-    from judge.score_options import ScoreOptions
-    from judge.targets import by_image, choose_source, target_batches, targets_of
+    from judge.ask.targets import by_image, choose_source, target_batches, targets_of
+    from judge.rubric.render import render
+    from judge.rubric.rubric import load_rubric
+    from judge.score.options import ScoreOptions
     from pairwright.images import ImageReader
     from pairwright.vlm.types import ChatRequest
 
@@ -48,7 +50,9 @@ def requests_of(dataset: Any) -> list[Any]:
             messages=render(rubric, criterion, target),
             labels=tuple(rubric.labels),
         )
-        for frame in target_batches(dataset, source, before="scores/score", limit=None)
+        for frame in target_batches(
+            dataset, source, for_run=RunKey("score", "scores/score"), limit=None
+        )
         for target in targets_of(by_image(frame, reader), None)  # type: ignore[arg-type]
         for criterion in rubric.criteria
     ]
@@ -57,7 +61,7 @@ def requests_of(dataset: Any) -> list[Any]:
 def ask_client(dataset: Any, requests: list[Any], url: str, model: str, pixels: int) -> None:
     """Our client."""
     from pairwright.images import ImageReader
-    from pairwright.vlm.client import HttpBackend
+    from pairwright.vlm.http.client import HttpBackend
     from pairwright.vlm.prepare import ImageSource
 
     images = ImageSource(ImageReader(dataset), pixels)
@@ -192,7 +196,7 @@ CONTESTANTS = {"client": ask_client, "bare": ask_bare, "naive": ask_naive}
 
 def contest(name: str, path: Path, url: str, model: str, pixels: int, repeat: int) -> None:
     """Run one contestant in this process and tell what it took."""
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
     dataset = Dataset(path)
     requests = requests_of(dataset)

@@ -110,11 +110,11 @@ def write_dataset(texts: Texts, path: Path) -> None:
     """Write a dataset directory whose samples are a question and the text as its answer."""
     import polars as pl
 
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
     dataset = Dataset.create(path)
     with dataset.write(
-        "samples", "texts", verb="ingest", config={}, part_rows=CHUNK, rejects=False
+        "samples", "texts", step="ingest", config={}, part_rows=CHUNK, rejects=False
     ) as writer:
         for first, strings in chunks(texts):
             ids = [f"{number:032x}" for number in range(first, first + len(strings))]

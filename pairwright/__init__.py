@@ -58,7 +58,7 @@ if _found := names.foreign("schemas"):  # every other package is checked where i
 
 def __getattr__(name: str) -> object:
     """What is named in `__all__` and not made yet."""
-    from pairwright.command import load
+    from pairwright.commands.command import load
 
     if name in _NAMESPACES:
         value = load("pairwright.api.namespaces:Namespace")(name)

@@ -60,7 +60,7 @@ class _Curate:
         fetch_urls: bool = False,
         allow_private_urls: bool = False,
         source_name: str | None = None,
-        licence: str | None = None,
+        license: str | None = None,
         split: str | None = None,
         subset: str | None = None,
         link: bool = False,
@@ -101,7 +101,7 @@ class _Curate:
             fetch_urls: fetch images that are http(s) addresses, and SRC itself if it is one.
             allow_private_urls: with fetch_urls=True: also from loopback and private addresses.
             source_name: name of the source, part of all ids (default: from SRC).
-            licence: licence of rows that name none.
+            license: license of rows that name none.
             split: split to take of a source that has several; else the split of rows that name
                 none.
             subset: configuration to take of a Hub repository that has several in its README.
@@ -478,7 +478,7 @@ class _Curate:
         n: int | None = None,
         fraction: float | None = None,
         plan: str | os.PathLike[str] | None = None,
-        balance: Literal['task', 'source', 'split', 'licence'] | None = None,
+        balance: Literal['task', 'source', 'split', 'license'] | None = None,
         method: Literal['auto', 'facility-location', 'k-center', 'quality', 'random'] | None = None,
         quality: float | None = None,
         per_image: int | None = None,
@@ -644,7 +644,7 @@ class _Curate:
         public: bool = False,
         branch: str | None = None,
         message: str | None = None,
-        allow_licence: bool = False,
+        allow_license: bool = False,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
@@ -675,7 +675,7 @@ class _Curate:
             public: make a new repository public.
             branch: branch to push to (default: main).
             message: commit message.
-            allow_licence: push to a public repository although a licence is missing or forbids
+            allow_license: push to a public repository although a license is missing or forbids
                 commercial use.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name anew.

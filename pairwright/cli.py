@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from pairwright import command
-from pairwright.command import Command
+from pairwright.commands import command
+from pairwright.commands.command import Command
 
 SUMMARY = (
     "From raw vision-language rows to a better model.\n"

@@ -22,9 +22,6 @@ class NameTakenError(Error, ImportError):
         )
 
 
-PairwrightError = Error
-
-
 class UsageError(Error, ValueError):
     """The command or its options make no sense as given."""
 

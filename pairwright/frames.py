@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pairwright.dataset.ids import content_hash
 from pairwright.errors import UsageError
-from pairwright.ids import content_hash
 from pairwright.images import ImageError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from pairwright import command
+from pairwright.commands import command
 
 STEPS = ("curate", "judge", "prefs", "train")
 

@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from curate.cli import COMMANDS
-from pairwright import command
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.images import inspect_image
-from pairwright.store import Dataset
 
 
 def png(number: int) -> bytes:
@@ -37,7 +37,7 @@ def sample(number: int, image_ids: list[str], content: str | None = None, **more
         ],
         "source": "toy",
         "source_id": str(number),
-        "licence": "mit",
+        "license": "mit",
         **more,
     }
 
@@ -61,9 +61,9 @@ def pair(number: int, image_ids: list[str]) -> dict:
 
 
 def write(
-    dataset: Dataset, kind: str, verb: str, rows: list[dict], name: str | None = None
+    dataset: Dataset, kind: str, step: str, rows: list[dict], name: str | None = None
 ) -> None:
-    with dataset.write(kind, name or verb, verb=verb, config={}) as out:
+    with dataset.write(kind, name or step, step=step, config={}) as out:
         out.add(rows)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from curate.report import charts
-from pairwright.htmltext import visible
+from pairwright.text.htmltext import visible
+from pairwright.text.worddiff import Span
 from pairwright.webpage.parts import (
     bars,
     differences,
@@ -19,7 +20,6 @@ from pairwright.webpage.parts import (
     turns,
     word_marks,
 )
-from pairwright.worddiff import Span
 
 if TYPE_CHECKING:
     from curate.report.sections import Drawing
@@ -174,14 +174,14 @@ def victims(figures: Figures, drawing: Drawing) -> str:
     from curate.report.sections import missing
 
     if not figures["victims"]:
-        if any(s["verb"] != "dedup" for s in figures["funnel"]["steps"]):
+        if any(s["step"] != "dedup" for s in figures["funnel"]["steps"]):
             return "<p class=none>The filters that ran dropped nothing.</p>"
         return missing("victims", figures)
     out, step, shown_here = [], None, 0
     for reason in figures["victims"]:
         if reason["run"] != step:
             step, shown_here = reason["run"], 0
-            out.append(f"<h3>{visible(reason['step'])} <small>{visible(step)}</small></h3>")
+            out.append(f"<h3>{visible(reason['title'])} <small>{visible(step)}</small></h3>")
         value, by = reason["value"], ""
         if not reason["method"].startswith(reason["reason"]):
             by = f"by {reason['method']}"

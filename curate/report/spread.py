@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from curate.report.facts import KEPT, Facts, sample_parts
-from pairwright.progress import Progress
+from pairwright.commands.progress import Progress
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
 _MOST_BINS: Final = 32
 _TOP: Final = 10
 _NAMED: Final = 10
 _LABEL: Final = 90
-_COLUMNS: Final = ["image_ids", "messages", "source", "task", "licence", "split"]
+_COLUMNS: Final = ["image_ids", "messages", "source", "task", "license", "split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]],
         *(
             named(name, title, counts.table(name))
             for name, title in (
-                ("source", "Sources"), ("task", "Tasks"), ("licence", "Licences"),
+                ("source", "Sources"), ("task", "Tasks"), ("license", "Licenses"),
                 ("split", "Splits of the source"),
             )
         ),
@@ -121,9 +121,9 @@ def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]],
 def _count_part(counts: Counts, frame: pl.DataFrame) -> None:
     import polars as pl
 
-    from pairwright.texts import n_words, normalised
+    from pairwright.text.texts import n_words, normalised
 
-    for name in ("source", "task", "licence", "split"):
+    for name in ("source", "task", "license", "split"):
         counts.add(name, frame, pl.col(name))
     counts.add("n_images", frame, pl.col("image_ids").list.len().cast(pl.Int64))
     is_answer = pl.element().struct.field("role") == "assistant"
@@ -148,7 +148,7 @@ def _top_texts(
     """The texts that most rows share. Hashes are counted, then the text of a few is looked up."""
     import polars as pl
 
-    from pairwright.texts import normalised
+    from pairwright.text.texts import normalised
 
     table = counts.table(f"{role}_texts")
     top = table.filter(pl.col("kept") + pl.col("dropped") > 1).head(_TOP)
@@ -262,7 +262,7 @@ def mark_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:
         pl.col("sample_id").alias("target_id"), (pl.col("step") == KEPT).alias("kept")
     )
     out = []
-    for manifest in dataset.in_force("scores").values():
+    for manifest in dataset.active("scores").values():
         marks = (
             dataset.scan(manifest)
             .filter(pl.col("target_kind") == "sample")
@@ -286,7 +286,7 @@ def tag_distribution(dataset: Dataset, facts: Facts) -> dict[str, Any] | None:
 
     counts = Counts()
     fate = facts.frame.select("sample_id", (pl.col("step") == KEPT).alias("kept"))
-    for manifest in dataset.in_force("tags").values():
+    for manifest in dataset.active("tags").values():
         tags = dataset.scan(manifest).filter("main").select("sample_id", "task").collect()
         counts.add("tags", tags.join(fate, on="sample_id", how="inner"), pl.col("task"))
     table = counts.table("tags")

@@ -13,10 +13,10 @@ from typing import Any
 from pairwright.api.data import Dataset
 from pairwright.api.result import Result
 from pairwright.api.values import PathLike, checked, in_python, parameters, unknown
-from pairwright.command import Command, Outcome, failing, load, resolve
+from pairwright.commands.command import Command, Outcome, failing, load, resolve
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.manifest import called_as
 from pairwright.errors import Error, UsageError
-from pairwright.manifest import called_as
-from pairwright.options import RunOptions
 
 _DATASET = inspect.Parameter(
     "dataset", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Dataset | PathLike

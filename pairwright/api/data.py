@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pairwright.api import html
 from pairwright.api.page import Page
 from pairwright.api.values import unknown
+from pairwright.dataset.store import Dataset as Store
 from pairwright.errors import NotFoundError, UsageError
-from pairwright.store import Dataset as Store
 
 if TYPE_CHECKING:
     import datasets
     import polars as pl
 
-    from pairwright.manifest import Manifest
+    from pairwright.dataset.manifest import Manifest
 
 _UNION = ("images", "samples")
 
@@ -148,10 +148,10 @@ class Dataset:
         Raises:
             UsageError: If there are no such rows, or no such split.
         """
-        from pairwright.command import load
+        from pairwright.commands.command import load
 
-        make = load("curate.export_arrow:to_datasets")
-        options = load("curate.export_options:TableOptions")(what=what, pairs=pairs)
+        make = load("curate.export.arrow:to_datasets")
+        options = load("curate.export.options:TableOptions")(what=what, pairs=pairs)
         made: datasets.Dataset = make(self.store, options, split=split, all_columns=all_columns)
         return made
 
@@ -163,7 +163,7 @@ class Dataset:
             examples: Examples to show of every kind.
             images: Show thumbnails of their images.
         """
-        from pairwright.command import call
+        from pairwright.commands.command import call
 
         made = call(
             "curate report", self.store, title=title, examples=examples, images=images
@@ -190,7 +190,7 @@ class Dataset:
         store = self.store
         found: list[tuple[Manifest, bool]] = []
         for kind in TABLES:
-            active = {m.ref for m in store.in_force(kind).values()}
+            active = {m.ref for m in store.active(kind).values()}
             for m in store.runs(kind):
                 if m.kind.startswith("rejects/"):
                     found += [(m, False)] if m.rows else []

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from pairwright.api.calls import python_words
 from pairwright.api.values import checked
-from pairwright.command import load
-from pairwright.options import build
+from pairwright.commands.command import load
+from pairwright.commands.options import build
 
 if TYPE_CHECKING:
     import polars as pl
@@ -47,10 +47,10 @@ def near_duplicates(
         UsageError: If no column is named, or one is missing or of another type.
         DataError: If an image file cannot be read.
     """
-    options = load("curate.options:DedupOptions")
+    options = load("curate.dedup.options:DedupOptions")
     with python_words(options):
         values = checked(options, {"threshold": threshold})
-        found: pl.DataFrame = load("curate.near.frames:near_duplicates")(
+        found: pl.DataFrame = load("curate.dedup.frames:near_duplicates")(
             frame, text=text, image=image, **values
         )
         return found
@@ -96,14 +96,14 @@ def score_frame(
         UsageError: If a column or an option is wrong.
         ServerError: If the judge cannot be started or reached.
     """
-    options = load("judge.score_options:ScoreOptions")
+    options = load("judge.score.options:ScoreOptions")
     given = {
         "model": model, "rubric": "default" if rubric is None else rubric, "criteria": criteria,
         "base_url": () if base_url is None else base_url, "backend": backend, "adapter": adapter,
         "concurrency": concurrency,
     }  # fmt: skip
     with python_words(options):
-        found: pl.DataFrame = load("judge.frames:score_frame")(
+        found: pl.DataFrame = load("judge.score.frames:score_frame")(
             frame, build(options, checked(options, given)), question=question, response=response,
             image=image,
         )  # fmt: skip

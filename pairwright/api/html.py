@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from pairwright.progress import shown
+from pairwright.commands.progress import shown
 
 if TYPE_CHECKING:
     import polars as pl

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pairwright.api.values import unknown
-from pairwright.command import Command, load
+from pairwright.commands.command import Command, load
 
 if TYPE_CHECKING:
     from pairwright.api.result import Result

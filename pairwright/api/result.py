@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import datasets
     import polars as pl
 
-    from pairwright.command import Outcome
-    from pairwright.manifest import Manifest
+    from pairwright.commands.command import Outcome
+    from pairwright.dataset.manifest import Manifest
 
 _SHOWN_ROWS = 5
 
@@ -82,9 +82,9 @@ class Result:
         if self.table is not None:
             kind, _, run = self.table.rpartition("/")
             written = store.manifest(kind, run)
-            steps = {command if written is None else written.verb}
+            steps = {command if written is None else written.step}
         for manifest in store.runs("rejects"):
-            if manifest.run == run and manifest.verb in steps and manifest.rows:
+            if manifest.run == run and manifest.step in steps and manifest.rows:
                 yield manifest
 
     def to_datasets(

@@ -13,8 +13,8 @@ import typing
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
 
 PathLike = str | os.PathLike[str]
 _FLAG = re.compile(

@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from pairwright.texts import n_words
+from pairwright.text.texts import n_words
 from prefs.methods.base import PICK_COLUMNS, PICK_SCHEMA, pair_draw
 
 
@@ -38,7 +38,7 @@ def control_picks(
         other = ranked.filter(pl.col("rank") > 1).select(rejected_id="candidate_id")
         paired = paired.join(best, on="chosen_id", how="semi")
         paired = paired.join(other, on="rejected_id", how="semi")
-    paired = pair_draw(paired, seed, f"control-{kind}").sort("draw")
+    paired = pair_draw(paired, seed, f"control-{kind}").sort("order")
     either = (
         pl.min_horizontal("chosen_id", "rejected_id"),
         pl.max_horizontal("chosen_id", "rejected_id"),

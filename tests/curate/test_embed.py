@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 
-from curate.embed import embed
-from curate.options import EmbedOptions
-from pairwright.errors import PairwrightError
+from curate.dedup.options import EmbedOptions
+from curate.embed.command import embed
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
+from pairwright.errors import Error
 from pairwright.images import open_image
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import Embeddings
 
 open_clip = pytest.importorskip("open_clip")
@@ -92,7 +92,7 @@ def test_preparing_in_two_steps_gives_the_same_bits(trained):
     import torch
     from torchvision.transforms import Compose, ToTensor
 
-    from curate._preprocess import Preprocess
+    from curate.clip.preprocess import Preprocess
 
     contents = [picture(n, size=(90 + 7 * n, 70)) for n in range(3)]
     _, transform = open_clip.create_model_from_pretrained(f"local-dir:{trained}")
@@ -145,9 +145,9 @@ def test_new_images_are_added_by_the_same_command(data, trained):
 def test_kill_9_and_the_same_command_goes_on(tmp_path, trained):
     data = make_dataset(tmp_path / "data", images=60, questions=1)
     code = (
-        "import sys, time, curate.embed, curate._clip; curate.embed.PART_ROWS = 8;"
-        "slow = curate._clip.ClipModel.images;"
-        "curate._clip.ClipModel.images = lambda s, b: (time.sleep(0.15), slow(s, b))[1];"
+        "import sys, time, curate.embed.command, curate.clip.model; curate.embed.command.PART_ROWS = 8;"
+        "slow = curate.clip.model.ClipModel.images;"
+        "curate.clip.model.ClipModel.images = lambda s, b: (time.sleep(0.15), slow(s, b))[1];"
         "from curate.cli import main; sys.argv[0] = 'curate'; main()"
     )
     words = ["embed", str(data.path), "--model", str(trained), "--batch-size", "4"]
@@ -209,13 +209,13 @@ def test_a_registered_architecture_with_random_weights(data, tmp_path):
     ],
 )
 def test_what_cannot_be_loaded_is_told_in_one_line(data, options, words):
-    with pytest.raises(PairwrightError, match=words) as caught:
+    with pytest.raises(Error, match=words) as caught:
         run(data, **{"model": "ViT-B-32", **options})
     assert "\n" not in str(caught.value)
 
 
 def test_random_weights_must_be_asked_for(data, bare):
-    with pytest.raises(PairwrightError, match="cannot load"):
+    with pytest.raises(Error, match="cannot load"):
         run(data, bare)
 
 

@@ -7,15 +7,15 @@ import pytest
 import yaml
 from export_toy import export, load, make_toy, pair, sample, write
 
-from curate import splits
-from curate.card import escape, public_command
 from curate.cli import COMMANDS
-from curate.export_options import parse_bytes
-from curate.hubtable import hub_messages, images_in_front, split_name
-from curate.licences import hub_id, objection
-from pairwright import command
+from curate.export import splits
+from curate.export.card import escape, public_command
+from curate.export.options import parse_bytes
+from curate.export.parquet_table import hub_messages, images_in_front, split_name
+from curate.licenses import hub_id, objection
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.store import Dataset
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:b) \u202e # ---\n| row |"
 
@@ -70,7 +70,7 @@ def test_pairs_read_back_equal_and_are_the_default(
         assert "<image>" not in row["prompt"][0]["content"]
         for name in ("pair_id", "chosen_spans", "rejected_spans", "margin", "method", "image_ids"):
             assert row[name] == original[name]
-        assert (row["source"], row["licence"]) == ("toy", "mit")
+        assert (row["source"], row["license"]) == ("toy", "mit")
 
 
 def test_files_are_as_the_hub_likes_them(
@@ -209,7 +209,7 @@ def test_markup_of_strangers_is_harmless(
         dataset,
         "samples",
         "ingest",
-        [sample(30, [], source=HOSTILE, licence=HOSTILE, task=HOSTILE)],
+        [sample(30, [], source=HOSTILE, license=HOSTILE, task=HOSTILE)],
         "more",
     )
     out = tmp_path / "out"
@@ -246,7 +246,7 @@ def test_names_and_sizes() -> None:
     ]  # fmt: skip
     assert objection("CC BY-NC 4.0") == "no commercial use"
     assert objection("cc-by-4.0") is None
-    assert objection(" ") == "no licence stated"
+    assert objection(" ") == "no license stated"
 
 
 @pytest.mark.parametrize("content", ["text", "parts"])

@@ -14,11 +14,11 @@ import pytest
 from tiny_dataset import picture, write_dataset
 
 from curate.cli import COMMANDS
-from pairwright import command
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, UsageError
-from pairwright.store import Dataset
 
-SAMPLE = ("image_ids", "messages", "licence", "task", "reference", "criteria")
+SAMPLE = ("image_ids", "messages", "license", "task", "reference", "criteria")
 PAIR = ("image_ids", "prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin")
 
 
@@ -26,7 +26,7 @@ def row(number: int, ids: list[str], question: str, answer: str | None, **more: 
     turns = [{"role": "user", "content": question}]
     turns += [] if answer is None else [{"role": "assistant", "content": answer}]
     base = {"sample_id": f"s{number}", "image_ids": ids, "messages": turns, "source": "toy"}
-    return {**base, "source_id": str(number), "licence": "mit", **more}
+    return {**base, "source_id": str(number), "license": "mit", **more}
 
 
 def make(path: Path) -> Dataset:
@@ -52,7 +52,7 @@ def make(path: Path) -> Dataset:
         row(7, ids[:1], "<image>\nno answer?", None),
     ]
     data = Dataset(path)
-    with data.write("samples", "toy", verb="ingest", config={}, rejects=False) as writer:
+    with data.write("samples", "toy", step="ingest", config={}, rejects=False) as writer:
         writer.add(samples)
     pairs = []
     for number, sample in enumerate(samples[:7]):
@@ -66,7 +66,7 @@ def make(path: Path) -> Dataset:
                 "rejected_spans": [{"start": 2, "end": 6, "text": "blue", "kind": "replace"}],
             }
         )  # fmt: skip
-    with data.write("pairs", "best-of-n", verb="build", config={}, rejects=False) as writer:
+    with data.write("pairs", "best-of-n", step="build", config={}, rejects=False) as writer:
         writer.add(pairs)
     return data
 
@@ -238,7 +238,7 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(dataset, tmp_path, c
     code, _, err = curate(capsys, "export", dataset.path, tmp_path / "file" / "out")
     assert code == 2
     assert "cannot write there" in err
-    from curate import _staging
+    from curate.export import staging as _staging
 
     def overtaken() -> None:
         with _staging.staged(tmp_path / "x"):
@@ -255,7 +255,7 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(dataset, tmp_path, c
 
 def test_kill_9_leaves_nothing_visible_and_the_next_run_cleans_up(dataset, tmp_path, capsys):
     code = (
-        "import sys, time, curate.export_files as f; real = f._write;"
+        "import sys, time, curate.export.files as f; real = f._write;"
         "f._write = lambda *a: (real(*a), print('row', flush=True), time.sleep(30));"
         "from curate.cli import main; main()"
     )

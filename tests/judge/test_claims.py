@@ -8,10 +8,10 @@ from tiny_dataset import make_dataset
 from tiny_server import MODEL
 from vlm_proxy import Proxy, is_trial
 
-from judge.claims_marks import answer_marks
-from pairwright.command import call
+from judge.claims.scores import answer_marks
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
 from schemas.tables import TABLES
 
 
@@ -77,7 +77,7 @@ def responses_of(dataset, texts):
         for sample_id, messages in samples.select("sample_id", "messages").iter_rows()
         for index, text in enumerate(texts)
     ]
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         writer.add(rows)
 
 
@@ -221,7 +221,7 @@ def test_the_split_is_resumed_and_not_asked_for_again(tmp_path, splitter):
 def test_claims_of_people_are_checked_under_their_ids(tmp_path, proxy):
     dataset = make_dataset(tmp_path / "data", images=2)
     ids = dataset.union("samples").collect()["sample_id"].to_list()
-    with dataset.write("claims", "people", verb="ingest", config={}) as writer:
+    with dataset.write("claims", "people", step="ingest", config={}) as writer:
         writer.add(
             [
                 {

@@ -12,13 +12,13 @@ from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import MODEL
 
 from judge.cli import COMMANDS
-from judge.compare_report import outcomes
-from judge.compare_verdict import win_counts
-from pairwright import command
-from pairwright.command import call
+from judge.compare.report import outcomes
+from judge.compare.verdict import win_counts
+from pairwright.commands import command
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.ids import stable_id
 from pairwright.errors import ConfigChangedError, ServerError, UsageError
-from pairwright.ids import stable_id
-from pairwright.options import RunOptions
 from schemas.tables import TABLES
 
 TEXTS = ("circle", "square", "a red triangle")
@@ -43,7 +43,7 @@ def answer_all(dataset, texts=TEXTS, models=None, *, reverse=False):
         for sample_id, messages in samples.select("sample_id", "messages").iter_rows()
         for index, text in enumerate(texts)
     ]
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         writer.add(rows[::-1] if reverse else rows)
     return {row["response_id"]: row for row in rows}
 
@@ -93,7 +93,9 @@ def test_swapping_who_is_who_mirrors_the_verdict(tmp_path, proxy, monkeypatch):
     answer_all(dataset)
     settings = {"model": MODEL, "base_url": (proxy.url,)}
     call("judge compare", dataset, **settings)
-    monkeypatch.setattr("judge.pairing.stable_id", lambda *parts: stable_id("other", *parts))
+    monkeypatch.setattr(
+        "judge.compare.pairing.stable_id", lambda *parts: stable_id("other", *parts)
+    )
     call("judge compare", dataset, run=RunOptions(run="other"), **settings)
     one, other = dataset.read("comparisons", "compare"), dataset.read("comparisons", "other")
     joined = one.join(other, left_on=["a", "b"], right_on=["b", "a"], how="inner")
@@ -181,7 +183,7 @@ def test_a_baseline_of_a_model_or_the_samples_own(tmp_path, proxy):
 
 
 def test_unanswered_orders_leave_no_row_and_are_asked_again(tmp_path, proxy, monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=2, questions=1)
     answer_all(dataset)
     settings = {"model": MODEL, "base_url": (proxy.url,)}
@@ -295,7 +297,7 @@ def test_win_counts_are_the_same_on_columns(tmp_path, judge):
         verdict=pl.Series(["a", "b", "tie"]),
     )
     rows = pl.concat([rows, people])
-    found = outcomes(rows.lazy()).select("win_a", "win_b", "draw").collect().rows()
+    found = outcomes(rows.lazy()).select("win_a", "win_b", "tie").collect().rows()
     expected = [c for c in map(win_counts, rows.iter_rows(named=True)) if c is not None]
     assert len(expected) < rows.height
     for one, other in zip(found, expected, strict=True):
@@ -320,8 +322,8 @@ def test_swiss_asks_round_by_round_and_resumes(tmp_path, judge, monkeypatch):
         ]
         assert [n for n, _ in sorted(mine, key=lambda m: m[1])] == sorted(n for n, _ in mine)
 
-    monkeypatch.setattr("pairwright.vlm.client._PATIENCE_S", 1.0)
-    monkeypatch.setattr("judge.compare._PART_SECONDS", 0.0)
+    monkeypatch.setattr("pairwright.vlm.http.client._PATIENCE_S", 1.0)
+    monkeypatch.setattr("judge.compare.command._PART_SECONDS", 0.0)
     monkeypatch.setattr("pairwright.vlm.rows._SECONDS", 0.0)
     start = len(judge.asked)
     judge.fault = lambda number, body: 503 if number >= start + 25 else None
@@ -359,7 +361,7 @@ def test_kill_9_asks_only_the_open_pairs_again(tmp_path, proxy, tiny_server, mon
     monkeypatch.setenv("PAIRWRIGHT_API_KEY", tiny_server.api_key)
     words = ["compare", str(dataset.path), "--model", MODEL, "--base-url", proxy.url, "--quiet"]
     code = (
-        "import judge.compare; judge.compare._PART_SECONDS = 0.2; "
+        "import judge.compare.command; judge.compare.command._PART_SECONDS = 0.2; "
         "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from judge.cli import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words, "--concurrency", "4"])
@@ -391,7 +393,7 @@ def test_a_dry_run_says_how_much_would_be_asked(tmp_path, capsys):
 def test_a_dry_run_with_a_limit_counts_the_first_samples(tmp_path):
     """Samples with 2, 3, 4 and 5 answers: 1, 3, 6 and 10 pairs."""
     dataset = make_dataset(tmp_path / "data", images=2)
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         for place, sample_id in enumerate(dataset.union("samples").collect()["sample_id"]):
             for index in range(place + 2):
                 row = {"response_id": stable_id(sample_id, index), "sample_id": sample_id}

@@ -5,8 +5,9 @@ import shlex
 
 import pytest
 
-from pairwright import command, pipeline
-from pairwright.store import Dataset
+from pairwright import pipeline
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 
 PROGRAMS = ("curate", "judge", "prefs", "train", "pairwright")
 COMMANDS = [(p, c) for p in PROGRAMS for c in command.load(f"{p}.cli:COMMANDS")]
@@ -21,7 +22,7 @@ def run(program, *words):
 @pytest.fixture
 def dataset(tmp_path):
     dataset = Dataset.create(tmp_path / "data")
-    with dataset.write("samples", "src", verb="ingest", config={}) as writer:
+    with dataset.write("samples", "src", step="ingest", config={}) as writer:
         writer.add(
             {
                 "sample_id": f"s{n}",

@@ -130,7 +130,7 @@ def test_a_foreign_module_that_is_imported_already_is_one_clear_error(tmp_path):
     assert told.startswith("NameTakenError ")
     assert str(tmp_path / "schemas.py") in told
     assert "import pairwright before it" in told
-    later = "from pairwright.command import load; load('train.cli:COMMANDS')"
+    later = "from pairwright.commands.command import load; load('train.cli:COMMANDS')"
     told = python(tmp_path, "-c", code.format("train, pairwright", later))
     assert "needs its own package 'train'" in told
 
