@@ -14,7 +14,9 @@ tiny = importlib.import_module("tiny_dataset")
 def data(tmp_path):
     """Twelve samples on six images, two of which repeat another sample."""
     contents = [tiny.picture(n) for n in range(6)]
-    long = " ".join(["a small dark circle stands alone on a plain ground of the lightest kind,"] * 2)
+    long = " ".join(
+        ["a small dark circle stands alone on a plain ground of the lightest kind,"] * 2
+    )
     long = f"{long} near the upper corner, and nothing else can be seen on the whole of it"
     samples = [
         tiny.sample(f"{n}-{q}", [content], f"<image>\n{tiny.QUESTIONS[q]}", tiny.ANSWERS[q])
