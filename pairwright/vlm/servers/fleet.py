@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pairwright.commands.progress import say
-from pairwright.errors import ServerError
 from pairwright.vlm.options import PlaceOptions
 from pairwright.vlm.servers.hardware import Plan, Slot, plan_servers, visible_gpus
 from pairwright.vlm.servers.launch import ServerOptions, installed_server
+from pairwright.vlm.servers.ready import log_paths, that_started
 from pairwright.vlm.servers.server import OurServer, Server, launch, listed, stop, wait_until_ready
 
 
@@ -105,15 +104,6 @@ def server_options(
     )
 
 
-def log_paths(folder: Path, file: Path | None, count: int) -> list[Path]:
-    """Where each of several servers writes; a file that was named gets numbers if needed."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    first = file or folder / f"vllm-{stamp}-{os.getpid()}.log"
-    if count == 1:
-        return [first]
-    return [first.with_name(f"{first.stem}-{number}{first.suffix}") for number in range(count)]
-
-
 def _await(servers: Sequence[Server]) -> list[Server]:
     """The servers that came up.
 
@@ -126,31 +116,7 @@ def _await(servers: Sequence[Server]) -> list[Server]:
     with ThreadPoolExecutor(len(servers)) as pool:
         try:
             waits = [(server, pool.submit(wait_until_ready, server)) for server in servers]
-            return came_up([(server, wait.result) for server, wait in waits])
+            return that_started([(server, wait.result) for server, wait in waits])
         except BaseException:
             stop(servers)  # so that nobody waits for them any longer
             raise
-
-
-def came_up(waits: Sequence[tuple[Any, Callable[[], object]]]) -> list[Any]:
-    """Those of several servers that came up; the others are told of.
-
-    Args:
-        waits: Servers, and for each what returns when it is up.
-
-    Raises:
-        ServerError: If none came up.
-    """
-    up, failures = [], []
-    for server, wait in waits:
-        try:
-            wait()
-            up.append(server)
-        except ServerError as error:
-            failures.append(error)
-            say(f"a server did not come up: {error}")
-    if not up:
-        raise failures[0]
-    if failures:
-        say(f"going on with {len(up)} of {len(waits)} servers")
-    return up

@@ -44,8 +44,8 @@ class _Replica:
         """Start the server and wait until it answers."""
         import ray
 
-        from pairwright.vlm.servers.fleet import log_paths
         from pairwright.vlm.servers.launch import ServerOptions, cache_folder
+        from pairwright.vlm.servers.ready import log_paths
         from pairwright.vlm.servers.server import launch, wait_until_ready
 
         devices = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
@@ -277,7 +277,7 @@ def _placed(ray: Any, actors: list[Any]) -> list[str]:
 
 
 def _started(actors: list[Any], model: str, settings: list[dict[str, Any]]) -> list[RemoteServer]:
-    from pairwright.vlm.servers.fleet import came_up
+    from pairwright.vlm.servers.ready import that_started
 
     say(f"starting vLLM with {model} on {len(actors)} Ray actor(s)")
     started = time.monotonic()
@@ -287,7 +287,7 @@ def _started(actors: list[Any], model: str, settings: list[dict[str, Any]]) -> l
         (actor, lambda ref=ref: found.append(_result(ref, "a Ray actor")))
         for actor, ref in zip(actors, refs, strict=True)
     ]
-    up = came_up(waits)
+    up = that_started(waits)
     say(f"{len(up)} server(s) up after {time.monotonic() - started:.0f} s")
     return [
         RemoteServer(actor=actor, ended=actor.wait.remote(), **facts)
