@@ -22,8 +22,8 @@ class DatasetFolder:
         """Open a dataset.
 
         Raises:
-            NotFoundError: If the folder holds no dataset.
-            DataError: If `dataset.json` is broken or of a newer format.
+            NotFoundError: If the folder contains no dataset.
+            DataError: If `dataset.json` is malformed or of a newer format.
         """
         self.path = path.absolute()
         file = self.path / FILE_NAME
@@ -109,7 +109,7 @@ class DatasetFolder:
         return chosen
 
     def use(self, ref: str) -> Manifest:
-        """Put a complete run active for readers.
+        """Make a complete run the active one.
 
         Args:
             ref: `kind/run`, such as `decisions/strict`.
@@ -127,12 +127,12 @@ class DatasetFolder:
     def pick(
         self, kind: str, run: str | None = None, *, steps: Collection[str] | None = None
     ) -> Manifest | None:
-        """The run of a table that a reader should take.
+        """The run of a table that a step should read.
 
         Args:
             kind: Table.
             run: Name that the user gave, if any.
-            steps: Verbs whose runs are meant; all if not given.
+            steps: Steps whose runs are meant; all if not given.
 
         Returns:
             The named run, or the one active; `None` if there is none and none was named.

@@ -52,7 +52,7 @@ class Dataset(DatasetTables):
         Args:
             columns: Columns wanted, `sample_id` among them.
             for_run: As for `current_samples`.
-            rows: Most rows a frame.
+            rows: Max rows per frame.
         """
         import polars as pl
 
@@ -154,9 +154,9 @@ class Dataset(DatasetTables):
             fingerprints: Other inputs by name, such as a source file's hash.
             replace: Discard an existing run of this name.
             resumable: Whether parts of an unfinished run are of use.
-            rejects: Whether rows can be rejected (`rejects/<step>/<run>`), or another name for it.
+            rejects: Whether rows can be invalid (they go to `rejects/<step>/<run>`), or another name for <step>.
             retry_stages: Reject stages that a repeat tries again, also on a finished run.
-            grows: Whether a run goes on when its inputs changed, instead of being refused.
+            grows: Whether a run continues when its inputs changed, instead of being refused.
             part_rows: Rows, bytes or seconds after which a part is flushed.
             part_bytes: See `part_rows`.
             part_seconds: See `part_rows`.

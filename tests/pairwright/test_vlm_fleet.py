@@ -18,8 +18,8 @@ from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.errors import MissingExtraError, ServerError, UsageError
 from pairwright.vlm.options import PlaceOptions
-from pairwright.vlm.servers.ready import that_started
 from pairwright.vlm.servers.ray_fleet import ray_fleet, size_of
+from pairwright.vlm.servers.ready import that_started
 
 JUDGE = [sys.executable, "-c", "from judge.cli import main; main()"]
 SETTINGS = {"rubric": "faithful", "max_model_len": MAX_MODEL_LEN}

@@ -22,7 +22,7 @@ def plan_here(options: PlaceOptions) -> Plan:
     """The servers to start on this machine.
 
     Raises:
-        UsageError: If the machine does not have what the options ask for.
+        UsageError: If the machine lacks what the options request.
         MissingExtraError: If vLLM is not installed.
     """
     return plan_servers(
@@ -46,7 +46,7 @@ def open_fleet(
     api_key: str | None = None,
     **options: Any,
 ) -> Iterator[Sequence[OurServer]]:
-    """Serve a model where the options say, for the length of a block.
+    """Serve a model for the length of a block.
 
     All servers have the same key and have answered a question about an image. They end with the
     block, and also if this process is killed.
@@ -61,7 +61,7 @@ def open_fleet(
         **options: Fields of `ServerOptions`.
 
     Raises:
-        ServerError: If none comes up; the message ends with the last words of one.
+        ServerError: If none starts; the message ends with the last lines of one log.
     """
     api_key = api_key or secrets.token_urlsafe(24)
     if place.engine == "ray":
@@ -89,7 +89,7 @@ def open_fleet(
 def server_options(
     slot: Slot, plan: Plan, place: PlaceOptions, model: str, options: dict[str, Any]
 ) -> ServerOptions:
-    """A server in its slot; what the user said of memory wins over the plan."""
+    """A server in its slot; the memory that the user gave wins over the plan."""
     share = options.get("gpu_memory_utilization") or slot.memory_share
     return ServerOptions(
         model=model,
@@ -105,7 +105,7 @@ def server_options(
 
 
 def _await(servers: Sequence[Server]) -> list[Server]:
-    """The servers that came up.
+    """The servers that started.
 
     Raises:
         ServerError: If none did.
