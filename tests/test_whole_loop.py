@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("uvicorn", reason="needs the extra label")
 from loopback_hub import TOKEN, running_hub
 
 from pairwright.store import Dataset
