@@ -20,7 +20,7 @@ import polars as pl
 from PIL import Image
 from running import keep_bytecode
 
-from pairwright.store import Dataset
+from pairwright.dataset.store import Dataset
 
 BATCH = 50_000
 SHORT = np.array(["yes", "no", "red", "blue", "2"])

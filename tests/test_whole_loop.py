@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from loopback_hub import TOKEN, running_hub
 
-from pairwright.store import Dataset
+from pairwright.dataset.store import Dataset
 
 MODELS = "pairwright/demo/models"
 
