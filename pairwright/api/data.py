@@ -37,7 +37,7 @@ class Dataset:
                 directory, or `./data`.
 
         Raises:
-            NotFoundError: If the folder holds no dataset.
+            NotFoundError: If the folder contains no dataset.
         """
         if path is not None and not isinstance(path, str | os.PathLike):
             msg = f"a dataset is given by its folder, got {type(path).__name__}"
@@ -216,7 +216,7 @@ def open_dataset(path: Dataset | str | os.PathLike[str] | None = None) -> Datase
             directory, or `./data`.
 
     Raises:
-        NotFoundError: If the folder holds no dataset.
+        NotFoundError: If the folder contains no dataset.
     """
     return Dataset(path)
 

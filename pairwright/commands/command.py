@@ -1,4 +1,4 @@
-"""Commands: parse, call one function, print what it says.
+"""Commands: parse, call one function, print its message.
 
 A program (`curate`, `judge`, ...) is a list of `Command`s. The target and its options are imported
 when the command runs, so `--help` stays fast.
@@ -29,7 +29,7 @@ from pairwright.errors import (
 from pairwright.names import foreign
 
 EXIT_CODES = (
-    "exit codes: 0 done, 1 failed, 2 wrong usage, 3 more rows rejected than --max-rejects allows, "
+    "exit codes: 0 done, 1 failed, 2 wrong usage, 3 more invalid rows than --max-rejects allows, "
     "4 a quality gate failed, 130 interrupted"
 )
 
@@ -62,11 +62,11 @@ class Outcome:
     """What a command did.
 
     Attributes:
-        message: One or more lines for people.
+        message: One or more lines of text.
         table: `kind/run` that was written, if any.
         rows: Rows in it.
-        rejects: Rows that were rejected.
-        summary: Figures for machines; printed by `--json`.
+        rejects: Number of invalid rows.
+        summary: Metrics as JSON values; printed by `--json`.
         gate_failed: Why a quality gate failed, if one did.
     """
 
@@ -119,6 +119,8 @@ def main(
 
         sys.stdout.write(f"pairwright {importlib.metadata.version('pairwright')}\n")
         return 0
+    if words[0] == "--print-completion":
+        return _print_completion(program, commands, words[1:])
     command = by_name.get(words[0])
     if command is None:
         import difflib
@@ -128,6 +130,16 @@ def main(
         sys.stderr.write(f"{shown}: no command {words[0]!r}{hint} (see {shown} --help)\n")
         return 2
     return run_command(program, command, words[1:], shown=shown)
+
+
+def _print_completion(program: str, commands: Sequence[Command], words: Sequence[str]) -> int:
+    from pairwright.commands.completion import completion
+
+    try:
+        sys.stdout.write(completion(program, commands, words[0] if words else "bash"))
+    except Error as error:
+        return _fail(as_json=False, text=str(error), code=error.exit_code)
+    return 0
 
 
 def call(name: str, *dataset: Any, run: Any = None, **values: Any) -> Outcome:
@@ -156,7 +168,11 @@ def overview(program: str, summary: str, commands: Sequence[Command]) -> str:
     lines += [f"  {command.name:<{width}}  {command.summary}" for command in commands]
     lines += ["", "examples:"]
     lines += [f"  {command.examples[0]}" for command in commands if command.examples]
-    lines += ["", f"{program} COMMAND --help tells a command's options.", EXIT_CODES]
+    lines += ["", f"{program} COMMAND --help lists the options of a command."]
+    lines += [
+        f"{program} --print-completion bash (or zsh, tcsh) prints a script for tab completion."
+    ]
+    lines += [EXIT_CODES]
     return "\n".join(lines) + "\n"
 
 
@@ -221,7 +237,7 @@ def run_command(
     except Error as error:
         return _fail(as_json, str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); nothing to tell it.
+        # Whoever read our output ended (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return _finish(as_json, outcome, run.max_rejects)
@@ -238,7 +254,7 @@ def _print_config(*options: Any) -> int:
 
 
 def _on_terminate(*_: object) -> None:
-    # Like Ctrl-C: blocks are left, servers stopped, what is durable stays.
+    # Like Ctrl-C: blocks end, servers stop, what is durable is kept.
     raise KeyboardInterrupt
 
 
@@ -274,15 +290,15 @@ def resolve(
 
 
 def failing(outcome: Outcome, max_rejects: float) -> FinishedError | None:
-    """Why what a command did counts as a failure although it finished, if it does."""
+    """Why a finished command counts as failed, if it does."""
     if outcome.gate_failed:
         return GateError(f"gate failed: {outcome.gate_failed}")
     total = outcome.rows + outcome.rejects
     if not total or outcome.rejects / total <= max_rejects:
         return None
-    share = 100 * outcome.rejects / total
+    percent = 100 * outcome.rejects / total
     return TooManyRejectsError(
-        f"{outcome.rejects:,} of {total:,} rows ({share:.1f} %) were rejected, more than "
+        f"{outcome.rejects:,} of {total:,} rows ({percent:.1f} %) are invalid, more than "
         f"--max-rejects {max_rejects:g} allows; see `pairwright show` on the rejects table"
     )
 

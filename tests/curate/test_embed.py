@@ -20,6 +20,8 @@ from pairwright.errors import Error
 from pairwright.images import open_image
 from schemas.tables import Embeddings
 
+pytestmark = pytest.mark.slow
+
 open_clip = pytest.importorskip("open_clip")
 
 CONFIG = {
