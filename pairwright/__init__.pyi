@@ -123,10 +123,10 @@ class _Curate:
                 legend).
             max_text: characters that a text may have.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -165,10 +165,10 @@ class _Curate:
             batch_size: images at a time.
             workers: threads that decode images (default: one a core).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -236,10 +236,10 @@ class _Curate:
             scores: run of scores to take with keep score.
             show: examples to print of every kind.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -366,10 +366,10 @@ class _Curate:
                 one of them goes; extra filters.
             phone_region: pii: country of telephone numbers without a country code; ZZ for none.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -426,10 +426,10 @@ class _Curate:
                 evidence.
             show: examples to print of every kind.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -460,10 +460,10 @@ class _Curate:
             show: print every rule with its conditions, counts and examples.
             print_rules: print the rules file and stop, to copy and change it for rules.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -518,10 +518,10 @@ class _Curate:
                 vectors in one block of so many near ones count as alike; a block takes 4 N^2
                 bytes.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -561,10 +561,10 @@ class _Curate:
             max_mb: most megabytes of the page; thumbnails shrink to fit.
             seed: chooses among examples that are equally telling.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -615,10 +615,10 @@ class _Curate:
                 name, images as files: llava, messages (conversations), sharegpt (LLaMA-Factory),
                 trl (both), rlhf-v (pairs).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -678,10 +678,10 @@ class _Curate:
             allow_license: push to a public repository although a license is missing or forbids
                 commercial use.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -724,7 +724,7 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             port: port on 127.0.0.1; further servers take the next ones (default: free ones).
             adapter: LoRA adapters as NAME=FOLDER, asked for by NAME.
             lora_rank: make room for adapters that are loaded later.
@@ -737,10 +737,10 @@ class _Judge:
             log: file for vLLM's output (default: in your cache folder).
             vllm_arg: flags of vLLM's own as KEY=VALUE or KEY, such as max-num-seqs=64.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -794,16 +794,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: what is judged: the samples' own answers, or responses (default: responses if
                 `prefs sample` made some, else samples).
             responses: run of responses (default: the one in force).
@@ -822,10 +823,10 @@ class _Judge:
             jury_by: how the marks of several judges become one.
             calibration: calibration.json of `judge agree`: fills the column `calibrated`.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -859,10 +860,10 @@ class _Judge:
             weights: how much a judge counts, JUDGE=NUMBER each (default: 1).
             min_judges: judges who must have said something for the jury to.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -892,10 +893,10 @@ class _Judge:
             name: a rubric's name, or a YAML file.
             model: with check: whether each label is one token of this model.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -933,10 +934,10 @@ class _Judge:
             seed: seed of the draw.
             side: longest side of a picture on the page, in pixels.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -985,10 +986,10 @@ class _Judge:
             examples: disagreements to show on the page.
             draws: resamples of an interval.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1017,10 +1018,10 @@ class _Judge:
             calibration: the calibration.json that `judge agree` wrote.
             scores: run of scores to read (default: the one in force).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1073,16 +1074,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             responses: run of responses (default: the one in force).
             rubric: YAML file of yours that asks instead of the shipped prompt.
             criteria: what answers are compared by, one comparison each: "name: description".
@@ -1097,10 +1099,10 @@ class _Judge:
             marks: also write scores: the share of wins each answer can expect against the others.
             seed: of the draws of pairs and orders.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1152,16 +1154,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: whose answers are checked: the samples' own, or responses (default: responses
                 if `prefs sample` made some, else samples).
             responses: run of responses (default: the one in force).
@@ -1177,10 +1180,10 @@ class _Judge:
             rubric: how a claim is asked about: "verify", or a YAML file with labels no and yes.
             low_mass: verdicts are counted as faint where yes and no together are less likely.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1228,16 +1231,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             responses: run of responses (default: the one in force).
             rubric: YAML file of yours that asks instead of the shipped prompt.
             criteria: what answers are ranked by, one ranking each: "name: description".
@@ -1247,10 +1251,10 @@ class _Judge:
             rounds: how often more answers than group are dealt into groups anew.
             seed: of the draws of groups and orders.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1297,16 +1301,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: whose answers are tampered with (default: as `judge score` chooses).
             responses: run of responses (default: the one in force).
             rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
@@ -1315,10 +1320,10 @@ class _Judge:
             max_flip_rate: fail (exit code 4) if injections change more than this share of the
                 verdicts.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1368,16 +1373,17 @@ class _Prefs:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             n: answers a prompt.
             temperature: sampling temperature.
             top_p: sample from the likeliest tokens with this mass.
@@ -1386,10 +1392,10 @@ class _Prefs:
             seed: seed of the draws.
             only_conflicts: only questions to which the samples hold different answers.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1449,10 +1455,10 @@ class _Prefs:
                 random, or the longest answer as the best.
             seed: seed of every draw.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1526,10 +1532,10 @@ class _Train:
             pairs: train on the answers of this pairs run, not on samples.
             on: with pairs: which answers.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1608,10 +1614,10 @@ class _Train:
             label_smoothing: share of pairs taken to be the wrong way round (sigmoid, robust,
                 exo_pair).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1658,10 +1664,10 @@ class _Train:
             precision: auto: bf16 where the accelerator has it, else fp32.
             seed: seed of the interval's resampling.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1692,10 +1698,10 @@ class _Train:
             model: base model, instead of a run.
             adapter: adapter on model, instead of a run.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
