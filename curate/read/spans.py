@@ -1,4 +1,4 @@
-"""Marked parts of an answer, as annotation files have them."""
+"""Labelled parts of an answer, as annotation files have them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _REPLACEMENT: Final = ("replacement", "correction")
 def read_spans(answer: str, value: Any) -> list[dict[str, Any]]:
     """Spans of an answer, for the feedback table.
 
-    An entry has `start` and `end` (code points), or `span` (or `text`) alone, which is then looked
-    for behind the entry before it. An entry that has a `correction` only belongs to the wrong span
-    before it.
+    An entry has `start` and `end` (code points), or `span` (or `text`) alone, which is then searched
+    after the previous entry. An entry with a `correction` only belongs to the wrong span before it.
 
     Args:
-        answer: The answer that the spans are of.
+        answer: The answer of the spans.
         value: A list of entries; they may have `correct`, `reward`, `kind`, `replacement`.
 
     Raises:

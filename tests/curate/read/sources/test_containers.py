@@ -14,7 +14,7 @@ from PIL import Image
 
 from curate.cli import COMMANDS
 from curate.read.sources import webdataset
-from curate.read.sources.files import find_source
+from curate.read.sources.find import find_source
 from pairwright.commands import command
 from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, UsageError
@@ -136,7 +136,7 @@ def test_a_hostile_archive_costs_its_bad_rows_only(tmp_path, capsys):
     samples = Dataset(tmp_path / "d").read("samples", "t")
     assert [m[1]["content"] for m in samples["messages"]] == ["fine", "fine too"]
     assert shown["reject_reasons"] == {
-        "unsafe_member": 5, "unnamed_member": 1, "not_an_image": 1, "broken_json": 1, "not_an_object": 1,
+        "unsafe_member": 5, "unnamed_member": 1, "not_an_image": 1, "malformed_json": 1, "not_an_object": 1,
         "invalid_unicode": 1, "duplicate_member": 1, "too_deep": 1, "missing_field": 2, "nul_in_text": 1,
     }  # fmt: skip
     assert sorted(path.name for path in folder.iterdir()) == ["t.tar"]
@@ -145,7 +145,7 @@ def test_a_hostile_archive_costs_its_bad_rows_only(tmp_path, capsys):
     whole = (folder / "t.tar").read_bytes()
     (folder / "cut.tar").write_bytes(whole[: len(whole) // 2 - 700])
     code, shown, _ = run(capsys, folder / "cut.tar", "-o", tmp_path / "e", "--format", "caption")
-    assert shown["reject_reasons"]["broken_archive"] == 1
+    assert shown["reject_reasons"]["malformed_archive"] == 1
     assert shown["rows"] >= 1
 
 
@@ -193,7 +193,7 @@ def test_save_to_disk_folders(tmp_path, capsys):
     state = tmp_path / "one" / "state.json"
     (tmp_path / "x.arrow").write_bytes(b"")
     state.write_text(json.dumps({"_data_files": [{"filename": "../x.arrow"}]}))
-    with pytest.raises(DataError, match="not there"):
+    with pytest.raises(DataError, match="does not exist"):
         find_source(str(tmp_path / "one"))
 
 

@@ -134,9 +134,9 @@ BAD = {
     "image_is_number": (seen(7), "wrong_type"),
     "image_is_deep": (seen({"bytes": None, "path": None}), "missing_image"),
     "too_many_images": (seen(["good.png"] * 2000), "too_many_images"),
-    "two_marks": (seen("good.png", "<image> <image> Q?"), "image_mark_mismatch"),
-    "two_images": (seen(["good.png", "good.png"]), "image_mark_mismatch"),
-    "mark_without_image": (plain("<image>\nQ?"), "image_mark_mismatch"),
+    "two_marks": (seen("good.png", "<image> <image> Q?"), "image_placeholder_mismatch"),
+    "two_images": (seen(["good.png", "good.png"]), "image_placeholder_mismatch"),
+    "mark_without_image": (plain("<image>\nQ?"), "image_placeholder_mismatch"),
     "one_bad_of_two": (seen(["good.png", "gone.png"], "<image><image>Q?"), "missing_image"),
     "nul_in_text": (plain("Q\0?"), "nul_in_text"),
     "half_surrogate": (plain("Q \ud83d?"), "invalid_unicode"),
@@ -163,10 +163,10 @@ BAD = {
 }
 
 RAW_BAD = {
-    '{"id": "broken", "conversations": [': "broken_json",
+    '{"id": "broken", "conversations": [': "malformed_json",
     '{"id": "deep", "conversations": ' + "[" * 100_000 + "]" * 100_000 + "}": "too_deep",
-    '{"id": "digits", "n": ' + "1" * 10_000 + "}": "broken_json",
-    "not json at all": "broken_json",
+    '{"id": "digits", "n": ' + "1" * 10_000 + "}": "malformed_json",
+    "not json at all": "malformed_json",
 }
 BROKEN_UTF8 = b'{"id": "bytes", "conversations": [{"from": "human", "value": "\xff\xfe"}]}'
 
@@ -263,14 +263,14 @@ def test_a_parquet_file_with_broken_strings_and_broken_pages(tmp_path, capsys):
     pq.write_table(pa.table({"question": strings}), source, row_group_size=100, compression="none",
                    use_dictionary=False)  # fmt: skip
     code, shown = ingest(capsys, source, tmp_path / "d")
-    assert (code, shown["rows"], shown["reject_reasons"]) == (0, 302, {"broken_value": 1})
+    assert (code, shown["rows"], shown["reject_reasons"]) == (0, 302, {"malformed_value": 1})
 
     content = bytearray(source.read_bytes())
     at = content.find(b"question 150")
     content[at - 2000 : at + 200] = b"\xff" * 2200
     source.write_bytes(bytes(content))
     shown = ingest(capsys, source, tmp_path / "e")[1]
-    assert shown["reject_reasons"].get("broken_parquet", 0) >= 1
+    assert shown["reject_reasons"].get("malformed_parquet", 0) >= 1
     assert shown["rows"] >= 100
 
 

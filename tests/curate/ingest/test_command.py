@@ -257,7 +257,7 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, capsys, words, match)
 def test_many_images_go_through_a_pool_with_the_same_result(tmp_path, capsys, monkeypatch):
     source = llava(tmp_path / "src", rows=60, images=60)
     run(capsys, source, "-o", tmp_path / "one")
-    monkeypatch.setattr("curate.read.sources.intake._SECONDS_IN_PROCESS", 0.0)
+    monkeypatch.setattr("curate.ingest.decode._SECONDS_IN_PROCESS", 0.0)
     run(capsys, source, "-o", tmp_path / "two")
     for kind in ("images", "samples"):
         first, second = (table(Dataset(tmp_path / d), kind, "train") for d in ("one", "two"))
@@ -265,15 +265,15 @@ def test_many_images_go_through_a_pool_with_the_same_result(tmp_path, capsys, mo
 
 
 def test_a_decoder_that_dies_costs_the_image(tmp_path):
+    from curate.ingest import intake
     from curate.read.rows import ImageRef
-    from curate.read.sources import intake
 
     refs = [ImageRef(content=png(n)) for n in range(3)]
     with intake.Intake(tmp_path, set()) as images:
-        images._busy = 99.0
+        images.decoder._busy_seconds = 99.0
         tickets = images.submit(refs[:1])
         assert images.image_id(tickets[0])
-        for process in images._pool._processes.values():
+        for process in images.decoder._pool._processes.values():
             os.kill(process.pid, signal.SIGKILL)
         tickets = images.submit(refs[1:])
         assert [len(images.image_id(ticket)) for ticket in tickets] == [64, 64]

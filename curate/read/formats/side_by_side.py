@@ -1,9 +1,9 @@
-"""Two answers in one row and what people say of them, criterion by criterion, in graded words.
+"""Two answers in one row and the verdicts on them, one per criterion, in graded words.
 
 The shape of the ImageInWords side-by-side file: `text_a`, `text_b`, their authors in `a` and `b`, and
 `metrics`, an object of criterion and level (`IIW-P5B is marginally better`, `Neutral`). A row with one
-`verdict` instead is read too. Where a row states the sum of its grades, it must be their sum: a
-legend that is the wrong way round shows there.
+`verdict` instead is read too. If a row states the sum of its grades, it must be their sum: this
+finds a legend that is inverted.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from curate.read import questions
 from curate.read.fields import (
     HUMAN,
     Naming,
@@ -20,19 +21,19 @@ from curate.read.fields import (
     scalar_text,
     type_name,
 )
-from curate.read.formats import qa
+from curate.read.formats.base import Format
 from curate.read.levels import Level, read_level
-from curate.read.rows import Ballot, Candidate, Draft, RowError
+from curate.read.rows import Candidate, Draft, RowError, Verdict
 from curate.read.votes import MEANING
 from pairwright.dataset.ids import stable_id
 
-TEXTS: Final = tuple(
+_TEXTS: Final = tuple(
     (f"{word}_{a}", f"{word}_{b}")
     for word in ("text", "response", "answer", "output", "completion", "caption", "description")
     for a, b in (("a", "b"), ("1", "2"))
 )
-LEVELS: Final = ("metrics", "levels", "preferences", "verdicts")
-VERDICT: Final = ("verdict", "winner", "preference", "level", "label")
+_LEVELS: Final = ("metrics", "levels", "preferences", "verdicts")
+_VERDICT: Final = ("verdict", "winner", "preference", "level", "label")
 _NAMES: Final = (("model_a", "model_b"), ("model_1", "model_2"), ("a", "b"), ("name_a", "name_b"))
 _BY: Final = ("by", "annotator", "rater", "judge")
 _WHY: Final = ("rationale", "reason", "explanation", "comment")
@@ -40,25 +41,25 @@ _SUM: Final = "sum_score_a_minus_b"
 _MAX_CRITERIA: Final = 100
 
 
-def tell(row: dict[str, Any]) -> str | None:
+def detect(row: dict[str, Any]) -> str | None:
     """Why a row holds two answers side by side, if it does."""
     found = _texts(row)
-    levels = next((name for name in LEVELS if isinstance(row.get(name), dict)), None)
-    verdict = next((name for name in VERDICT if row.get(name) is not None), None)
+    levels = next((name for name in _LEVELS if isinstance(row.get(name), dict)), None)
+    verdict = next((name for name in _VERDICT if row.get(name) is not None), None)
     if found is None or not (levels or verdict):
         return None
     return f"have {found[0]}, {found[1]} and {levels or verdict}"
 
 
 def convert(row: dict[str, Any], naming: Naming) -> Draft:
-    """Make a draft of the question, with both answers and a verdict a criterion.
+    """Make a draft of the question, with both answers and one verdict per criterion.
 
     Raises:
-        RowError: If the row is not of that form, or one of its verdicts is none that is known.
+        RowError: If the row is not of that form, or one of its verdicts is unknown.
     """
     found = _texts(row)
     if found is None:
-        raise RowError("missing_field", f"no two answers such as {TEXTS[0][0]} and {TEXTS[0][1]}")
+        raise RowError("missing_field", f"no two answers such as {_TEXTS[0][0]} and {_TEXTS[0][1]}")
     texts = [_text(row, name, naming) for name in found]
     if texts[0] == texts[1]:
         raise RowError("same_answers", f"{found[0]} and {found[1]} are the same text")
@@ -70,10 +71,10 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     reasons = None if why is None else check_text(row[why], why, naming.max_text) or None
     spent = {*found, *fields, *used, *_BY, *_WHY, _SUM}
     rest = {key: value for key, value in row.items() if key not in spent}
-    draft = qa.convert_asked(rest, naming)
+    draft = questions.convert_prompt(rest, naming)
     draft.candidates = [Candidate(text=texts[n], model=names[n]) for n in (0, 1)]
-    draft.ballots = [
-        Ballot(
+    draft.verdicts = [
+        Verdict(
             first=0, second=1, winner=level.winner, by=by or HUMAN, text=reasons,
             criterion=criterion, grade=level.grade,
         )
@@ -84,7 +85,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
 
 
 def _texts(row: dict[str, Any]) -> tuple[str, str] | None:
-    return next((pair for pair in TEXTS if all(isinstance(row.get(n), str) for n in pair)), None)
+    return next((pair for pair in _TEXTS if all(isinstance(row.get(n), str) for n in pair)), None)
 
 
 def _text(row: dict[str, Any], name: str, naming: Naming) -> str:
@@ -95,7 +96,7 @@ def _text(row: dict[str, Any], name: str, naming: Naming) -> str:
 
 
 def _authors(row: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, str]]:
-    """Fields that name the authors, and their names; without them `a` and `b`."""
+    """Fields that name the authors, and their names; `a` and `b` if there are none."""
     for pair in _NAMES:
         if all(row.get(name) is not None for name in pair):
             first, second = (scalar_text(row[name], name, 1000).strip() for name in pair)
@@ -107,11 +108,11 @@ def _verdicts(
     row: dict[str, Any], names: tuple[str, str], naming: Naming
 ) -> tuple[list[tuple[str | None, Level]], set[str]]:
     """Criteria with their verdicts, and the fields they were read from."""
-    field = next((name for name in LEVELS if isinstance(row.get(name), dict)), None)
+    field = next((name for name in _LEVELS if isinstance(row.get(name), dict)), None)
     if field is None:
-        name = first_field(row, VERDICT, None)
+        name = first_field(row, _VERDICT, None)
         if name is None:
-            raise RowError("missing_field", f"neither {LEVELS[0]} nor {VERDICT[0]}")
+            raise RowError("missing_field", f"neither {_LEVELS[0]} nor {_VERDICT[0]}")
         return [(None, _level(row[name], name, names))], {name}
     given = {key: value for key, value in row[field].items() if value is not None}
     if not given or len(given) > _MAX_CRITERIA:
@@ -133,5 +134,17 @@ def _level(value: Any, what: str, names: tuple[str, str]) -> Level:
     text = check_text(value, what, 1000)
     plain = MEANING.get(text.strip().casefold())
     if plain in ("first", "second"):
-        return Level(plain, None)  # who is better, and not by how much
+        return Level(plain, None)  # which one is better, but not by how much
     return read_level(text, *names)
+
+
+FORMAT: Final = Format(
+    name="side-by-side",
+    summary="two answers side by side with verdicts of human annotators",
+    rows=(
+        "`text_a`, `text_b` (or `response_a`, `answer_1`, ...), their authors in `a`, `b`, and "
+        "`metrics` of criterion and level, or one `verdict`; [see below](#graded-verdicts)"
+    ),
+    makes={"comparisons": convert},
+    detect=detect,
+)

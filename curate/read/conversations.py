@@ -1,21 +1,19 @@
-"""LLaVA, ShareGPT and `messages` rows: a list of turns, with images beside or inside it.
+"""Rows with a conversation: a list of turns, with images inside of it or next to it.
 
-LLaVA's own files hold `id`, `image` (one path; LLaVA-NeXT: several) and `conversations` of
-`{from: human | gpt, value}` with `<image>` where the picture stands. ShareGPT as LLaMA-Factory's
-data README describes it has the same turns, `images` as a list, `system` and `tools` beside them,
-and the roles `observation` and `function_call`, which stand at a user's and an assistant's place;
-their names are kept in `meta`. `messages` are `{role, content}`, as OpenAI, TRL and LLaMA-Factory's
-openai style have them; content is text or a list of typed parts.
+The turns are `{from: human | gpt, value}` or `{role, content}`, the content is text or a list of
+typed parts. The roles `observation` and `function_call` are read as a user's and an assistant's;
+their names are kept in `meta`.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-from curate.read.fields import Naming, describe, image_field
+from curate.read.fields import Naming, has_both, image_field
+from curate.read.meta import describe
 from curate.read.refs import image_refs
 from curate.read.rows import Draft, ImageRef, RowError
-from curate.read.turns import settle, tool_roles, turns_of, with_system
+from curate.read.turns import check_messages, tool_roles, turns_of, with_system
 
 _MEDIA: Final = frozenset(("videos", "video", "audios", "audio"))
 TURNS: Final = ("conversations", "messages", "conversation")
@@ -34,28 +32,38 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     messages, inside = turns_of(row[name], name, naming)
     messages = with_system(messages, row.get("system"), naming)
     images = all_images(row, inside, naming)
-    draft = Draft(messages=settle(messages, len(images)), images=images)
+    draft = Draft(messages=check_messages(messages, len(images)), images=images)
     used = (name, "system", image_field(row, naming) or "")
     roles = tool_roles(row[name])
     row = row if roles is None else {**row, "roles": roles}
     return describe(draft, row, used, naming)
 
 
+def turns_field(row: dict[str, Any]) -> str | None:
+    """The field with turns of `{from, value}`, if the row has one."""
+    return next((n for n in ("conversations", "conversation") if row.get(n) is not None), None)
+
+
+def pairs_if_both(row: dict[str, Any]) -> str:
+    """The table of a conversation: pairs if it has a chosen and a rejected answer."""
+    return "pairs" if has_both(row) else "samples"
+
+
 def all_images(row: dict[str, Any], inside: list[ImageRef], naming: Naming) -> list[ImageRef]:
-    """Images of a row: those inside its turns, or those beside them.
+    """Images of a row: those inside its turns, or those next to them.
 
     Raises:
         RowError: If there are both.
     """
-    beside = image_refs(row, naming)
-    if inside and beside:
-        detail = f"{len(inside)} images inside the turns and {len(beside)} beside them"
+    outside = image_refs(row, naming)
+    if inside and outside:
+        detail = f"{len(inside)} images inside the turns and {len(outside)} outside of them"
         raise RowError("ambiguous_images", detail)
-    return inside or beside
+    return inside or outside
 
 
 def refuse_media(row: dict[str, Any]) -> None:
-    """Refuse rows about films and sounds, which would otherwise pass for text.
+    """Refuse rows about video and audio, which would otherwise pass for text.
 
     Raises:
         RowError: If there are any.

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.cli import COMMANDS
-from curate.read.formats.claims import read_claims, read_parts, yes_or_no
+from curate.read.claims import read_claims, read_parts, yes_or_no
 from curate.read.levels import read_level
 from curate.read.rows import RowError
 from curate.read.votes import Vote, combine

@@ -1,12 +1,10 @@
-"""Preference rows (TRL, RLHF-V, RLAIF-V) and corrections: one prompt, a better and a worse answer.
+"""Rows with one prompt, a better and a worse answer; and answers that were corrected.
 
-TRL has `prompt`, `chosen`, `rejected` as text or as turns, or whole conversations in the latter two;
-LLaMA-Factory's ShareGPT form has the prompt in `conversations` and one turn in each of `chosen` and
-`rejected`. RLHF-V's Parquet (the card of openbmb/RLHF-V-Dataset, CC BY-NC 4.0) keeps question, chosen
-and rejected as JSON in `text`, without offsets: what was corrected is told by a diff of the words.
-RLAIF-V's (card of openbmb/RLAIF-V-Dataset, CC BY-NC 4.0) has them as columns. In both,
-`origin_split` is JSON that names the model. Our own exports have marks, margin and spans beside
-them, and keep them on the way back.
+The fields are `prompt`, `chosen` and `rejected` as text or as turns, or whole conversations in the
+last two. LLaMA-Factory has the prompt in `conversations` and one turn in each of `chosen` and
+`rejected`. RLHF-V keeps question, chosen and rejected as JSON in `text`, without offsets: a diff of
+the words finds what was corrected. `origin_split` of RLHF-V and RLAIF-V is JSON that names the model.
+Our own exports have scores, margin and spans as well, and keep them when they are read again.
 """
 
 from __future__ import annotations
@@ -15,24 +13,24 @@ import json
 from collections.abc import Sequence
 from typing import Any, Final
 
+from curate.read.conversations import TURNS, all_images, is_turns, refuse_media
 from curate.read.fields import (
     QUESTION,
     Naming,
     check_text,
-    describe,
     first_field,
     image_field,
     number,
     scalar_text,
 )
-from curate.read.formats.chat import TURNS, all_images, is_turns, refuse_media
-from curate.read.formats.qa import with_input
+from curate.read.meta import describe
+from curate.read.questions import with_input
 from curate.read.rows import Draft, ImageRef, Preference, RowError
 from curate.read.spans import apply_spans, read_spans
 from curate.read.turns import (
+    check_messages,
     history_turns,
     objects_of,
-    settle,
     simple_turns,
     turns_of,
     with_answer,
@@ -52,7 +50,7 @@ _OURS: Final = ("margin", "method", "control", *_SPANS)
 
 
 def unpack(row: dict[str, Any]) -> dict[str, Any]:
-    """RLHF-V keeps question, chosen and rejected as JSON text in `text`: lay it open."""
+    """A row of RLHF-V with the fields of its JSON `text`; any other row as it is."""
     text = row.get("text")
     if not isinstance(text, str) or "chosen" in row or not text.lstrip().startswith("{"):
         return row
@@ -66,7 +64,7 @@ def unpack(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def convert(row: dict[str, Any], naming: Naming) -> Draft:
-    """Make a draft whose answer is the better one; the worse one goes beside it.
+    """Make a draft whose answer is the better one, together with the worse one.
 
     Raises:
         RowError: If the row is not of that form, or both answers are the same.
@@ -76,8 +74,8 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     refuse_media(row)
     chosen = _need(row, CHOSEN)
     rejected = _need(row, REJECTED)
-    asked = first_field(row, (*QUESTION, *TURNS), naming.question)
-    prompt, inside = _prompt(row, asked, chosen, rejected, naming)
+    prompt_field = first_field(row, (*QUESTION, *TURNS), naming.question)
+    prompt, inside = _prompt(row, prompt_field, chosen, rejected, naming)
     good = _answer(row, chosen, naming)
     bad = _answer(row, rejected, naming)
     if good == bad:
@@ -90,7 +88,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     ours = row.get("pair_id") is not None or (row.get("method") and row.get("sample_id"))
     method = (_text(row, ("method",), naming) or origin.get("method")) if ours else None
     draft = Draft(
-        messages=settle(with_answer(prompt, good), len(images)),
+        messages=check_messages(with_answer(prompt, good), len(images)),
         images=images,
         preference=Preference(
             chosen=good,
@@ -100,20 +98,20 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
             margin=number(row.get("margin")),
             chosen_spans=spans[0],
             rejected_spans=spans[1],
-            # Pairs of ours that were not made by correcting have no marked words.
+            # Our pairs that were not made by corrections have no changed words.
             corrects=corrected and method in (None, "spans"),
             model=_text(row, _MODEL, naming) or origin.get("model"),
             method=method or "imported",
             control=_text(row, ("control",), naming) if ours else None,
         ),
     )
-    used = [chosen, rejected, asked or "", image_field(row, naming) or "", "system"]
+    used = [chosen, rejected, prompt_field or "", image_field(row, naming) or "", "system"]
     used += [*(s or "" for s in scores), *(_OURS if ours else ("margin", *_SPANS))]
     return describe(draft, row, used, naming)
 
 
 def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
-    """Make a draft of an answer that was corrected, or whose mistakes were marked.
+    """Make a draft of an answer that was corrected, or whose mistakes are labelled.
 
     Raises:
         RowError: If the row is not of that form, or nothing was corrected.
@@ -128,12 +126,12 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
     good = apply_spans(bad, spans or []) if chosen is None else _answer(row, chosen, naming)
     if good == bad and not spans:
         raise RowError("same_answers", f"{chosen} and {rejected} are the same text")
-    asked = first_field(row, (*QUESTION, *TURNS), naming.question)
+    prompt_field = first_field(row, (*QUESTION, *TURNS), naming.question)
     inside: list[ImageRef] = []
-    if asked is None:
+    if prompt_field is None:
         messages = simple_turns(naming.prompt, None, naming)
     else:
-        messages, inside = _prompt(row, asked, rejected, rejected, naming)
+        messages, inside = _prompt(row, prompt_field, rejected, rejected, naming)
     if good is not None:
         messages = with_answer(messages, good)
     images = all_images(row, inside, naming)
@@ -145,12 +143,12 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
         model=_text(row, _MODEL, naming) or _origin(row).get("model"),
     )
     draft = Draft(
-        messages=settle(messages, len(images)),
+        messages=check_messages(messages, len(images)),
         images=images,
-        has_prompt=asked is not None or bool(images),
+        has_prompt=prompt_field is not None or bool(images),
         corrections=[correction],
     )
-    used = [chosen or "", rejected, "spans", asked or "", image_field(row, naming) or ""]
+    used = [chosen or "", rejected, "spans", prompt_field or "", image_field(row, naming) or ""]
     return describe(draft, row, used, naming)
 
 
@@ -173,7 +171,7 @@ def _text(row: dict[str, Any], names: Sequence[str], naming: Naming) -> str | No
 
 
 def _origin(row: dict[str, Any]) -> dict[str, str]:
-    """What RLHF-V and RLAIF-V say in the JSON of `origin_split`: model, type; ours: method too."""
+    """The JSON in `origin_split` of RLHF-V and RLAIF-V: model and type; in ours the method too."""
     text = row.get("origin_split")
     if not isinstance(text, str) or not text.lstrip().startswith("{"):
         return {}
@@ -189,7 +187,7 @@ def _origin(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _our_spans(row: dict[str, Any], what: str, answer: str) -> list[dict[str, Any]] | None:
-    """Changed parts of an answer, as an export of ours has them.
+    """Changed parts of an answer, as our exports have them.
 
     Raises:
         RowError: If one is not that part of the answer.
@@ -202,13 +200,17 @@ def _our_spans(row: dict[str, Any], what: str, answer: str) -> list[dict[str, An
 
 
 def _prompt(
-    row: dict[str, Any], asked: str | None, chosen: str, rejected: str, naming: Naming
+    row: dict[str, Any], prompt_field: str | None, chosen: str, rejected: str, naming: Naming
 ) -> tuple[list[Message], list[ImageRef]]:
     """The prompt: a field of its own, or what both conversations begin with."""
-    if asked in TURNS or (asked is not None and is_turns(row[asked])):
-        return turns_of(row[asked], asked, naming)
-    if asked is not None:
-        extra = with_input(row, row[asked]) if asked == "instruction" else row[asked]
+    if prompt_field in TURNS or (prompt_field is not None and is_turns(row[prompt_field])):
+        return turns_of(row[prompt_field], prompt_field, naming)
+    if prompt_field is not None:
+        extra = (
+            with_input(row, row[prompt_field])
+            if prompt_field == "instruction"
+            else row[prompt_field]
+        )
         return history_turns(row.get("history"), naming) + simple_turns(extra, None, naming), []
     if not is_turns(row[chosen]) or not is_turns(row[rejected]):
         raise RowError("missing_field", "no prompt")
@@ -236,3 +238,7 @@ def _answer(row: dict[str, Any], what: str, naming: Naming) -> str:
     if not text.strip():
         raise RowError("empty_answer", f"{what} has no text")
     return text
+
+
+# The tables of formats whose rows are preferences.
+MAKES: Final = {"pairs": convert, "feedback": convert_correction}

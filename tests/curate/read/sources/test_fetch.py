@@ -240,5 +240,5 @@ def test_a_source_is_downloaded_once(server, url, tmp_path, capsys, monkeypatch)
     code, shown, _ = run(
         capsys, f"{url}/gone.json", "-o", tmp_path / "e", *words[3:], "--allow-private-urls"
     )
-    assert (code, "answers 404" in shown["error"]) == (1, True)
+    assert (code, "replies 404" in shown["error"]) == (1, True)
     assert run(capsys, "ftp://x.org/a.json", "-o", tmp_path / "e", "--fetch-urls")[0] == 2

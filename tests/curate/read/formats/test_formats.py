@@ -6,7 +6,6 @@ import io
 import json
 import re
 import time
-import typing
 
 import numpy as np
 import polars as pl
@@ -14,16 +13,16 @@ import pytest
 from PIL import Image
 
 from curate.cli import COMMANDS
-from curate.ingest.options import IngestOptions
+from curate.read import preferences
 from curate.read.fields import Naming
-from curate.read.formats import labelstudio, minigpt, preference, swift, vlfeedback
-from curate.read.formats.registry import FORMATS
+from curate.read.formats import label_studio, load_formats, minigpt, swift, vlfeedback
 from curate.read.rows import RowError
 from pairwright.commands import command
 from pairwright.dataset.store import Dataset
 from schemas.tables import TABLES
 
 NAMING = Naming()
+FORMATS = load_formats()
 
 
 def jpeg(seed=0, size=(24, 16)):
@@ -149,7 +148,7 @@ def test_a_format_is_told_by_itself_and_by_its_name(tmp_path, capsys, name):
     source.write_text(json.dumps(row))
     code, shown, err = run(capsys, source, "-o", tmp_path / "auto")
     assert (code, shown["rejects"], shown["format"]) == (0, 0, name), shown
-    assert re.search(rf"read as .*{re.escape(FORMATS[name].meaning)}, because its rows have", err)
+    assert re.search(rf"read as .*{re.escape(FORMATS[name].summary)}, because its rows have", err)
     assert "--format NAME overrules" in err
     code, shown, err = run(capsys, source, "-o", tmp_path / "named", "--format", name)
     assert (code, shown["table"]) == (0, f"{table}/rows")
@@ -163,9 +162,7 @@ def test_a_format_is_told_by_itself_and_by_its_name(tmp_path, capsys, name):
             assert TABLES[kind].validate(dataset.read(kind, "rows")) is not None
 
 
-def test_every_format_can_be_named():
-    named = typing.get_args(typing.get_type_hints(IngestOptions)["format"])
-    assert {*named} - {"auto", "webdataset"} == {*FORMATS}
+def test_every_format_has_a_row_here():
     assert {*SHAPES} == {*FORMATS} - {"folder", "easy-vqa"}
 
 
@@ -332,7 +329,7 @@ def test_label_studio_ratings_and_written_answers(tmp_path, capsys):
     feedback = Dataset(tmp_path / "e").read("feedback", "f")
     assert [s["text"].strip() for s in feedback["spans"][0]] == ["blue"]
     written = {"id": 1, "data": {"question": "Q?"}, "annotations": fixed["annotations"]}
-    draft = labelstudio.convert(written, NAMING)
+    draft = label_studio.convert(written, NAMING)
     assert draft.messages[-1]["content"] == "A red cat."
 
 
@@ -452,12 +449,12 @@ def test_texts_that_would_take_for_ever():
         (swift.convert, {"query": "Q", "response": "A", "history": [["one"]]}, "wrong_type"),
         (minigpt.convert, {"image_id": {"a": 1}, "caption": "x"}, "missing_image"),
         (minigpt.convert, {"image_id": "1", "dialogue": "no speakers here"}, "wrong_type"),
-        (labelstudio.convert, {"data": [], "annotations": []}, "wrong_type"),
-        (labelstudio.convert_comparison, {"data": {"a": "x"}, "annotations": []}, "no_annotation"),
-        (labelstudio.convert_feedback, span_task("A cat.", {"start": 0, "end": 3, "text": "dog", "labels": ["x"]}), "bad_span"),
-        (labelstudio.convert_feedback, span_task("A cat."), "no_annotation"),
-        (preference.convert, {"prompt": "Q", "chosen": {"from": "gpt"}, "rejected": "B"}, "missing_field"),
-        (preference.convert, {"prompt": "Q", "chosen": "A", "rejected": "B", "videos": ["x.mp4"]}, "unsupported_media"),
+        (label_studio.convert, {"data": [], "annotations": []}, "wrong_type"),
+        (label_studio.convert_comparison, {"data": {"a": "x"}, "annotations": []}, "no_annotation"),
+        (label_studio.convert_feedback, span_task("A cat.", {"start": 0, "end": 3, "text": "dog", "labels": ["x"]}), "bad_span"),
+        (label_studio.convert_feedback, span_task("A cat."), "no_annotation"),
+        (preferences.convert, {"prompt": "Q", "chosen": {"from": "gpt"}, "rejected": "B"}, "missing_field"),
+        (preferences.convert, {"prompt": "Q", "chosen": "A", "rejected": "B", "videos": ["x.mp4"]}, "unsupported_media"),
     ],
 )  # fmt: skip
 def test_a_row_of_the_wrong_shape_says_why(convert, row, reason):
