@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from curate.ingest.options import IngestOptions
@@ -15,6 +15,7 @@ from curate.read.formats import load_formats
 from curate.read.formats.base import Format
 from curate.read.sources.find import find_source
 from curate.read.sources.source import Source, slug
+from pairwright.commands.choices import NoOptions, own_options
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions, as_config
 from pairwright.commands.progress import say
@@ -87,6 +88,12 @@ def _plan(source: Source, options: IngestOptions, run: RunOptions, reading: Read
         raise NotFoundError(msg)
     name = options.source_name or run.run or source.name
     config = as_config(options)
+    own = {
+        field.name
+        for field in fields(NoOptions if reading.format is None else reading.format.options)
+    }
+    for key in config.keys() - own - {field.name for field in fields(IngestOptions)}:
+        del config[key]  # own options of other formats
     # Paths are not part of the configuration: the fingerprints identify the source.
     for key in ("source", "output", "as_", "image_folder"):
         del config[key]
@@ -104,7 +111,7 @@ def _plan(source: Source, options: IngestOptions, run: RunOptions, reading: Read
         table=reading.table,
         kinds=reading.kinds,
         folder=folder,
-        naming=_naming(options, source),
+        naming=_naming(options, source, reading),
         options=options,
         limit=run.limit,
         replace=run.replace,
@@ -114,7 +121,7 @@ def _plan(source: Source, options: IngestOptions, run: RunOptions, reading: Read
     )
 
 
-def _naming(options: IngestOptions, source: Source) -> Naming:
+def _naming(options: IngestOptions, source: Source, reading: Reading) -> Naming:
     return Naming(
         question=options.question,
         answer=options.answer,
@@ -130,6 +137,7 @@ def _naming(options: IngestOptions, source: Source) -> Naming:
         max_text=options.max_text,
         by=options.by,
         inverted=options.inverted,
+        options=None if reading.format is None else own_options(options, reading.format),
     )
 
 

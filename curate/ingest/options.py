@@ -26,10 +26,7 @@ class IngestOptions:
         help="dataset folder, made if new (default: $PAIRWRIGHT_DATA, the dataset around the "
         "working directory, or ./data)",
     )
-    format: str = option(
-        "auto",
-        help="format of the rows; auto detects it from their fields and reports why",
-    )
+    format: str = option("auto", help="format of the rows")
     as_: (
         Literal["samples", "pairs", "feedback", "responses", "comparisons", "scores", "claims"]
         | None

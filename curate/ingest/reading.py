@@ -102,7 +102,10 @@ def _format(
         msg = f"{options.source}: --format webdataset needs tar archives, or a folder of such files"
         raise UsageError(msg)
     if options.format not in ("auto", "webdataset"):
-        form = formats[options.format]
+        form = formats.get(options.format)
+        if form is None:
+            msg = f"--format {options.format}: unknown; there are auto, webdataset, {', '.join(formats)}"
+            raise UsageError(msg)
         if options.as_ is None and len(form.makes) > 1:
             return form, usual_table(form, source.head())
         return form, options.as_ or next(iter(form.makes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from curate.read.rows import RowError
@@ -53,7 +53,7 @@ class Naming:
         max_text: Characters a text may have.
         by: Annotator of labels that name none.
         inverted: Whether a 1 means that a claim is NOT supported.
-        options: Values of `--format-option`, by name.
+        options: The own options of the format, an instance of its dataclass.
     """
 
     question: str | None = None
@@ -70,7 +70,7 @@ class Naming:
     max_text: int = 1_000_000
     by: str | None = None
     inverted: bool = False
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Any = None
 
 
 def first_field(row: Mapping[str, Any], names: Sequence[str], chosen: str | None) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from pairwright.commands.plugins import load_plugins, plugin_names
+from pairwright.commands.plugins import load_plugins
 
 if TYPE_CHECKING:
     from curate.read.formats.base import Format
@@ -35,11 +35,6 @@ FORMATS: Final = (
     "folder",
     "easy-vqa",
 )
-
-
-def format_names() -> tuple[str, ...]:
-    """Names of all formats, ours first; none is imported."""
-    return (*FORMATS, *plugin_names(GROUP))
 
 
 def load_formats() -> dict[str, Format]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from curate.read.fields import Naming
 from curate.read.rows import Draft
+from pairwright.commands.choices import NoOptions
 
 Row = dict[str, Any]
 Converter = Callable[[Row, Naming], Draft]
@@ -33,8 +34,8 @@ class Format:
         also: A second table for some rows, by the first one: its name, and whether a row has
             something for it.
         source: Kind of source whose rows are always of this format, whatever their fields.
-        options: What `--format-option NAME=VALUE` may set, with help; converters find the values
-            in `naming.options`.
+        options: Dataclass of its own options, which become options of `curate ingest`; converters
+            find them in `naming.options`.
         note: What is worth knowing about its license.
     """
 
@@ -46,7 +47,7 @@ class Format:
     table_of: Callable[[Row], str | None] = never
     also: Mapping[str, tuple[str, Callable[[Row], bool]]] = field(default_factory=dict)
     source: str | None = None
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: type[Any] = NoOptions
     note: str | None = None
 
     @property
