@@ -34,7 +34,7 @@ BLOCK = 2048
 
 def ours(source: str, target: str, threshold: str, index: str) -> None:
     """The pure function."""
-    from curate.cosine import near_pairs
+    from curate.near.vectors.search import near_pairs
 
     rows = np.load(source)
     found = near_pairs(rows, float(threshold), index=index)  # type: ignore[arg-type]

@@ -123,8 +123,8 @@ def of_pool(pool):
     return sum(int(f[13]) + int(f[14]) for f in fields) / os.sysconf("SC_CLK_TCK")
 
 if __name__ == "__main__":
-    from curate._clip import ClipModel
-    from curate._preprocess import Preprocess
+    from curate.clip.model import ClipModel
+    from curate.clip.preprocess import Preprocess
     network, transform = load()
     clip = ClipModel("x", network.eval(), Preprocess(transform), None, "cpu")
     context = multiprocessing.get_context("spawn")

@@ -20,13 +20,13 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from curate.filter_options import FilterOptions
-from curate.filters import answers, texts
-from curate.filters.found import Rows
-from curate.filters.images import WORK_PIXELS, look_at
-from curate.filters.languages import language
-from curate.filters.pii import pii
-from curate.filters.repetition import repeated_turns, repetition
+from curate.filter.found import Rows
+from curate.filter.options import FilterOptions
+from curate.filter.rules import answers, texts
+from curate.filter.rules.images import WORK_PIXELS, look_at
+from curate.filter.rules.languages import language
+from curate.filter.rules.pii import pii
+from curate.filter.rules.repetition import repeated_turns, repetition
 from pairwright.images import open_image
 
 TEXT = (

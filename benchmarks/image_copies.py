@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from curate.phash import DISTANCE, same_picture, same_pictures
+from curate.near.images.phash import DISTANCE, same_picture, same_pictures
+from pairwright.commands.progress import Progress
 from pairwright.images import ImageError, inspect_image, open_image
-from pairwright.progress import Progress
 
 Make = Callable[[Image.Image], bytes]
 

@@ -33,10 +33,10 @@ def cpu() -> float:
 
 def requests_of(dataset: Any) -> list[Any]:
     """The requests that `judge score` makes, rendered."""
-    from judge.render import render
-    from judge.rubric import load_rubric
-    from judge.score_options import ScoreOptions
-    from judge.targets import by_image, choose_source, target_batches, targets_of
+    from judge.ask.targets import by_image, choose_source, target_batches, targets_of
+    from judge.rubric.render import render
+    from judge.rubric.rubric import load_rubric
+    from judge.score.options import ScoreOptions
     from pairwright.images import ImageReader
     from pairwright.vlm.types import ChatRequest
 
@@ -57,7 +57,7 @@ def requests_of(dataset: Any) -> list[Any]:
 def ask_client(dataset: Any, requests: list[Any], url: str, model: str, pixels: int) -> None:
     """Our client."""
     from pairwright.images import ImageReader
-    from pairwright.vlm.client import HttpBackend
+    from pairwright.vlm.http.client import HttpBackend
     from pairwright.vlm.prepare import ImageSource
 
     images = ImageSource(ImageReader(dataset), pixels)
@@ -192,7 +192,7 @@ CONTESTANTS = {"client": ask_client, "bare": ask_bare, "naive": ask_naive}
 
 def contest(name: str, path: Path, url: str, model: str, pixels: int, repeat: int) -> None:
     """Run one contestant in this process and tell what it took."""
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
     dataset = Dataset(path)
     requests = requests_of(dataset)

@@ -30,12 +30,12 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from pairwright.command import call, load
+from pairwright.commands.command import call, load
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.demo.data import image_paths, official_test_questions, other_answers, questions
 from pairwright.demo.steps import MAX_MODEL_LEN, MODELS, RUBRIC
-from pairwright.options import RunOptions
 from pairwright.stats import bootstrap_mean
-from pairwright.store import Dataset
 
 BINS, FOLDS, DRAWS = 15, 5, 1_000
 # The prompt of examples/easy_vqa/pairwise_rows.py; the answer's field holds the second answer too.
@@ -369,7 +369,7 @@ def server(given: argparse.Namespace, root: Path) -> Iterator[str]:
     if given.base_url:
         yield given.base_url
         return
-    from pairwright.vlm.server import serve
+    from pairwright.vlm.servers.server import serve
 
     with serve(
         str(MODELS / "judge"), log_path=root / "vllm.log", max_model_len=MAX_MODEL_LEN

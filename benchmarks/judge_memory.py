@@ -91,7 +91,7 @@ def sample_rows(count: int, per_image: int) -> Iterator[dict[str, Any]]:
 
 def make(path: Path, rows: int, per_image: int) -> None:
     """A dataset of so many rows."""
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
     dataset = Dataset.create(path)
     made = {"images": image_rows(rows // per_image), "samples": sample_rows(rows, per_image)}
@@ -128,7 +128,7 @@ def judged(dataset: Path, rubric: Path, url: str, *more: str) -> Cost:
 
 def rows_of(dataset: Path) -> int:
     """Marks that were written."""
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
     manifest = Dataset(dataset).manifest("scores", "score")
     assert manifest is not None

@@ -98,8 +98,8 @@ def run_distilabel(python: str, path: Path, url: str, model: str) -> dict[str, A
     """One run of distilabel's client; it gets the requests as a file, the photos as files."""
     import httpx
 
+    from pairwright.dataset.store import Dataset
     from pairwright.images import ImageReader
-    from pairwright.store import Dataset
 
     dataset = Dataset(path)
     reader, lines = ImageReader(dataset), []
@@ -140,7 +140,7 @@ def run(
         code = "from judge.cli import main; main()"
         subprocess.run([sys.executable, "-c", code, *words], env=env, check=True)
         wall, now = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-        from pairwright.store import Dataset
+        from pairwright.dataset.store import Dataset
 
         manifest = Dataset(path).manifest("scores", "score")
         assert manifest is not None

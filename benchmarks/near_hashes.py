@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 
-from curate.near.hamming import HashIndex
+from curate.near.images.hamming import HashIndex
 
 
 def at_random(n: int, generator: np.random.Generator) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from pairwright.store import Dataset
+from pairwright.dataset.store import Dataset
 
 BATCH = 50_000
 SHORT = np.array(["yes", "no", "red", "blue", "2"])

@@ -38,7 +38,7 @@ def vectors(n: int, width: int) -> np.ndarray:
 
 def ours(rows: np.ndarray, k: int, goal: str) -> list[int]:
     """Our choice."""
-    from curate.select_greedy import Points, facility_location, k_center
+    from curate.select.greedy import Points, facility_location, k_center
 
     n = len(rows)
     alone = np.arange(n + 1), np.arange(n)

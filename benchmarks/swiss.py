@@ -18,8 +18,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.stats import kendalltau
 
-from judge.pairing import Pair, default_rounds, round_robin, swiss_rounds
-from judge.strength import bradley_terry
+from judge.compare.pairing import Pair, default_rounds, round_robin, swiss_rounds
+from judge.pairwise.strength import bradley_terry
 
 Judge = Callable[[Pair], float]
 

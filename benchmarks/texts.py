@@ -110,7 +110,7 @@ def write_dataset(texts: Texts, path: Path) -> None:
     """Write a dataset directory whose samples are a question and the text as its answer."""
     import polars as pl
 
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
     dataset = Dataset.create(path)
     with dataset.write(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from pairwright import command
-from pairwright.command import Command
+from pairwright.commands import command
+from pairwright.commands.command import Command
 
 COMMANDS = (
     Command(
         name="ingest",
-        target="curate.ingest:ingest",
-        options="curate.ingest_options:IngestOptions",
+        target="curate.ingest.command:ingest",
+        options="curate.ingest.options:IngestOptions",
         summary="read rows of any usual format into a dataset",
         examples=(
             "curate ingest train.json --image-folder images/ -o data/",
@@ -33,8 +33,8 @@ COMMANDS = (
     ),
     Command(
         name="embed",
-        target="curate.embed:embed",
-        options="curate.options:EmbedOptions",
+        target="curate.embed.command:embed",
+        options="curate.dedup.options:EmbedOptions",
         summary="embed the images with open_clip",
         examples=(
             "curate embed data/ --model ViT-B-32 --pretrained laion2b_s34b_b79k",
@@ -43,8 +43,8 @@ COMMANDS = (
     ),
     Command(
         name="dedup",
-        target="curate.dedup:dedup",
-        options="curate.options:DedupOptions",
+        target="curate.dedup.command:dedup",
+        options="curate.dedup.options:DedupOptions",
         summary="drop samples that say the same about the same image; list contradictions",
         examples=(
             "curate dedup data/",
@@ -58,8 +58,8 @@ COMMANDS = (
     ),
     Command(
         name="filter",
-        target="curate.filter:filter_samples",
-        options="curate.filter_options:FilterOptions",
+        target="curate.filter.command:filter_samples",
+        options="curate.filter.options:FilterOptions",
         summary="drop samples by their marks, images or texts",
         examples=(
             "curate filter data/ --min-score 3",
@@ -71,8 +71,8 @@ COMMANDS = (
     ),
     Command(
         name="decontaminate",
-        target="curate.decontaminate:decontaminate",
-        options="curate.decontaminate_options:DecontaminateOptions",
+        target="curate.decontaminate.command:decontaminate",
+        options="curate.decontaminate.options:DecontaminateOptions",
         summary="drop rows that a benchmark holds, and all rows on its pictures",
         examples=(
             "curate decontaminate data/ --against easy-vqa:test",
@@ -82,8 +82,8 @@ COMMANDS = (
     ),
     Command(
         name="tag",
-        target="curate.tasks:tag",
-        options="curate.tasks_options:TagOptions",
+        target="curate.tag.command:tag",
+        options="curate.tag.options:TagOptions",
         summary="tell what each sample trains (captioning, OCR, counting, ...) by rules",
         examples=(
             "curate tag data/ --show",
@@ -92,8 +92,8 @@ COMMANDS = (
     ),
     Command(
         name="select",
-        target="curate.select:select",
-        options="curate.select_options:SelectOptions",
+        target="curate.select.command:select",
+        options="curate.select.options:SelectOptions",
         summary="choose a budget of rows: good, different from each other, of every task",
         examples=(
             "curate select data/ --n 5000",
@@ -115,8 +115,8 @@ COMMANDS = (
     ),
     Command(
         name="export",
-        target="curate.export:export",
-        options="curate.export_options:ExportOptions",
+        target="curate.export.command:export",
+        options="curate.export.options:ExportOptions",
         summary="write kept samples or pairs for the Hub or other loaders",
         examples=(
             "curate export data/ out/",
@@ -128,8 +128,8 @@ COMMANDS = (
     ),
     Command(
         name="push",
-        target="curate.push:push",
-        options="curate.export_options:PushOptions",
+        target="curate.export.push:push",
+        options="curate.export.options:PushOptions",
         summary="publish an export on the Hub",
         examples=(
             "curate push data/ owner/name",

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from pairwright import command
-from pairwright.command import Command
+from pairwright.commands import command
+from pairwright.commands.command import Command
 
 COMMANDS = (
     Command(
         name="serve",
-        target="judge.serve:serve_model",
-        options="judge.serve_options:ServeOptions",
+        target="judge.serve.command:serve_model",
+        options="judge.serve.options:ServeOptions",
         summary="serve a model with vLLM, a server for each GPU, until stopped",
         examples=(
             "judge serve --model Qwen2-VL-7B",
@@ -23,8 +23,8 @@ COMMANDS = (
     ),
     Command(
         name="score",
-        target="judge.score:score",
-        options="judge.score_options:ScoreOptions",
+        target="judge.score.command:score",
+        options="judge.score.options:ScoreOptions",
         summary="have a vision-language model mark answers by a rubric",
         examples=(
             "judge score data/ --model Qwen2-VL-7B",
@@ -37,8 +37,8 @@ COMMANDS = (
     ),
     Command(
         name="jury",
-        target="judge.jury_command:jury",
-        options="judge.jury_options:JuryOptions",
+        target="judge.jury.command:jury",
+        options="judge.jury.options:JuryOptions",
         summary="join the marks of several judges or people into a jury's",
         examples=(
             "judge jury data/ --scores score score-other",
@@ -47,8 +47,8 @@ COMMANDS = (
     ),
     Command(
         name="rubrics",
-        target="judge.rubric_command:rubrics",
-        options="judge.rubric_options:RubricOptions",
+        target="judge.rubric.command:rubrics",
+        options="judge.rubric.options:RubricOptions",
         summary="list the rubrics, show one, or check one of yours",
         examples=(
             "judge rubrics",
@@ -59,8 +59,8 @@ COMMANDS = (
     ),
     Command(
         name="sheet",
-        target="judge.sheet:sheet",
-        options="judge.sheet_options:SheetOptions",
+        target="judge.sheet.command:sheet",
+        options="judge.sheet.options:SheetOptions",
         summary="a page on which people mark some answers by the same rubric",
         examples=(
             "judge sheet data/ --n 300",
@@ -69,8 +69,8 @@ COMMANDS = (
     ),
     Command(
         name="agree",
-        target="judge.agree:agree",
-        options="judge.agree_options:AgreeOptions",
+        target="judge.agreement.command:agree",
+        options="judge.agreement.options:AgreeOptions",
         summary="compare a judge with people's labels, audit it, fit a calibration",
         examples=(
             "judge agree data/ --judge scores/score-responses --labels scores/people",
@@ -81,8 +81,8 @@ COMMANDS = (
     ),
     Command(
         name="calibrate",
-        target="judge.calibrate:calibrate",
-        options="judge.calibrate_options:CalibrateOptions",
+        target="judge.calibration.command:calibrate",
+        options="judge.calibration.options:CalibrateOptions",
         summary="read scores by a fitted calibration, asking no model",
         examples=(
             "judge calibrate data/ --scores score "
@@ -91,8 +91,8 @@ COMMANDS = (
     ),
     Command(
         name="compare",
-        target="judge.compare:compare",
-        options="judge.compare_options:CompareOptions",
+        target="judge.compare.command:compare",
+        options="judge.compare.options:CompareOptions",
         summary="have a model say which of two answers is better, asked in both orders",
         examples=(
             "judge compare data/ --model Qwen2-VL-7B",
@@ -104,8 +104,8 @@ COMMANDS = (
     ),
     Command(
         name="claims",
-        target="judge.claims:claims",
-        options="judge.claims_options:ClaimsOptions",
+        target="judge.claims.command:claims",
+        options="judge.claims.options:ClaimsOptions",
         summary="split answers into claims and have a model check each against the image",
         examples=(
             "judge claims data/ --model Qwen2-VL-7B",
@@ -115,8 +115,8 @@ COMMANDS = (
     ),
     Command(
         name="rank",
-        target="judge.rank:rank",
-        options="judge.rank_options:RankOptions",
+        target="judge.rank.command:rank",
+        options="judge.rank.options:RankOptions",
         summary="have a model rank all answers to a question at once",
         examples=(
             "judge rank data/ --model Qwen2-VL-7B",
@@ -125,8 +125,8 @@ COMMANDS = (
     ),
     Command(
         name="probe",
-        target="judge.probe:probe",
-        options="judge.probe_options:ProbeOptions",
+        target="judge.probe.command:probe",
+        options="judge.probe.options:ProbeOptions",
         summary="find out how easily a judge is swayed: injections, no image, another image",
         examples=(
             "judge probe data/ --model Qwen2-VL-7B --limit 200",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from pairwright.command import Command
-from pairwright.command import main as run_program
+from pairwright.commands.command import Command
+from pairwright.commands.command import main as run_program
 
 COMMANDS = (
     Command(

@@ -10,11 +10,11 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from pairwright.command import Outcome
+from pairwright.commands.command import Outcome
+from pairwright.commands.options import RunOptions
 from pairwright.errors import MissingExtraError, PairwrightError
-from pairwright.options import RunOptions
-from pairwright.vlm.hardware import visible_gpus
-from pairwright.vlm.launch import installed_server
+from pairwright.vlm.servers.hardware import visible_gpus
+from pairwright.vlm.servers.launch import installed_server
 
 _EXTRAS = {
     "clip": ("open_clip", "torch"),
@@ -34,7 +34,7 @@ class DoctorOptions:
 def doctor(options: DoctorOptions, run: RunOptions) -> Outcome:
     """Check Python, the extras, the name of our packages, GPU, memory, disk and configuration."""
     del options, run
-    from pairwright.userconfig import config_path, user_config
+    from pairwright.commands.userconfig import config_path, user_config
 
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     free = shutil.disk_usage(Path.cwd()).free / 2**30
@@ -87,8 +87,8 @@ def _vllm() -> tuple[str, bool]:
 
 def _servers() -> str:
     """What `judge serve` would start."""
-    from pairwright.vlm.fleet import plan_here
     from pairwright.vlm.options import PlaceOptions
+    from pairwright.vlm.servers.fleet import plan_here
 
     try:
         return plan_here(PlaceOptions(model="any")).words

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from PIL import Image
 
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 200 << 20

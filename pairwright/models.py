@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pairwright.commands.userconfig import resolve_model
+from pairwright.dataset.manifest import FILE_NAME, Manifest
 from pairwright.errors import DataError, UsageError
-from pairwright.manifest import FILE_NAME, Manifest
-from pairwright.userconfig import resolve_model
 
 if TYPE_CHECKING:
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
 ADAPTER_CONFIG = "adapter_config.json"
 _SAMPLE_BYTES = 1 << 20

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pairwright.command import Command, Outcome, load, make_parser
+from pairwright.commands.command import Command, Outcome, load, make_parser
+from pairwright.commands.options import RunOptions, option
+from pairwright.commands.progress import say
+from pairwright.commands.userconfig import read_yaml
 from pairwright.errors import PairwrightError, UsageError
-from pairwright.options import RunOptions, option
-from pairwright.progress import say
-from pairwright.userconfig import read_yaml
 
 PROGRAMS = ("curate", "judge", "prefs", "train")
 

@@ -6,15 +6,15 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pairwright.command import Outcome
+from pairwright.commands.command import Outcome
+from pairwright.commands.options import RunOptions, option
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions, option
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from pairwright.manifest import Manifest
-    from pairwright.store import Dataset
+    from pairwright.dataset.manifest import Manifest
+    from pairwright.dataset.store import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

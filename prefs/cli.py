@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from pairwright import command
-from pairwright.command import Command
+from pairwright.commands import command
+from pairwright.commands.command import Command
 
 COMMANDS = (
     Command(
         name="sample",
-        target="prefs.sample:sample",
-        options="prefs.options:SampleOptions",
+        target="prefs.sample.command:sample",
+        options="prefs.build.options:SampleOptions",
         summary="have a policy answer each question several times",
         examples=(
             "prefs sample data/ --model Qwen2-VL-7B -n 8",
@@ -21,8 +21,8 @@ COMMANDS = (
     ),
     Command(
         name="build",
-        target="prefs.build:build",
-        options="prefs.options:BuildOptions",
+        target="prefs.build.command:build",
+        options="prefs.build.options:BuildOptions",
         summary="make preference pairs of scored answers, corrections or comparisons",
         examples=(
             "prefs build data/",

@@ -6,12 +6,12 @@ from typing import Any
 
 from tiny_dataset import picture, sample, write_dataset
 
-from curate.dedup import dedup
-from curate.options import DedupOptions
+from curate.dedup.command import dedup
+from curate.dedup.options import DedupOptions
 from curate.report.command import report
 from curate.report.options import ReportOptions
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 
 EVIL = (
     "<script>alert(1)</script>",

@@ -15,7 +15,7 @@ HEAVY = {
 @pytest.mark.parametrize("program", ["curate", "judge", "prefs", "train", "pairwright"])
 def test_a_program_imports_nothing_heavy(program):
     code = (
-        f"import sys, {program}.cli as cli; from pairwright.command import main; "
+        f"import sys, {program}.cli as cli; from pairwright.commands.command import main; "
         "import contextlib, io\n"
         "with contextlib.redirect_stdout(io.StringIO()):\n"
         f"    main({program!r}, 'x', cli.COMMANDS, ['--help'])\n"
@@ -28,7 +28,7 @@ def test_a_program_imports_nothing_heavy(program):
 @pytest.mark.parametrize("program", ["curate", "judge", "prefs", "train"])
 def test_the_help_of_every_command_imports_nothing_heavy(program):
     code = (
-        f"import sys, {program}.cli as cli; from pairwright.command import make_parser\n"
+        f"import sys, {program}.cli as cli; from pairwright.commands.command import make_parser\n"
         "for command in cli.COMMANDS:\n"
         f"    assert make_parser({program!r}, command).format_help()\n"
         "print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="needs the extra label")
 from loopback_hub import TOKEN, running_hub
 
-from pairwright.store import Dataset
+from pairwright.dataset.store import Dataset
 
 MODELS = "pairwright/demo/models"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from pairwright.ids import stable_id
+from pairwright.dataset.ids import stable_id
+from pairwright.dataset.store import Dataset
 from pairwright.images import inspect_image
-from pairwright.store import Dataset
 
 QUESTIONS = ("what shape is it?", "is it red?", "what color is it?", "is there a circle?")
 ANSWERS = ("circle", "yes", "blue", "no")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pairwright.command import EXIT_CODES, Command, load, make_parser
+from pairwright.commands.command import EXIT_CODES, Command, load, make_parser
 
 FOLDER = "docs/reference/cli"
 PROGRAMS = ("curate", "judge", "prefs", "train", "pairwright")

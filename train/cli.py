@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from pairwright import command
-from pairwright.command import Command
+from pairwright.commands import command
+from pairwright.commands.command import Command
 
 SUMMARY = "Fine-tune on the samples or pairs of a dataset, and see what it brought."
 
 COMMANDS = (
     Command(
         name="sft",
-        target="train.sft:run_sft",
+        target="train.sft.command:run_sft",
         options="train.options:SftOptions",
         summary="train on the current samples' answers, or on the chosen answers of pairs",
         examples=(
@@ -23,7 +23,7 @@ COMMANDS = (
     ),
     Command(
         name="dpo",
-        target="train.dpo:run_dpo",
+        target="train.dpo.command:run_dpo",
         options="train.options:DpoOptions",
         summary="train on preference pairs",
         examples=(
@@ -34,7 +34,7 @@ COMMANDS = (
     ),
     Command(
         name="eval",
-        target="train.evaluate:run_eval",
+        target="train.evaluate.command:run_eval",
         options="train.options:EvalOptions",
         summary="exact match on samples or preference accuracy on pairs, with intervals",
         examples=(
@@ -44,7 +44,7 @@ COMMANDS = (
     ),
     Command(
         name="merge",
-        target="train.merge:run_merge",
+        target="train.merge.command:run_merge",
         options="train.options:MergeOptions",
         summary="write a training run's model as a folder that loads alone",
         examples=("train merge data/ merged/ --run sft",),

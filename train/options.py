@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from pairwright.commands.options import option
 from pairwright.errors import UsageError
-from pairwright.options import option
 
 LOSSES = (
     "sigmoid",

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from curate.minhash import Shingles, choose_bands, in_threads, n_threads, permutations
 from curate.near.spill import Spill
+from curate.near.text.minhash import Shingles, choose_bands, in_threads, n_threads, permutations
 
 if TYPE_CHECKING:
     from curate.near.star import Items
@@ -50,7 +50,7 @@ def find_buckets(
         num_perm: Permutations.
         spill: Where large arrays go.
     """
-    from curate.near import kernels_bucket as kernels
+    from curate.near.kernels import bucket as kernels
 
     bands, n_buckets = _band_buckets(items, shingles, threshold, num_perm, spill)
     n = len(items)
@@ -74,7 +74,7 @@ def _band_buckets(
     items: Items, shingles: Shingles, threshold: float, num_perm: int, spill: Spill
 ) -> tuple[np.ndarray, int]:
     """Bucket of every band and item, -1 where it is alone in it, and the number of buckets."""
-    from curate.near import kernels_text as kernels
+    from curate.near.kernels import text as kernels
 
     if not len(items.texts):  # images only: one bucket a group
         keys = (items.groups[None, :] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
@@ -104,7 +104,7 @@ def _band_buckets(
 
 def _number(keys: np.ndarray, out: np.ndarray) -> int:
     """Number the keys that occur more than once; others get -1. `out` may be `keys` itself."""
-    from curate.near import kernels_bucket as kernels
+    from curate.near.kernels import bucket as kernels
 
     if not len(keys):
         return 0
@@ -134,7 +134,7 @@ def _rare_buckets(
     Returns:
         Where each of the rows' buckets start, bucket numbers, and how many there are.
     """
-    from curate.near import kernels_bucket as kernels
+    from curate.near.kernels import bucket as kernels
 
     prefix_at = np.zeros(len(rows) + 1, dtype=np.int64)
     if not len(rows):

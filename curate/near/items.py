@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.minhash import NGRAM, Shingles, count_words, shingle
 from curate.near.lists import Numbering
 from curate.near.spill import Spill
-from curate.near.text import Packed, fold_packed, wording_keys
+from curate.near.text.fold import Packed, fold_packed, wording_keys
+from curate.near.text.minhash import NGRAM, Shingles, count_words, shingle
 
 if TYPE_CHECKING:
     import polars as pl
@@ -261,7 +261,7 @@ def _first_new(numbers: np.ndarray, known: int) -> np.ndarray:
 
 def text_keys(texts: Packed) -> tuple[np.ndarray, np.ndarray]:
     """128-bit hashes of texts, in two halves."""
-    from curate.near import kernels_number as kernels
+    from curate.near.kernels import number as kernels
 
     low, high = (np.empty(len(texts), dtype=np.uint64) for _ in range(2))
     kernels.hash_texts(*texts, low, high)

@@ -22,7 +22,7 @@ def take_lists(at: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def hash_lists(at: np.ndarray, values: np.ndarray, seed: int) -> np.ndarray:
     """64-bit hash of every list, order and length included."""
-    from curate.near import kernels_number as kernels
+    from curate.near.kernels import number as kernels
 
     out = np.empty(len(at) - 1, dtype=np.uint64)
     kernels.hash_lists(at, values, np.uint64(seed), out)
@@ -52,7 +52,7 @@ class Numbering:
         Returns:
             32-bit numbers. Numbers from the former `len()` on are new.
         """
-        from curate.near import kernels_number as kernels
+        from curate.near.kernels import number as kernels
 
         most = self._n + len(low)
         if most > len(self._low):

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from curate.minhash import alone
 from curate.near.buckets import find_buckets
 from curate.near.items import TextSide
 from curate.near.spill import Spill
+from curate.near.text.minhash import alone
 
 _SHOWN_HELD = 1000
 
@@ -117,7 +117,7 @@ def star(
         num_perm: Permutations of the MinHash that finds candidates.
         spill: Where large arrays go; memory if not given.
     """
-    from curate.near import kernels_star as kernels
+    from curate.near.kernels import star as kernels
 
     n = len(items)
     buckets = find_buckets(items, texts.shingles, threshold, num_perm, spill or Spill())
@@ -157,7 +157,7 @@ def conflicts(
         Earlier item, later item and similarity of the questions of every pair, and the number of
         items that were cut short.
     """
-    from curate.near import kernels_star as kernels
+    from curate.near.kernels import star as kernels
 
     order = np.argsort(leaders, kind="stable")
     ordered = leaders[order]

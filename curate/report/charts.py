@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pairwright.htmltext import plain
+from pairwright.text.htmltext import plain
 
 Spec = dict[str, Any]
 

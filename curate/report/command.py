@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from curate.report.options import ReportOptions
-from pairwright.command import Outcome
+from pairwright.commands.command import Outcome
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.manifest import now, write_bytes, write_json
+from pairwright.dataset.store import Dataset
 from pairwright.errors import MissingExtraError, UsageError
-from pairwright.manifest import now, write_bytes, write_json
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 
 if TYPE_CHECKING:
     from curate.report.facts import Facts

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from curate.report.options import ReportOptions
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
 _MEMBERS: Final = 2  # removed rows of a group that are shown
 _TURNS: Final = 6
@@ -252,7 +252,7 @@ def conflicts(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[st
     """Contradictions: how many, between which answers, and some of them."""
     import polars as pl
 
-    from pairwright.texts import normalised
+    from pairwright.text.texts import normalised
 
     found = dataset.in_force("conflicts").get("dedup")
     for step in facts.steps:
@@ -343,7 +343,7 @@ def fetch(dataset: Dataset, facts: Facts, ids: Iterable[str]) -> dict[str, Row]:
 
 
 def _view(row: Row, dropped_by: str | None) -> Row:
-    from pairwright.conversation import plain_text
+    from pairwright.text.conversation import plain_text
 
     turns = [
         {"role": m["role"], "text": _cut(plain_text(m["content"] or ""))}

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-    from pairwright.manifest import Manifest
-    from pairwright.store import Dataset
+    from pairwright.dataset.manifest import Manifest
+    from pairwright.dataset.store import Dataset
 
 KEPT = -1  # `step` of a sample that no decision drops
 

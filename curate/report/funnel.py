@@ -8,8 +8,8 @@ from curate.report.facts import KEPT, Facts
 from curate.report.words import step_title
 
 if TYPE_CHECKING:
-    from pairwright.manifest import Manifest
-    from pairwright.store import Dataset
+    from pairwright.dataset.manifest import Manifest
+    from pairwright.dataset.store import Dataset
 
 
 def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _orphaned_groups(dataset: Dataset, facts: Facts) -> int:
 
 def lineage(dataset: Dataset) -> list[dict[str, Any]]:
     """Every table of the dataset: what made it, when, from what, and whether it is in force."""
-    from curate.card import public_command
+    from curate.export.card import public_command
     from schemas.tables import TABLES
 
     out = []

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from curate.report import charts
-from pairwright.htmltext import visible
+from pairwright.text.htmltext import visible
+from pairwright.text.worddiff import Span
 from pairwright.webpage.parts import (
     bars,
     differences,
@@ -19,7 +20,6 @@ from pairwright.webpage.parts import (
     turns,
     word_marks,
 )
-from pairwright.worddiff import Span
 
 if TYPE_CHECKING:
     from curate.report.sections import Drawing

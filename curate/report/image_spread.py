@@ -10,7 +10,7 @@ from curate.report.spread import Used, histogram, named
 if TYPE_CHECKING:
     import polars as pl
 
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
 _ASPECTS: Final = (
     ("taller than 2:1", 0.0, 0.5),

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any, Final
 
 from curate.report import sections
-from pairwright.htmltext import json_island, plain, visible
+from pairwright.text.htmltext import json_island, plain, visible
 from pairwright.webpage import style_sheet
 from pairwright.webpage.parts import IMAGES_A_SAMPLE, Pictures
 

@@ -9,7 +9,7 @@ from typing import Any
 from curate.report import charts
 from curate.report.galleries import conflicts, duplicates, victims
 from curate.report.words import MISSING
-from pairwright.htmltext import visible
+from pairwright.text.htmltext import visible
 from pairwright.webpage.parts import Pictures, bars, coded, number, share, table, tag
 
 __all__ = [

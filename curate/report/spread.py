@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from curate.report.facts import KEPT, Facts, sample_parts
-from pairwright.progress import Progress
+from pairwright.commands.progress import Progress
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
 _MOST_BINS: Final = 32
 _TOP: Final = 10
@@ -121,7 +121,7 @@ def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]],
 def _count_part(counts: Counts, frame: pl.DataFrame) -> None:
     import polars as pl
 
-    from pairwright.texts import n_words, normalised
+    from pairwright.text.texts import n_words, normalised
 
     for name in ("source", "task", "licence", "split"):
         counts.add(name, frame, pl.col(name))
@@ -148,7 +148,7 @@ def _top_texts(
     """The texts that most rows share. Hashes are counted, then the text of a few is looked up."""
     import polars as pl
 
-    from pairwright.texts import normalised
+    from pairwright.text.texts import normalised
 
     table = counts.table(f"{role}_texts")
     top = table.filter(pl.col("kept") + pl.col("dropped") > 1).head(_TOP)

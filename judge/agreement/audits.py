@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
-from judge.agreement import measures
 from judge.agreement.sources import Votes
 from judge.agreement.topics import DECIDED, Topic, lengths, with_groups
+from judge.measures import agreement as measures
+from pairwright.dataset.store import Dataset
 from pairwright.stats import bootstrap
-from pairwright.store import Dataset
 
 if TYPE_CHECKING:
     import polars as pl

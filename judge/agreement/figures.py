@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from judge.agreement import measures
 from judge.agreement.topics import DECIDED, Topic
-from judge.calibration import cross_fitted, fit_curve
+from judge.measures import agreement as measures
+from judge.measures.calibration import cross_fitted, fit_curve
 from pairwright.stats import bootstrap
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from judge.agreement.figures import Scale
 from judge.agreement.sources import answer_texts
 from judge.agreement.topics import DECIDED, Topic
-from pairwright.conversation import plain_text
-from pairwright.store import Dataset
+from pairwright.dataset.store import Dataset
+from pairwright.text.conversation import plain_text
 
 if TYPE_CHECKING:
     import polars as pl

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from judge.agreement import svg
 from judge.agreement.words import audit_lines, counts, interval, share
-from pairwright.htmltext import plain, visible
+from pairwright.text.htmltext import plain, visible
 from pairwright.webpage import style_sheet
 from pairwright.webpage.parts import Pictures, coded, table, tag
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
+from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.marks import JURY, usable_marks
-from pairwright.store import Dataset
+from pairwright.scores import JURY, usable_marks
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from pairwright.manifest import Manifest
+    from pairwright.dataset.manifest import Manifest
 
 Unit = Literal["answer", "claim", "pair"]
 KINDS: Final = ("scores", "comparisons", "claims", "feedback")

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from judge.agreement.sources import Votes, answer_texts, supported_share
+from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.store import Dataset
 
 if TYPE_CHECKING:
     import polars as pl

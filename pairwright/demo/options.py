@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from pairwright.commands.options import option
 from pairwright.errors import UsageError
-from pairwright.options import option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

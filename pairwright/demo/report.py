@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pairwright.htmltext import data_uri, visible
-from pairwright.manifest import write_bytes
+from pairwright.dataset.manifest import write_bytes
+from pairwright.text.htmltext import data_uri, visible
 
 _WORDS = {
     "exact_copy": "exact copies",

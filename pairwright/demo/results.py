@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from pairwright.conversation import question_of, split_answer
+from pairwright.commands.options import as_config
 from pairwright.demo.account import account, judge_quality, read_key
 from pairwright.images import ImageReader
-from pairwright.options import as_config
+from pairwright.text.conversation import question_of, split_answer
 
 if TYPE_CHECKING:
+    from pairwright.dataset.store import Dataset
     from pairwright.demo.steps import Loop
-    from pairwright.store import Dataset
 
 _YES_NO = ("yes", "no")
 

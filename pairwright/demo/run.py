@@ -12,12 +12,12 @@ import os
 from contextlib import ExitStack
 from pathlib import Path
 
-from pairwright.command import Outcome
+from pairwright.commands.command import Outcome
+from pairwright.commands.options import RunOptions, as_config
+from pairwright.commands.progress import say
+from pairwright.dataset.manifest import write_json
 from pairwright.demo.options import DemoOptions
 from pairwright.errors import MissingExtraError, UsageError
-from pairwright.manifest import write_json
-from pairwright.options import RunOptions, as_config
-from pairwright.progress import say
 
 
 def demo(options: DemoOptions, run: RunOptions) -> Outcome:

@@ -10,15 +10,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairwright.command import Outcome, call
+from pairwright.commands.command import Outcome, call
+from pairwright.commands.options import RunOptions
+from pairwright.commands.progress import say
+from pairwright.dataset.store import Dataset
 from pairwright.demo import data
 from pairwright.demo.options import DemoOptions
-from pairwright.options import RunOptions
-from pairwright.progress import say
-from pairwright.store import Dataset
 
 if TYPE_CHECKING:
-    from pairwright.vlm.server import Server
+    from pairwright.vlm.servers.server import Server
 
 MODELS = Path(__file__).parent / "models"
 RUBRIC = Path(__file__).parent / "rubric.yaml"
@@ -65,7 +65,7 @@ class Servers:
         }
 
     def _start(self, name: str) -> Server:
-        from pairwright.vlm.server import serve
+        from pairwright.vlm.servers.server import serve
 
         context = serve(
             str(MODELS / name),

@@ -11,8 +11,8 @@ from pairwright.vlm.rows import RowBuffer, reject_failure
 from pairwright.vlm.types import Backend, ChatRequest, Reply, ask_all
 
 if TYPE_CHECKING:
-    from pairwright.progress import Progress
-    from pairwright.writer import RunWriter
+    from pairwright.commands.progress import Progress
+    from pairwright.dataset.writer import RunWriter
 
 ACCOUNT = "asked"
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
+from pairwright.commands.options import as_config
+from pairwright.commands.userconfig import user_config
 from pairwright.errors import UsageError
 from pairwright.models import ADAPTER_CONFIG, PolicyRef, model_fingerprint, resolve_policy
-from pairwright.options import as_config
-from pairwright.userconfig import user_config
-from pairwright.vlm.launch import KEY_VARIABLE
 from pairwright.vlm.options import NOT_RECORDED, ModelOptions
 from pairwright.vlm.prepare import ImageSource, ReadsImages, pixel_budget
+from pairwright.vlm.servers.launch import KEY_VARIABLE
 from pairwright.vlm.types import Backend
 
 if TYPE_CHECKING:
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,9 +138,9 @@ def open_backend(
             max_model_len=options.max_model_len,
         )
         return
-    from pairwright.vlm.client import HttpBackend
-    from pairwright.vlm.fleet import open_fleet
-    from pairwright.vlm.server import our_server
+    from pairwright.vlm.http.client import HttpBackend
+    from pairwright.vlm.servers.fleet import open_fleet
+    from pairwright.vlm.servers.server import our_server
 
     urls = options.base_url
     if not urls and options.names_a_place() is None:
@@ -179,7 +179,7 @@ def open_backend(
 
 def api_key_for(base_url: str) -> str | None:
     """Key of a server: ours if we started it, else the environment's, else that of `judge serve`."""
-    from pairwright.vlm.server import our_server
+    from pairwright.vlm.servers.server import our_server
 
     ours = our_server(base_url)
     if ours is not None:
@@ -202,7 +202,7 @@ def key_file(base_url: str) -> Path:
 
 
 def _why_dead(base_url: str) -> str | None:
-    from pairwright.vlm.server import our_server
+    from pairwright.vlm.servers.server import our_server
 
     ours = our_server(base_url)
     if ours is None or ours.is_alive():

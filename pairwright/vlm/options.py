@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from pairwright.commands.options import option
 from pairwright.errors import UsageError
-from pairwright.options import option
 
 # Where and how fast the model is asked does not change what it says: another server may go on
 # with a run.

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from pairwright.conversation import Message, content_parts
 from pairwright.errors import DataError
+from pairwright.text.conversation import Message, content_parts
 from pairwright.vlm.types import Part, Turn
 
 # Marks of the common families: <|...|> and its full-width likeness, <s>, </s>, <pad>, <unk>,

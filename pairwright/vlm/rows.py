@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pairwright.vlm.types import Failure
 
 if TYPE_CHECKING:
-    from pairwright.writer import RunWriter
+    from pairwright.dataset.writer import RunWriter
 
 _ROWS, _SECONDS = 500, 1.0
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any, Final
 
-from pairwright.htmltext import data_uri, plain, visible
-from pairwright.worddiff import Span, diff_spans
+from pairwright.text.htmltext import data_uri, plain, visible
+from pairwright.text.worddiff import Span, diff_spans
 
 IMAGES_A_SAMPLE: Final = 3
 _LONG: Final = 320  # characters of a text that is shown whole beside another

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from pairwright.commands.progress import Progress
 from pairwright.errors import DataError
 from pairwright.images import ImageError, open_image, stored_bytes
-from pairwright.progress import Progress
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from pairwright.store import Dataset
+    from pairwright.dataset.store import Dataset
 
 _SMALL: Final = 96  # images of at most so many pixels a side keep every pixel
 _SHRINK: Final = 0.7

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import polars as pl
 import xxhash
 
-from pairwright.texts import n_words
+from pairwright.text.texts import n_words
 from schemas.tables import Pairs
 
 # Columns of picks: pairs before prompt and images are added. `prompt_id` names what answers

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from pairwright.marks import criterion_marks
-from pairwright.texts import normalised
+from pairwright.scores import criterion_marks
+from pairwright.text.texts import normalised
 from prefs.methods.base import (
     PICK_COLUMNS,
     PICK_SCHEMA,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pairwright.texts import folded
+from pairwright.text.texts import folded
 from prefs.methods.base import Picked, Reject, picks_frame
 
 if TYPE_CHECKING:

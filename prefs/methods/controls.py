@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from pairwright.texts import n_words
+from pairwright.text.texts import n_words
 from prefs.methods.base import PICK_COLUMNS, PICK_SCHEMA, pair_draw
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pairwright.texts import folded
-from pairwright.worddiff import diff_spans
+from pairwright.text.texts import folded
+from pairwright.text.worddiff import diff_spans
 from prefs.methods.base import Picked, Reject, picks_frame
 
 if TYPE_CHECKING:

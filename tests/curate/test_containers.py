@@ -13,12 +13,12 @@ import pytest
 from PIL import Image
 
 from curate.cli import COMMANDS
-from curate.sources import webdataset
-from curate.sources.files import find_source
-from pairwright import command
+from curate.read.sources import webdataset
+from curate.read.sources.files import find_source
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, UsageError
 from pairwright.images import ImageReader
-from pairwright.store import Dataset
 
 
 def picture(seed=0, kind="JPEG"):

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.cosine import near_pairs, plan
-from curate.near.alike import by_vectors
-from curate.near.kernels_star import IMAGES_PAIRS, IMAGES_VECTORS
+from curate.near.images.matching import by_vectors
+from curate.near.kernels.star import IMAGES_PAIRS, IMAGES_VECTORS
+from curate.near.vectors.search import near_pairs, plan
 from pairwright.errors import MissingExtraError
 
 
@@ -50,8 +50,8 @@ def test_exactly_the_pairs_of_a_brute_force(lead):
 
 
 def test_blocks_of_any_size_meet_once(monkeypatch):
-    monkeypatch.setattr("curate.near.cosine_exact._BLOCK", 7)
-    monkeypatch.setattr("curate.near.cosine_exact._STRIP", 3)
+    monkeypatch.setattr("curate.near.vectors.exact._BLOCK", 7)
+    monkeypatch.setattr("curate.near.vectors.exact._STRIP", 3)
     assert same(clip_like(150, 32), 0.8, lead=6) > 10
 
 
@@ -162,7 +162,7 @@ def test_images_by_their_vectors():
 
 
 def test_too_many_pairs_are_not_listed(monkeypatch):
-    monkeypatch.setattr("curate.near.alike.MOST_PAIRS", 100)
+    monkeypatch.setattr("curate.near.images.matching.MOST_PAIRS", 100)
     vectors = clip_like(800, 48)
     vectors[300:500] = vectors[300]
     ids, table = frame(vectors)

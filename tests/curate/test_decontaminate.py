@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from tiny_dataset import sample, write_dataset
 
-from curate.decontaminate import decontaminate
-from curate.decontaminate_options import DecontaminateOptions
-from pairwright import command
+from curate.decontaminate.command import decontaminate
+from curate.decontaminate.options import DecontaminateOptions
+from pairwright.commands import command
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import PairwrightError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import Decisions, Overlaps
 
 LONG = (

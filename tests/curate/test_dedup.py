@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.near.decide import Found, find_duplicates
+from curate.dedup.decide import Found, find_duplicates
+from curate.dedup.options import DedupOptions
+from curate.dedup.rank import Preference
 from curate.near.items import Samples
-from curate.near.rank import Preference
-from curate.near.text import fold
-from curate.options import DedupOptions
+from curate.near.text.fold import fold
 
 SCHEMA = {
     "sample_id": pl.String,

@@ -11,12 +11,12 @@ from PIL import Image
 from tiny_dataset import picture, sample, write_dataset
 
 from curate.cli import COMMANDS
-from curate.dedup import dedup
-from curate.options import DedupOptions
-from pairwright import command
+from curate.dedup.command import dedup
+from curate.dedup.options import DedupOptions
+from pairwright.commands import command
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import ConfigChangedError, UsageError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import Conflicts, Decisions
 
 

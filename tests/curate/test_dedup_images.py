@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from curate.near.alike import Pictures
-from curate.near.decide import find_duplicates
-from curate.options import DedupOptions
-from curate.phash import hamming_pairs, same_picture, same_pictures
+from curate.dedup.decide import find_duplicates
+from curate.dedup.options import DedupOptions
+from curate.near.images.matching import Pictures
+from curate.near.images.phash import hamming_pairs, same_picture, same_pictures
 from pairwright.images import ImageError, inspect_image, open_image
 
 
@@ -111,8 +111,8 @@ def test_near_hashes_are_all_found_and_once(distance, segments, monkeypatch):
     for k in range(300):
         near[k] ^= np.bitwise_xor.reduce(flips[k, : k % 10])
     everything = np.unique(np.r_[hashes, near, hashes[:20] ^ near[1:21]])
-    monkeypatch.setattr("curate.near.hamming._SEGMENTS", segments)
-    monkeypatch.setattr("curate.near.hamming._ROOM", 1)
+    monkeypatch.setattr("curate.near.images.hamming._SEGMENTS", segments)
+    monkeypatch.setattr("curate.near.images.hamming._ROOM", 1)
     a, b = hamming_pairs(everything, distance)
     expected = {
         (i, j)
@@ -139,7 +139,7 @@ def test_a_crowd_is_compared_with_its_preferred_ones(monkeypatch):
     """Sixty copies of one picture: everyone meets the first ones, nobody all."""
     small = photo(1, (48, 40))
     contents = [encoded(small, "JPEG", quality=60 + k % 40) for k in range(60)]
-    monkeypatch.setattr("curate.phash._LISTED", 10)
+    monkeypatch.setattr("curate.near.images.phash._LISTED", 10)
     found = same_pictures(np.full(60, 7, dtype=np.uint64), contents.__getitem__)
     assert found.n_compared < 60 * 10
     assert set(found.b[found.a == 0]) == set(range(1, 60))

@@ -12,12 +12,12 @@ import polars as pl
 import pytest
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 
-from curate.embed import embed
-from curate.options import EmbedOptions
+from curate.dedup.options import EmbedOptions
+from curate.embed.command import embed
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import PairwrightError
 from pairwright.images import open_image
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import Embeddings
 
 open_clip = pytest.importorskip("open_clip")
@@ -92,7 +92,7 @@ def test_preparing_in_two_steps_gives_the_same_bits(trained):
     import torch
     from torchvision.transforms import Compose, ToTensor
 
-    from curate._preprocess import Preprocess
+    from curate.clip.preprocess import Preprocess
 
     contents = [picture(n, size=(90 + 7 * n, 70)) for n in range(3)]
     _, transform = open_clip.create_model_from_pretrained(f"local-dir:{trained}")
@@ -145,9 +145,9 @@ def test_new_images_are_added_by_the_same_command(data, trained):
 def test_kill_9_and_the_same_command_goes_on(tmp_path, trained):
     data = make_dataset(tmp_path / "data", images=60, questions=1)
     code = (
-        "import sys, time, curate.embed, curate._clip; curate.embed.PART_ROWS = 8;"
-        "slow = curate._clip.ClipModel.images;"
-        "curate._clip.ClipModel.images = lambda s, b: (time.sleep(0.15), slow(s, b))[1];"
+        "import sys, time, curate.embed.command, curate.clip.model; curate.embed.command.PART_ROWS = 8;"
+        "slow = curate.clip.model.ClipModel.images;"
+        "curate.clip.model.ClipModel.images = lambda s, b: (time.sleep(0.15), slow(s, b))[1];"
         "from curate.cli import main; sys.argv[0] = 'curate'; main()"
     )
     words = ["embed", str(data.path), "--model", str(trained), "--batch-size", "4"]

@@ -7,15 +7,15 @@ import pytest
 import yaml
 from export_toy import export, load, make_toy, pair, sample, write
 
-from curate import splits
-from curate.card import escape, public_command
 from curate.cli import COMMANDS
-from curate.export_options import parse_bytes
-from curate.hubtable import hub_messages, images_in_front, split_name
-from curate.licences import hub_id, objection
-from pairwright import command
+from curate.export import splits
+from curate.export.card import escape, public_command
+from curate.export.options import parse_bytes
+from curate.export.parquet_table import hub_messages, images_in_front, split_name
+from curate.licenses import hub_id, objection
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.store import Dataset
 
 HOSTILE = "<script>alert(1)</script> | `x` [a](javascript:b) \u202e # ---\n| row |"
 

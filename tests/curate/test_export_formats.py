@@ -14,9 +14,9 @@ import pytest
 from tiny_dataset import picture, write_dataset
 
 from curate.cli import COMMANDS
-from pairwright import command
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, UsageError
-from pairwright.store import Dataset
 
 SAMPLE = ("image_ids", "messages", "licence", "task", "reference", "criteria")
 PAIR = ("image_ids", "prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin")
@@ -238,7 +238,7 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(dataset, tmp_path, c
     code, _, err = curate(capsys, "export", dataset.path, tmp_path / "file" / "out")
     assert code == 2
     assert "cannot write there" in err
-    from curate import _staging
+    from curate.export import staging as _staging
 
     def overtaken() -> None:
         with _staging.staged(tmp_path / "x"):
@@ -255,7 +255,7 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(dataset, tmp_path, c
 
 def test_kill_9_leaves_nothing_visible_and_the_next_run_cleans_up(dataset, tmp_path, capsys):
     code = (
-        "import sys, time, curate.export_files as f; real = f._write;"
+        "import sys, time, curate.export.files as f; real = f._write;"
         "f._write = lambda *a: (real(*a), print('row', flush=True), time.sleep(30));"
         "from curate.cli import main; main()"
     )

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from export_toy import export, load, make_toy, sample, write
 
-from pairwright.store import Dataset
+from pairwright.dataset.store import Dataset
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_files_are_those_that_datasets_would_write(
 
 
 def test_row_groups_are_cut_by_bytes(tmp_path: Path) -> None:
-    from curate import hubfile
+    from curate.export import parquet_file as hubfile
 
     schema = hubfile.schema_of([hubfile.Column(name="image", type=hubfile.IMAGE, doc="")])
     size = 1 << 20

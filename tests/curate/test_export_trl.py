@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from curate.cli import COMMANDS
-from pairwright import command
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.images import inspect_image
-from pairwright.store import Dataset
 
 pytest.importorskip("trl")
 pytestmark = pytest.mark.slow

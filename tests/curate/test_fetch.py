@@ -12,10 +12,10 @@ import pytest
 from PIL import Image
 
 from curate.cli import COMMANDS
-from curate.sources import fetch
-from pairwright import command
+from curate.read.sources import fetch
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.images import ImageError, ImageReader
-from pairwright.store import Dataset
 
 
 def picture(seed=0):

@@ -7,12 +7,12 @@ import polars as pl
 import pytest
 from tiny_dataset import make_dataset
 
-from curate.filter import filter_samples
-from curate.filter_options import FilterOptions
-from curate.filters.report import histogram
+from curate.filter.command import filter_samples
+from curate.filter.options import FilterOptions
+from curate.filter.report import histogram
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import Decisions
 
 
@@ -114,8 +114,8 @@ def test_the_distribution_is_shown_before_anything_is_cut(data, monkeypatch, ext
         rows = [m.rows for m in data.runs("decisions")]
         shown.append((text, sum(rows)))
 
-    monkeypatch.setattr("curate.filters.marks.say", note)
-    monkeypatch.setattr("curate.filter.say", note)
+    monkeypatch.setattr("curate.filter.rules.scores.say", note)
+    monkeypatch.setattr("curate.filter.command.say", note)
     run(data, 2.5, **extra)
     bars = [rows for text, rows in shown if "2.00" in text or "2 " in text]
     assert bars == [0]

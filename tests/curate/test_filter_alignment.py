@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 import pairwright
-from curate.embed import embed
-from curate.filter import filter_samples
-from curate.filter_options import FilterOptions
-from curate.ingest import ingest
-from curate.ingest_options import IngestOptions
-from curate.options import EmbedOptions
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
+from curate.dedup.options import EmbedOptions
+from curate.embed.command import embed
+from curate.filter.command import filter_samples
+from curate.filter.options import FilterOptions
+from curate.ingest.command import ingest
+from curate.ingest.options import IngestOptions
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 
 pytest.importorskip("open_clip")
 pytest.importorskip("easy_vqa")

@@ -12,12 +12,12 @@ from PIL import Image
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 
 from curate.cli import COMMANDS
-from curate.filter import filter_samples
-from curate.filter_options import BROKEN_NAMES, FILTERS, PRESETS, SWITCHES, FilterOptions
-from pairwright.command import main
+from curate.filter.command import filter_samples
+from curate.filter.options import BROKEN_NAMES, FILTERS, PRESETS, SWITCHES, FilterOptions
+from pairwright.commands.command import main
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import ConfigChangedError, UsageError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import Decisions
 
 LOOP = "The red bus stands at the stop and waits for its passengers to come. " * 4
@@ -176,7 +176,7 @@ def test_image_text_takes_the_rows_that_fit_least(tmp_path):
         w.add(rows)
     with pytest.raises(UsageError, match="curate embed --text"):
         filter_samples(data, FilterOptions(min_clip_score=0.2), RunOptions())
-    from curate.embed import text_id
+    from curate.embed.command import text_id
 
     angles = {answers[0]: 0.9, answers[1]: 0.1, answers[3]: 0.4}
     vectors = [(i, "image", [1.0, 0.0]) for i in samples["image_ids"].explode().unique()]

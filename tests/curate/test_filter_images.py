@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from curate.filter_options import FilterOptions
-from curate.filters.found import Rows
-from curate.filters.images import WORK_PIXELS, by_size, look_at, sharpness
+from curate.filter.found import Rows
+from curate.filter.options import FilterOptions
+from curate.filter.rules.images import WORK_PIXELS, by_size, look_at, sharpness
 from pairwright.images import open_image
 
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from curate.filter_options import FilterOptions
-from curate.filters.found import Found, Rows
+from curate.filter.found import Found, Rows
+from curate.filter.options import FilterOptions
 from pairwright.errors import MissingExtraError, UsageError
 
 pytest.importorskip("py3langid")
 pytest.importorskip("phonenumbers")
 pytest.importorskip("stdnum")
 
-from curate.filters.languages import language
-from curate.filters.pii import pii
+from curate.filter.rules.languages import language
+from curate.filter.rules.pii import pii
 
 SENTENCES = {
     "fr": "Un homme est assis sur un banc dans un parc et lit un journal.",

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.filter_options import FilterOptions
-from curate.filters import answers
-from curate.filters.found import Found, Rows
-from curate.filters.repetition import repeated_turns, repetition
-from curate.filters.report import section
-from curate.filters.texts import lengths, templated, wording
+from curate.filter.found import Found, Rows
+from curate.filter.options import FilterOptions
+from curate.filter.report import section
+from curate.filter.rules import answers
+from curate.filter.rules.repetition import repeated_turns, repetition
+from curate.filter.rules.texts import lengths, templated, wording
 
 LONG = (
     "A man in a blue coat walks two dogs along the beach. The tide is out, and the sand is wet. "

@@ -14,13 +14,13 @@ import pytest
 from PIL import Image
 
 from curate.cli import COMMANDS
-from curate.ingest_options import IngestOptions
-from curate.sources import labelstudio, minigpt, preference, swift, vlfeedback
-from curate.sources.fields import Naming
-from curate.sources.formats import FORMATS
-from curate.sources.rows import RowError
-from pairwright import command
-from pairwright.store import Dataset
+from curate.ingest.options import IngestOptions
+from curate.read.fields import Naming
+from curate.read.formats import labelstudio, minigpt, preference, swift, vlfeedback
+from curate.read.formats.registry import FORMATS
+from curate.read.rows import RowError
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from schemas.tables import TABLES
 
 NAMING = Naming()

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from curate.cli import COMMANDS
-from pairwright import command
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.images import ImageReader
-from pairwright.store import Dataset
 
 
 def picture(mode="RGB", size=(40, 30)):

@@ -11,11 +11,11 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from tiny_dataset import sample, write_dataset
 
-from curate.dedup import dedup
-from curate.options import DedupOptions
+from curate.dedup.command import dedup
+from curate.dedup.options import DedupOptions
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.images import open_image
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 
 
 def encoded(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from curate.cli import COMMANDS
-from pairwright import command
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from pairwright.images import ImageReader
-from pairwright.store import Dataset
 from schemas.tables import TABLES
 
 
@@ -257,7 +257,7 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, capsys, words, match)
 def test_many_images_go_through_a_pool_with_the_same_result(tmp_path, capsys, monkeypatch):
     source = llava(tmp_path / "src", rows=60, images=60)
     run(capsys, source, "-o", tmp_path / "one")
-    monkeypatch.setattr("curate.sources.intake._SECONDS_IN_PROCESS", 0.0)
+    monkeypatch.setattr("curate.read.sources.intake._SECONDS_IN_PROCESS", 0.0)
     run(capsys, source, "-o", tmp_path / "two")
     for kind in ("images", "samples"):
         first, second = (table(Dataset(tmp_path / d), kind, "train") for d in ("one", "two"))
@@ -265,8 +265,8 @@ def test_many_images_go_through_a_pool_with_the_same_result(tmp_path, capsys, mo
 
 
 def test_a_decoder_that_dies_costs_the_image(tmp_path):
-    from curate.sources import intake
-    from curate.sources.rows import ImageRef
+    from curate.read.rows import ImageRef
+    from curate.read.sources import intake
 
     refs = [ImageRef(content=png(n)) for n in range(3)]
     with intake.Intake(tmp_path, set()) as images:

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from curate.cli import COMMANDS
-from curate.sources.rows import RowError
-from curate.sources.spans import apply_spans, read_spans
-from curate.sources.votes import Vote, combine
-from pairwright import command
-from pairwright.store import Dataset
+from curate.read.rows import RowError
+from curate.read.spans import apply_spans, read_spans
+from curate.read.votes import Vote, combine
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from schemas.tables import TABLES
 
 

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.cli import COMMANDS
-from curate.sources.claims import read_claims, read_parts, yes_or_no
-from curate.sources.levels import read_level
-from curate.sources.rows import RowError
-from curate.sources.votes import Vote, combine
-from pairwright import command
-from pairwright.store import Dataset
+from curate.read.formats.claims import read_claims, read_parts, yes_or_no
+from curate.read.levels import read_level
+from curate.read.rows import RowError
+from curate.read.votes import Vote, combine
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from schemas.tables import TABLES
 
 

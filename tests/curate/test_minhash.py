@@ -10,8 +10,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.minhash import choose_bands, minhash_groups, shingle, shingle_hash32, signatures
-from curate.near.text import (
+from curate.near.text.fold import (
     Packed,
     fold,
     fold_packed,
@@ -19,6 +18,13 @@ from curate.near.text import (
     hash_packed,
     wording,
     wording_keys,
+)
+from curate.near.text.minhash import (
+    choose_bands,
+    minhash_groups,
+    shingle,
+    shingle_hash32,
+    signatures,
 )
 
 WORDS = st.sampled_from(["red", "a", "is", "there", "no", "cat", "é", "日本", "ß"])
@@ -38,7 +44,7 @@ def jaccard(a: set[bytes], b: set[bytes]) -> float:
 
 
 def test_xxh3_is_the_library_s():
-    from curate.near.kernels_xxh3 import xxh3
+    from curate.near.kernels.xxh3 import xxh3
 
     content = np.random.default_rng(0).integers(0, 256, 5000, dtype=np.uint8)
     for n in [*range(300), 512, 513, 1023, 1024, 1025, 1088, 2048, 2049, 4999]:
@@ -61,7 +67,7 @@ def test_signatures_are_datasketch_s(texts, num_perm):
 def test_signature_of_a_conversation_is_that_of_its_tagged_shingles():
     from datasketch import MinHash
 
-    from curate.near.kernels_text import tagged
+    from curate.near.kernels.text import tagged
 
     folded = fold(pl.Series(["is there a cat on it", "no", "is there a dog on it"]))
     items = (np.array([0, 2, 3]), np.array([0, 1, 2], dtype=np.int32))
@@ -189,7 +195,7 @@ def test_many_variants_of_one_template_are_no_quadratic_work():
 def test_same_result_for_any_number_of_threads(monkeypatch):
     texts = pl.Series([f"some text number {k} about things {k // 3}" for k in range(50_000)])
     parallel = minhash_groups(texts)
-    monkeypatch.setattr("curate.minhash.n_threads", lambda: 1)
+    monkeypatch.setattr("curate.near.text.minhash.n_threads", lambda: 1)
     assert minhash_groups(texts).equals(parallel)
 
 

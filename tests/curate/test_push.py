@@ -14,8 +14,8 @@ pytest.importorskip("uvicorn")
 from loopback_hub import TOKEN, Hub, running_hub
 from tiny_dataset import make_dataset
 
+from pairwright.dataset.store import Dataset
 from pairwright.images import inspect_image
-from pairwright.store import Dataset
 
 PUSH = "import sys; from curate.cli import main; sys.argv[0] = 'curate'; main()"
 READ = """

@@ -12,14 +12,14 @@ import pytest
 from report_data import build, curated, made
 from tiny_dataset import sample, write_dataset
 
-from curate.dedup import dedup
-from curate.options import DedupOptions
+from curate.dedup.command import dedup
+from curate.dedup.options import DedupOptions
 from curate.report import charts
 from curate.report.command import report
 from curate.report.options import ReportOptions
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import MissingExtraError, UsageError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 
 pytest.importorskip("vl_convert")
 

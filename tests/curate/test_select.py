@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_dataset import picture, sample, write_dataset
 
-from curate.select import select
-from curate.select_options import SelectOptions
-from curate.select_plan import REST, Plan, Target, allocate, read_plan
+from curate.select.command import select
+from curate.select.options import SelectOptions
+from curate.select.plan import REST, Plan, Target, allocate, read_plan
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import Decisions
 
 TASKS = ("captioning", "counting", "vqa_closed")

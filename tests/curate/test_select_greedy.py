@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 
-from curate.select_blocks import in_blocks, near_blocks
-from curate.select_greedy import Points, facility_location, k_center, proportional, unit
+from curate.select.blocks import in_blocks, near_blocks
+from curate.select.greedy import Points, facility_location, k_center, proportional, unit
 
 
 def make_points(n: int, *, rows: int = 1, width: int = 8, seed: int = 0) -> Points:

@@ -13,12 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from curate.sources import chat, detect, files, jsonfile, preference, qa
-from curate.sources.fields import Naming
-from curate.sources.formats import FORMATS
-from curate.sources.rows import RowError
-from pairwright.conversation import count_images
+from curate.read import detect
+from curate.read.fields import Naming
+from curate.read.formats import chat, preference, qa
+from curate.read.formats.registry import FORMATS
+from curate.read.rows import RowError
+from curate.read.sources import files, jsonfile
 from pairwright.errors import DataError, NotFoundError, UsageError
+from pairwright.text.conversation import count_images
 
 NAMING = Naming()
 

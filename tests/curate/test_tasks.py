@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 
-from curate.tasks import tag
-from curate.tasks_options import TagOptions
-from curate.tasks_rules import apply_rules, facts_of, read_rules
+from curate.tag.command import tag
+from curate.tag.options import TagOptions
+from curate.tag.rules import apply_rules, facts_of, read_rules
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
 from schemas.tables import Tags
 
 ROWS = {

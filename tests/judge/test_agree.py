@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from tiny_dataset import picture, sample, write_dataset
 
-from judge.agree import agree
-from judge.agree_options import AgreeOptions
-from judge.calibrate import calibrate
-from judge.calibrate_options import CalibrateOptions
+from judge.agreement.command import agree
+from judge.agreement.options import AgreeOptions
+from judge.calibration.command import calibrate
+from judge.calibration.options import CalibrateOptions
 from judge.cli import COMMANDS
-from pairwright import command
-from pairwright.command import Outcome
+from pairwright.commands import command
+from pairwright.commands.command import Outcome
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 
 EVIL = "<script>alert(1)</script> \u202e</bdi>"
 RUBRIC = {"rubric": "r", "rubric_hash": "h", "prompt_hash": "p", "draw": 0}

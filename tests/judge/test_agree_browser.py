@@ -6,9 +6,9 @@ import pytest
 from chromium import chromium, find_chromium
 from tiny_dataset import picture, sample, write_dataset
 
-from judge.agree import agree
-from judge.agree_options import AgreeOptions
-from pairwright.options import RunOptions
+from judge.agreement.command import agree
+from judge.agreement.options import AgreeOptions
+from pairwright.commands.options import RunOptions
 
 if find_chromium() is None:
     pytest.skip("no Chromium on this machine to look at the page with", allow_module_level=True)

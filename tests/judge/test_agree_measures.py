@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from judge.agreement import measures
+from judge.measures import agreement as measures
 from pairwright.stats import bootstrap, bootstrap_mean
 
 NAN = float("nan")

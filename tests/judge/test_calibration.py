@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from judge.calibration import (
+from judge.measures.calibration import (
     Calibration,
     Curve,
     cross_fitted,

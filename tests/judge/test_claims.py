@@ -8,10 +8,10 @@ from tiny_dataset import make_dataset
 from tiny_server import MODEL
 from vlm_proxy import Proxy, is_trial
 
-from judge.claims_marks import answer_marks
-from pairwright.command import call
+from judge.claims.scores import answer_marks
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
 from schemas.tables import TABLES
 
 

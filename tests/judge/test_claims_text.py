@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judge.claims_text import MAX_CHARS, Claim, read_claims, sentences
+from judge.claims.text import MAX_CHARS, Claim, read_claims, sentences
 from pairwright.errors import DataError
 
 

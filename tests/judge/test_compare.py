@@ -12,13 +12,13 @@ from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import MODEL
 
 from judge.cli import COMMANDS
-from judge.compare_report import outcomes
-from judge.compare_verdict import win_counts
-from pairwright import command
-from pairwright.command import call
+from judge.compare.report import outcomes
+from judge.compare.verdict import win_counts
+from pairwright.commands import command
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.ids import stable_id
 from pairwright.errors import ConfigChangedError, ServerError, UsageError
-from pairwright.ids import stable_id
-from pairwright.options import RunOptions
 from schemas.tables import TABLES
 
 TEXTS = ("circle", "square", "a red triangle")
@@ -93,7 +93,9 @@ def test_swapping_who_is_who_mirrors_the_verdict(tmp_path, proxy, monkeypatch):
     answer_all(dataset)
     settings = {"model": MODEL, "base_url": (proxy.url,)}
     call("judge compare", dataset, **settings)
-    monkeypatch.setattr("judge.pairing.stable_id", lambda *parts: stable_id("other", *parts))
+    monkeypatch.setattr(
+        "judge.compare.pairing.stable_id", lambda *parts: stable_id("other", *parts)
+    )
     call("judge compare", dataset, run=RunOptions(run="other"), **settings)
     one, other = dataset.read("comparisons", "compare"), dataset.read("comparisons", "other")
     joined = one.join(other, left_on=["a", "b"], right_on=["b", "a"], how="inner")
@@ -181,7 +183,7 @@ def test_a_baseline_of_a_model_or_the_samples_own(tmp_path, proxy):
 
 
 def test_unanswered_orders_leave_no_row_and_are_asked_again(tmp_path, proxy, monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=2, questions=1)
     answer_all(dataset)
     settings = {"model": MODEL, "base_url": (proxy.url,)}
@@ -320,8 +322,8 @@ def test_swiss_asks_round_by_round_and_resumes(tmp_path, judge, monkeypatch):
         ]
         assert [n for n, _ in sorted(mine, key=lambda m: m[1])] == sorted(n for n, _ in mine)
 
-    monkeypatch.setattr("pairwright.vlm.client._PATIENCE_S", 1.0)
-    monkeypatch.setattr("judge.compare._PART_SECONDS", 0.0)
+    monkeypatch.setattr("pairwright.vlm.http.client._PATIENCE_S", 1.0)
+    monkeypatch.setattr("judge.compare.command._PART_SECONDS", 0.0)
     monkeypatch.setattr("pairwright.vlm.rows._SECONDS", 0.0)
     start = len(judge.asked)
     judge.fault = lambda number, body: 503 if number >= start + 25 else None
@@ -359,7 +361,7 @@ def test_kill_9_asks_only_the_open_pairs_again(tmp_path, proxy, tiny_server, mon
     monkeypatch.setenv("PAIRWRIGHT_API_KEY", tiny_server.api_key)
     words = ["compare", str(dataset.path), "--model", MODEL, "--base-url", proxy.url, "--quiet"]
     code = (
-        "import judge.compare; judge.compare._PART_SECONDS = 0.2; "
+        "import judge.compare.command; judge.compare.command._PART_SECONDS = 0.2; "
         "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from judge.cli import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words, "--concurrency", "4"])

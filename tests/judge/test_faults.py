@@ -11,9 +11,9 @@ import yaml
 from tiny_dataset import make_dataset
 from tiny_server import MODEL, started
 
-from pairwright.command import call
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import ServerError
-from pairwright.options import RunOptions
 
 ROWS, FAULTY = 2_000, 0.3
 KINDS = (429, 500, 503, "cut", "garbled", "other", "hang")

@@ -3,12 +3,12 @@ import pytest
 from tiny_dataset import make_dataset
 from tiny_server import ADAPTER, MODEL
 
-from judge.jury import Disagreement, jury_rows
-from judge.jury_options import JuryOptions
-from pairwright.command import call
+from judge.ask.jury import Disagreement, jury_rows
+from judge.jury.options import JuryOptions
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.marks import mean_marks
-from pairwright.options import RunOptions
+from pairwright.scores import mean_marks
 from schemas.tables import TABLES
 
 FIVE = {"overall": [1.0, 2.0, 3.0, 4.0, 5.0]}
@@ -113,7 +113,7 @@ def test_two_models_sit_together_and_the_jury_stands_for_them(tmp_path, proxy):
 
 
 def test_a_judge_who_has_not_answered_yet_leaves_no_mark_of_the_jury(tmp_path, proxy, monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=2)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": ("right: it is right",)}
     proxy.fault = lambda number, body: (

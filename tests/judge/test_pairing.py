@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
-from judge.pairing import (
+from judge.compare.pairing import (
     against_baseline,
     default_rounds,
     oriented,
@@ -128,7 +128,7 @@ def test_swiss_comes_near_round_robin_with_a_fraction_of_the_comparisons():
 def _tau(truth, pairs, judge):
     import numpy as np
 
-    from judge.strength import bradley_terry
+    from judge.pairwise.strength import bradley_terry
 
     names = list(truth)
     first, second = (np.array([names.index(p[k]) for p in pairs]) for k in (0, 1))

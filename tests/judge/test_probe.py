@@ -6,12 +6,12 @@ import yaml
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import MODEL
 
-from judge.probe_report import movements, summarise
-from judge.probe_tricks import injections, tampered
-from judge.render import Target
-from pairwright.command import call
+from judge.probe.report import movements, summarise
+from judge.probe.tricks import injections, tampered
+from judge.rubric.render import Target
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
 from schemas.tables import TABLES
 
 RUBRIC = {

@@ -6,10 +6,10 @@ from simulated_judge import SimulatedJudge, shown_in
 from tiny_dataset import make_dataset
 from tiny_server import MODEL
 
-from judge.rank_lists import combined, dealt, mean_best, rotations
-from pairwright.command import call
+from judge.rank.lists import combined, dealt, mean_best, rotations
+from pairwright.commands.command import call
+from pairwright.dataset.ids import stable_id
 from pairwright.errors import UsageError
-from pairwright.ids import stable_id
 from schemas.tables import TABLES
 
 TEXTS = ("circle", "square", "a red triangle")
@@ -154,7 +154,7 @@ def test_many_answers_are_ranked_in_groups(tmp_path, judge):
 
 
 def test_a_list_that_lacks_a_reply_is_asked_again_whole(tmp_path, proxy, monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=2, questions=1)
     answer_all(dataset)
     settings = {"model": MODEL, "base_url": (proxy.url,)}

@@ -3,9 +3,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from judge.render import Target, follow_up, prompt_hash, render
-from judge.rubric import Criterion, load_rubric, parse_rubric, shipped, with_criteria
-from judge.score import expected_value
+from judge.rubric.render import Target, follow_up, prompt_hash, render
+from judge.rubric.rubric import Criterion, load_rubric, parse_rubric, shipped, with_criteria
+from judge.score.command import expected_value
 from pairwright.errors import UsageError
 
 GOOD = {

@@ -14,11 +14,11 @@ from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import MODEL
 
 from judge.cli import COMMANDS
-from pairwright import command
-from pairwright.command import call
+from pairwright.commands import command
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import ConfigChangedError, ServerError, UsageError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import TABLES
 
 RUBRIC = {
@@ -184,7 +184,7 @@ def test_bad_rows_are_rejected_with_reasons_and_not_tried_again(tmp_path, proxy,
 
 
 def test_unanswered_rows_are_tried_again_by_the_next_run(tmp_path, proxy, rubric, monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=2, questions=2)
     settings = {"model": MODEL, "base_url": (proxy.url,), "rubric": rubric}
     proxy.fault = lambda number, body: 500 if "is it red? yes short?" in str(body) else None
@@ -201,7 +201,7 @@ def test_unanswered_rows_are_tried_again_by_the_next_run(tmp_path, proxy, rubric
 def test_a_dead_judge_keeps_what_it_said(tmp_path, proxy, tiny_server, rubric, monkeypatch):
     dataset = make_dataset(tmp_path / "data", images=15)
     settings = {"model": MODEL, "rubric": rubric}
-    monkeypatch.setattr("pairwright.vlm.client._PATIENCE_S", 1.0)
+    monkeypatch.setattr("pairwright.vlm.http.client._PATIENCE_S", 1.0)
 
     def die(number, body):
         if number == 30:
@@ -229,7 +229,7 @@ def test_kill_9_loses_at_most_what_was_not_written(
     base = ("--model", MODEL, "--rubric", rubric, "--quiet")
     words = ["score", str(dataset.path), *base, "--base-url", proxy.url, "--concurrency", "4"]
     code = (
-        "import judge.score; judge.score._PART_SECONDS = 0.2; "
+        "import judge.score.command; judge.score.command._PART_SECONDS = 0.2; "
         "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from judge.cli import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words])

@@ -9,15 +9,15 @@ import yaml
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import MODEL
 
-import judge.score_asking
-from judge.calibration import Calibration, Curve, save_calibration
+import judge.score.asking
+from judge.ask.targets import choose_source, target_batches
 from judge.cli import COMMANDS
-from judge.rubric import load_rubric
-from judge.targets import choose_source, target_batches
-from pairwright import command
-from pairwright.command import call
+from judge.measures.calibration import Calibration, Curve, save_calibration
+from judge.rubric.rubric import load_rubric
+from pairwright.commands import command
+from pairwright.commands.command import call
 from pairwright.errors import UsageError
-from pairwright.marks import mean_marks
+from pairwright.scores import mean_marks
 from schemas.tables import TABLES
 
 CRITERIA = ("right: it is right",)
@@ -74,7 +74,7 @@ def test_what_samples_bring_along_is_shown_where_it_is_and_said(tmp_path, proxy)
 def test_what_samples_bring_along_can_be_hidden_or_demanded(tmp_path, proxy):
     dataset = three(tmp_path)
     settings = {"model": MODEL, "base_url": (proxy.url,)}
-    hidden = command.load("pairwright.options:RunOptions")(run="hidden")
+    hidden = command.load("pairwright.commands.options:RunOptions")(run="hidden")
     outcome = call(
         "judge score", dataset, run=hidden, use_criteria="never", use_reference="never",
         criteria=CRITERIA, **settings,
@@ -136,7 +136,7 @@ def test_every_turn_of_a_conversation_is_judged_with_what_was_said_before(tmp_pa
 def test_a_reason_after_the_mark_leaves_the_mark_as_it_is(tmp_path, proxy):
     dataset = make_dataset(tmp_path / "data", images=2)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
-    options = command.load("pairwright.options:RunOptions")
+    options = command.load("pairwright.commands.options:RunOptions")
     call("judge score", dataset, run=options(run="plain"), **settings)
     proxy.bodies.clear()
     outcome = call("judge score", dataset, rationale="after", **settings)
@@ -157,7 +157,7 @@ def test_a_reason_after_the_mark_leaves_the_mark_as_it_is(tmp_path, proxy):
 
 
 def test_a_mark_outlives_reasons_that_do_not_come(tmp_path, proxy, monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=2)
     settings = {
         "model": MODEL,
@@ -182,7 +182,7 @@ def test_a_mark_outlives_reasons_that_do_not_come(tmp_path, proxy, monkeypatch):
 
 
 def test_reasons_before_the_mark_are_drawn_and_each_draw_is_a_row(tmp_path, proxy, monkeypatch):
-    monkeypatch.setattr(judge.score_asking, "_CHUNK", 3)
+    monkeypatch.setattr(judge.score.asking, "_CHUNK", 3)
     dataset = make_dataset(tmp_path / "data", images=2)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
     outcome = call("judge score", dataset, rationale="before", draws=3, **settings)
@@ -239,7 +239,7 @@ def test_a_calibration_fills_its_column_and_another_judges_is_refused(tmp_path, 
 
 def test_targets_come_in_batches_of_bounded_size(tmp_path):
     dataset = make_dataset(tmp_path / "data", images=5, questions=4)
-    options = command.load("judge.score_options:ScoreOptions")(model="m")
+    options = command.load("judge.score.options:ScoreOptions")(model="m")
     source = choose_source(dataset, options)
     frames = list(target_batches(dataset, source, before="scores/score", limit=None, rows=3))
     assert max(frame.height for frame in frames) <= 3
@@ -288,7 +288,7 @@ def test_draws_stand_for_probabilities_where_a_server_tells_none(tmp_path, proxy
 
 
 def test_a_run_that_ended_between_two_draws_asks_for_the_missing_one(tmp_path, proxy, monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.session._ATTEMPTS", 2)
+    monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=1, questions=1)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
     settings |= {"rationale": "before", "draws": 3}
@@ -318,7 +318,7 @@ def test_questions_about_one_image_are_asked_together_also_across_batches(
 ):
     dataset = make_dataset(tmp_path / "data", images=4, questions=3)
     in_small_batches = functools.partial(target_batches, rows=5)
-    monkeypatch.setattr(judge.score_asking, "target_batches", in_small_batches)
+    monkeypatch.setattr(judge.score.asking, "target_batches", in_small_batches)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA, "concurrency": 1}
     assert call("judge score", dataset, **settings).rows == 12
     seen = [

@@ -6,9 +6,9 @@ import pytest
 from chromium import chromium, find_chromium
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 
-from pairwright.command import call
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
 
 # Hands over what the page saves instead of starting a download.
 SAVED = """

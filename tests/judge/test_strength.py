@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from judge.strength import Strengths, bradley_terry, plackett_luce, win_shares
+from judge.pairwise.strength import Strengths, bradley_terry, plackett_luce, win_shares
 
 
 def test_two_that_met_often_have_the_log_odds_of_their_wins():

@@ -5,8 +5,9 @@ import shlex
 
 import pytest
 
-from pairwright import command, pipeline
-from pairwright.store import Dataset
+from pairwright import pipeline
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 
 PROGRAMS = ("curate", "judge", "prefs", "train", "pairwright")
 COMMANDS = [(p, c) for p in PROGRAMS for c in command.load(f"{p}.cli:COMMANDS")]

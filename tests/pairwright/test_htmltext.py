@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pairwright.htmltext import data_uri, json_island, plain, visible
+from pairwright.text.htmltext import data_uri, json_island, plain, visible
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from tiny_dataset import picture
 
+from pairwright.dataset.store import Dataset
 from pairwright.images import (
     ImageError,
     ImageReader,
@@ -18,7 +19,6 @@ from pairwright.images import (
     perceptual_hash,
     read_file,
 )
-from pairwright.store import Dataset
 
 
 def photo(size=(64, 48), seed=0):

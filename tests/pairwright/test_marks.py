@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pairwright.errors import UsageError
-from pairwright.marks import check_marks, criterion_marks, mean_marks, usable_marks
+from pairwright.scores import check_marks, criterion_marks, mean_marks, usable_marks
 
 
 def scores(*rows):

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, UsageError
 from pairwright.models import model_fingerprint, portable_name, resolve_policy
-from pairwright.store import Dataset
 
 
 @pytest.fixture

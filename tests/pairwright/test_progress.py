@@ -14,14 +14,14 @@ import time
 
 import pytest
 
-from pairwright import progress
-from pairwright.progress import Progress, shown, span
+from pairwright.commands import progress
+from pairwright.commands.progress import Progress, shown, span
 
 HOSTILE = "[red]evil[/red] [link=x] \x1b[2J\x1b]0;title\x07 a\rb \u202e \u200b \x00 \u00e9\n second"
 
 SCRIPT = """
 import ast, sys, time
-from pairwright.progress import Progress, say
+from pairwright.commands.progress import Progress, say
 with Progress("judge [bold]", 40, unit="marks") as bar:
     time.sleep(0.6)
     for n in range(20):

@@ -8,8 +8,8 @@ import signal
 import polars as pl
 import pytest
 
+from pairwright.dataset.store import Dataset
 from pairwright.errors import BusyError, ConfigChangedError, NotFoundError, UsageError
-from pairwright.store import Dataset
 from schemas.tables import TABLES
 
 

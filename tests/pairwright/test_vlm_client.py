@@ -7,7 +7,7 @@ from vlm_proxy import Proxy
 
 from pairwright.errors import ServerError, UsageError
 from pairwright.images import ImageError
-from pairwright.vlm.client import HttpBackend
+from pairwright.vlm.http.client import HttpBackend
 from pairwright.vlm.prepare import ImageSource
 from pairwright.vlm.types import ChatRequest, Turn, ask_all
 
@@ -338,7 +338,7 @@ def test_what_is_wrong_with_a_server_is_said(tiny_server, settings, message):
 
 
 def test_nobody_there(monkeypatch):
-    monkeypatch.setattr("pairwright.vlm.greeting._GREETING_S", 0.5)
+    monkeypatch.setattr("pairwright.vlm.http.greeting._GREETING_S", 0.5)
     with pytest.raises(ServerError, match=r"no model server answers at http://127.0.0.1:9/v1"):
         answers(questions(1, 1), backend("http://user:secret@127.0.0.1:9/v1"))
 

@@ -13,13 +13,13 @@ import pytest
 from tiny_dataset import make_dataset
 from tiny_server import MAX_MODEL_LEN, MODEL, descendants, wait_until_gone
 
-from pairwright.command import call
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import MissingExtraError, ServerError, UsageError
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
-from pairwright.vlm.fleet import came_up
 from pairwright.vlm.options import PlaceOptions
-from pairwright.vlm.ray_fleet import ray_fleet, size_of
+from pairwright.vlm.servers.fleet import came_up
+from pairwright.vlm.servers.ray_fleet import ray_fleet, size_of
 
 JUDGE = [sys.executable, "-c", "from judge.cli import main; main()"]
 SETTINGS = {"rubric": "faithful", "max_model_len": MAX_MODEL_LEN}

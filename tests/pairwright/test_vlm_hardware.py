@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from pairwright.command import call
+from pairwright.commands.command import call
 from pairwright.errors import UsageError
-from pairwright.vlm import fleet, launch
-from pairwright.vlm.fleet import log_paths, server_options
-from pairwright.vlm.hardware import Gpu, Slot, parse_gpus, plan_servers
-from pairwright.vlm.launch import ServerOptions, command_line, environment
 from pairwright.vlm.options import ModelOptions, PlaceOptions
+from pairwright.vlm.servers import fleet, launch
+from pairwright.vlm.servers.fleet import log_paths, server_options
+from pairwright.vlm.servers.hardware import Gpu, Slot, parse_gpus, plan_servers
+from pairwright.vlm.servers.launch import ServerOptions, command_line, environment
 
 LISTING = """\
 0, GPU-aaaa-1, NVIDIA H100 80GB HBM3, 81559, 81000

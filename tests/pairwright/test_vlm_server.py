@@ -12,12 +12,12 @@ from tiny_dataset import make_dataset
 from tiny_models import make_tiny_lora
 from tiny_server import descendants, wait_until_gone
 
-from pairwright.command import call
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import ServerError, UsageError
-from pairwright.options import RunOptions
-from pairwright.vlm import launch, server, supervise
 from pairwright.vlm.backend import api_key_for, key_file
-from pairwright.vlm.launch import ServerOptions, adapter_rank, command_line, environment
+from pairwright.vlm.servers import launch, server, supervise
+from pairwright.vlm.servers.launch import ServerOptions, adapter_rank, command_line, environment
 
 # A tree as vLLM's: a child that does not heed SIGTERM, with a child of its own in another session.
 STUBBORN = textwrap.dedent(

@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 
 from pairwright.errors import UsageError
-from pairwright.vlm import throttle
+from pairwright.vlm.http import throttle
+from pairwright.vlm.http.throttle import Breaker, Throttle, pause
+from pairwright.vlm.http.wire import Dialect, MalformedReplyError, body, judge_status, parse
 from pairwright.vlm.labels import label_token_ids
-from pairwright.vlm.throttle import Breaker, Throttle, pause
 from pairwright.vlm.types import ChatRequest, Turn
-from pairwright.vlm.wire import Dialect, MalformedReplyError, body, judge_status, parse
 
 VLLM = Dialect(model="m", is_vllm=True, knows_uuids=True, knows_label_ids=True)
 PLAIN = Dialect(model="m", is_vllm=False, knows_uuids=False, knows_label_ids=False)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pairwright.worddiff import Span, diff_spans, words
+from pairwright.text.worddiff import Span, diff_spans, words
 
 # Words that meet: the same few again and again, scripts without spaces, marks, odd white space.
 WORD = st.sampled_from(

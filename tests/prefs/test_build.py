@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pairwright import command
-from pairwright.command import call
-from pairwright.ids import stable_id
-from pairwright.store import Dataset
+from pairwright.commands import command
+from pairwright.commands.command import call
+from pairwright.dataset.ids import stable_id
+from pairwright.dataset.store import Dataset
 from prefs.cli import COMMANDS
 
 IMAGE = "a" * 64

@@ -4,7 +4,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pairwright.texts import folded, n_words, normalised
+from pairwright.text.texts import folded, n_words, normalised
 from prefs.methods.base import balance_lengths, picks_frame
 from prefs.methods.best_of_n import MAX_ANSWERS, Rule, best_of_n, distinct, mean_scores
 from prefs.methods.controls import control_picks

@@ -1,9 +1,9 @@
 import pytest
 from tiny_dataset import make_dataset
 
-from pairwright.command import call
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
 
 
 def mark(target, criterion, score, error=None):

@@ -8,11 +8,11 @@ import pytest
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import ADAPTER, MODEL
 
-from pairwright.command import call
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.ids import stable_id
+from pairwright.dataset.store import Dataset
 from pairwright.errors import GateError, UsageError
-from pairwright.ids import stable_id
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 from schemas.tables import TABLES
 
 DRAWS = {"n": 4, "temperature": 1.0, "max_tokens": 5}
@@ -124,7 +124,7 @@ def test_killed_and_resumed_no_prompt_is_answered_twice(tmp_path, proxy, setting
     words = ["sample", str(dataset.path), "--model", MODEL, "--base-url", proxy.url, "--quiet"]
     words += ["-n", "4", "--temperature", "1.0", "--max-tokens", "5", "--concurrency", "4"]
     code = (
-        "import prefs.sample; prefs.sample._PART_SECONDS = 0.2; "
+        "import prefs.sample.command; prefs.sample.command._PART_SECONDS = 0.2; "
         "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from prefs.cli import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words])

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pairwright import command
-from pairwright.store import Dataset
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from prefs.cli import COMMANDS
 from prefs.methods.spans import apply_replacements, corrections
 from schemas.tables import Feedback

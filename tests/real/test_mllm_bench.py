@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from curate.cli import COMMANDS as CURATE
-from pairwright import command
-from pairwright.store import Dataset
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from prefs.cli import COMMANDS as PREFS
 
 

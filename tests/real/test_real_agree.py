@@ -8,7 +8,7 @@ import pytest
 
 from curate.cli import COMMANDS as CURATE
 from judge.cli import COMMANDS as JUDGE
-from pairwright import command
+from pairwright.commands import command
 
 
 def lines(path: Path) -> list[dict]:

@@ -13,17 +13,17 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from curate.dedup import dedup
-from curate.ingest import ingest
-from curate.ingest_options import IngestOptions
-from curate.minhash import minhash_groups, shingle, shingle_hash32, signatures
-from curate.near.decide import find_duplicates
-from curate.options import DedupOptions
-from curate.phash import same_pictures
+from curate.dedup.command import dedup
+from curate.dedup.decide import find_duplicates
+from curate.dedup.options import DedupOptions
+from curate.ingest.command import ingest
+from curate.ingest.options import IngestOptions
+from curate.near.images.phash import same_pictures
+from curate.near.text.minhash import minhash_groups, shingle, shingle_hash32, signatures
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import PairwrightError
 from pairwright.images import inspect_image, open_image
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_easy_vqa_gives_back_what_is_planted(easy_vqa):
         planted.append(copy)
     everything = pl.concat([samples, pl.DataFrame(planted, schema=samples.schema)])
     facts = [inspect_image(c) for c in content.values()] + [f for _, f in new_images.values()]
-    from curate.near.alike import Pictures
+    from curate.near.images.matching import Pictures
 
     known = Pictures(
         pl.DataFrame(
@@ -121,7 +121,7 @@ def captions(shared_data: Path) -> list[str]:
 def test_signatures_of_captions_are_datasketch_s(captions):
     from datasketch import MinHash
 
-    from curate.near.text import fold
+    from curate.near.text.fold import fold
 
     folded = fold(pl.Series(captions[::97]))
     found = signatures(shingle(folded))
@@ -135,7 +135,7 @@ def test_signatures_of_captions_are_datasketch_s(captions):
 
 def test_captions_above_the_threshold_are_all_found(captions):
     """Against all pairs of the shortest file, by brute force."""
-    from curate.near.text import fold
+    from curate.near.text.fold import fold
 
     texts = captions[:2000]
     found = minhash_groups(pl.Series(texts))

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 import pytest
 
 from curate.cli import COMMANDS
-from pairwright import command
-from pairwright.store import Dataset
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from schemas.tables import TABLES
 
 

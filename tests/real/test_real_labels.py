@@ -7,8 +7,8 @@ import polars as pl
 
 from curate.cli import COMMANDS
 from judge.cli import COMMANDS as JUDGE_COMMANDS
-from pairwright import command
-from pairwright.store import Dataset
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from schemas.tables import TABLES
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
+from pairwright.dataset.store import Dataset
 from pairwright.images import inspect_image
-from pairwright.store import Dataset
 
 COLORS = {
     "red": (220, 20, 20),

@@ -7,12 +7,12 @@ from typing import Any
 import color_data
 import pytest
 
-from pairwright.conversation import structured
 from pairwright.images import ImageReader, open_image
-from train.collate import Collator, pad_batch
-from train.encode import Encoder, RowError
-from train.images import ImageBank
-from train.rows import pair_rows, pick_pairs, sample_rows
+from pairwright.text.conversation import structured
+from train.batch.collate import Collator, pad_batch
+from train.batch.encode import Encoder, RowError
+from train.batch.images import ImageBank
+from train.batch.rows import pair_rows, pick_pairs, sample_rows
 
 END = "<|im_end|>"
 

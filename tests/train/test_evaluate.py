@@ -7,11 +7,11 @@ import color_data
 import polars as pl
 import pytest
 
-from pairwright.command import call
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.options import RunOptions
-from train.answers import batches
-from train.evaluate import _yes_no, normalise
+from train.evaluate.answers import batches
+from train.evaluate.command import _yes_no, normalise
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def evaluate(dataset: Any, model: Any, limit: int | None = None, **options: Any)
 def test_rejects_references_and_resume(
     make: color_data.Maker, tiny_qwen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train.answers import Reader
+    from train.evaluate.answers import Reader
 
     dataset = make.colors()
     ask = color_data.user("<image>\ncolor?")

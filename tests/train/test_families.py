@@ -7,11 +7,11 @@ import color_data
 import other_models
 import pytest
 
-from pairwright.command import call
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
-from train.encode import Encoder
-from train.parts import PARTS, part_of, target_modules, unquantized_modules
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
+from train.batch.encode import Encoder
+from train.model.parts import PARTS, part_of, target_modules, unquantized_modules
 
 
 @pytest.fixture(scope="module", params=sorted(other_models.MAKERS))
@@ -86,7 +86,7 @@ def test_a_family_learns_and_answers(make: color_data.Maker, family: Path) -> No
 
 
 def test_parts(family: Path) -> None:
-    from train.loading import skeleton
+    from train.model.loading import skeleton
 
     model = skeleton(str(family))
     counts = {}

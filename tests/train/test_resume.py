@@ -12,10 +12,10 @@ from typing import Any
 import color_data
 import pytest
 
-from pairwright.command import call
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
-from train.checkpoints import mark_complete, newest_complete
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
+from train.session.checkpoints import mark_complete, newest_complete
 
 COMMON = {
     "batch_size": 2,

@@ -7,8 +7,8 @@ from pathlib import Path
 import color_data
 import pytest
 
-from pairwright import command
-from pairwright.store import Dataset
+from pairwright.commands import command
+from pairwright.dataset.store import Dataset
 from train.cli import COMMANDS, SUMMARY
 
 

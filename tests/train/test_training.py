@@ -8,11 +8,11 @@ import color_data
 import polars as pl
 import pytest
 
-from pairwright.command import Outcome, call
+from pairwright.commands.command import Outcome, call
+from pairwright.commands.options import RunOptions
+from pairwright.dataset.store import Dataset
 from pairwright.errors import ConfigChangedError, DataError, UsageError
 from pairwright.models import resolve_policy
-from pairwright.options import RunOptions
-from pairwright.store import Dataset
 
 FAST = {"batch_size": 8, "lr": 5e-3, "warmup_ratio": 0.0, "dropout": 0.0}
 
@@ -43,11 +43,11 @@ def evaluate(dataset: Dataset, model: Any, run: str, **options: Any) -> dict[str
 
 def logps(dataset: Dataset, model: Any, run: str = "best-of-n") -> list[tuple[float, int]]:
     """Log-probabilities of the chosen answers, by another path than the trainers'."""
-    from train.answers import Reader
-    from train.encode import Encoder
-    from train.images import ImageBank
-    from train.loading import load_for_reading
-    from train.rows import pair_rows, pick_pairs
+    from train.batch.encode import Encoder
+    from train.batch.images import ImageBank
+    from train.batch.rows import pair_rows, pick_pairs
+    from train.evaluate.answers import Reader
+    from train.model.loading import load_for_reading
 
     processor, loaded = load_for_reading(resolve_policy(dataset, str(model)), "fp32")
     encoder = Encoder(processor, ImageBank(dataset, processor))
@@ -107,7 +107,7 @@ def assert_same_logits(base: Path, adapter: Path, merged: Path, dataset: Dataset
 def test_frozen_vision_changes_nothing(
     make: color_data.Maker, tiny_qwen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train.vision import FrozenVision
+    from train.batch.vision import FrozenVision
 
     dataset = make.colors()
     sft(dataset, tiny_qwen, "shared")
@@ -294,7 +294,7 @@ def test_pairs_in_force_name_the_policy(make: color_data.Maker, tiny_qwen: Path)
 
 
 def test_falling_chosen_answers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    from train.hooks import ChosenWatch, fallen
+    from train.session.hooks import ChosenWatch, fallen
 
     steps = range(40)
     assert fallen([0.01 * step for step in steps]) is None

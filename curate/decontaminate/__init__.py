@@ -1,0 +1,1 @@
+"""Drop the rows that a benchmark contains."""

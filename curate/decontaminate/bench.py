@@ -1,0 +1,151 @@
+"""Benchmarks to compare with: datasets of ours, or sources read by the ingest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from curate.decontaminate.options import DecontaminateOptions
+from pairwright.commands.progress import say
+from pairwright.dataset.ids import config_hash
+from pairwright.dataset.store import FILE_NAME, Dataset
+from pairwright.errors import DataError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_COLUMNS = ("sample_id", "image_ids", "messages", "reference", "source_id")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Benchmark:
+    """A benchmark, read.
+
+    Attributes:
+        name: As decisions call it.
+        dataset: Where its images and embeddings are.
+        rows: `sample_id`, `image_ids`, `messages`, `reference`, `source_id`; `unseen` where a row
+            names an image that is not at hand.
+        fingerprint: Hash of its content.
+        n_rejects: Rows that could not be read.
+    """
+
+    name: str
+    dataset: Dataset
+    rows: pl.DataFrame
+    fingerprint: str
+    n_rejects: int = 0
+
+    def facts(self) -> dict[str, Any]:
+        """Figures for people."""
+        images = self.rows["image_ids"].explode().drop_nulls()
+        return {
+            "rows": self.rows.height,
+            "images": images.n_unique(),
+            "unseen": int(self.rows["unseen"].sum()),
+            "rejects": self.n_rejects,
+        }
+
+
+@contextmanager
+def open_benchmarks(options: DecontaminateOptions) -> Iterator[list[Benchmark]]:
+    """Read the benchmarks; sources are read into temporary datasets that go at the end.
+
+    Raises:
+        PairwrightError: If one cannot be read or has no rows.
+    """
+    with ExitStack() as stack:
+        found: list[Benchmark] = []
+        for text in options.against:
+            if (Path(text) / FILE_NAME).is_file():
+                one = _of_dataset(Dataset(Path(text)), options)
+            else:
+                folder = Path(stack.enter_context(TemporaryDirectory(prefix="pairwright-bench-")))
+                one = _of_source(text, options, folder)
+            taken = {other.name for other in found}
+            if one.name in taken:
+                msg = f"--against {text}: two benchmarks are called {one.name}; name each once"
+                raise UsageError(msg)
+            found.append(one)
+        yield found
+
+
+def _of_dataset(dataset: Dataset, options: DecontaminateOptions) -> Benchmark:
+    """All samples of a dataset, also those that its decisions drop."""
+    import polars as pl
+
+    rows = dataset.union("samples").select(_COLUMNS).collect()
+    if rows.is_empty():
+        msg = f"{dataset.path}: the benchmark has no samples"
+        raise DataError(msg)
+    kinds = ("samples", "images", *(("embeddings",) if options.clip_threshold else ()))
+    parts = [m.fingerprint for kind in kinds for m in dataset.runs(kind)]
+    return Benchmark(
+        name=dataset.name,
+        dataset=dataset,
+        rows=rows.with_columns(pl.lit(value=False).alias("unseen")),
+        fingerprint=config_hash(parts),
+    )
+
+
+def _of_source(text: str, options: DecontaminateOptions, folder: Path) -> Benchmark:
+    """A source through the ingest: with images, and as text where those are not at hand."""
+    import polars as pl
+
+    from curate.ingest.command import ingest
+    from curate.ingest.options import IngestOptions
+    from curate.read.sources.files import find_source
+    from pairwright.commands.options import RunOptions
+
+    name, split = _split_of(text)
+    try:
+        source = find_source(name, split)
+    except NotFoundError as error:
+        msg = f"--against {text}: neither a dataset folder nor a source that `curate ingest` reads"
+        raise NotFoundError(msg) from error
+    say(f"reading the benchmark {text}")
+    common: dict[str, Any] = {
+        "source": name, "split": split, "source_name": source.name, "as_": "samples",
+        "image_folder": options.image_folder,
+    }  # fmt: skip
+
+    def read(where: Path, **more: Any) -> tuple[Dataset, pl.DataFrame, dict[str, int]]:
+        outcome = ingest(IngestOptions(output=where, **common, **more), RunOptions())
+        dataset = Dataset(where)
+        rows = dataset.union("samples").select(_COLUMNS).collect()
+        common["format"] = outcome.summary["format"]
+        return dataset, rows, dict(outcome.summary["reject_reasons"])
+
+    dataset, seen, reasons = read(folder / "seen", link=True)
+    rows = seen.with_columns(pl.lit(value=False).alias("unseen"))
+    if reasons:
+        # Rows whose image is missing or broken still have texts.
+        _, bare, reasons = read(folder / "bare", images=False)
+        bare = bare.join(seen, on="sample_id", how="anti", maintain_order="left")
+        rows = pl.concat([rows, bare.with_columns(pl.lit(value=True).alias("unseen"))])
+    if rows.is_empty():
+        why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+        msg = (
+            f"--against {text}: no row could be read ({why or 'it is empty'}); `curate ingest "
+            f"{name} -o bench/` has options for its fields, then give --against bench/"
+        )
+        raise DataError(msg)
+    return Benchmark(
+        name=source.name,
+        dataset=dataset,
+        rows=rows,
+        fingerprint=config_hash([file.fingerprint() for file in source.files]),
+        n_rejects=sum(reasons.values()),
+    )
+
+
+def _split_of(text: str) -> tuple[str, str | None]:
+    """A source and the split that stands behind its colon."""
+    name, colon, split = text.rpartition(":")
+    if colon and name and not Path(text).exists() and "/" not in split:
+        return name, split
+    return text, None

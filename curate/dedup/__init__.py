@@ -1,0 +1,1 @@
+"""Drop duplicates; list conflicting answers."""

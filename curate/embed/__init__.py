@@ -1,0 +1,1 @@
+"""Vectors of the images and texts of a dataset."""

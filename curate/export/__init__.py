@@ -1,0 +1,1 @@
+"""Kept samples or pairs as files for the Hub and for other loaders, and their upload."""

@@ -1,0 +1,1 @@
+"""Drop samples by rules about their images, texts and scores."""

@@ -1,0 +1,1 @@
+"""The rules of `curate filter`, one file each."""

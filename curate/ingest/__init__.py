@@ -1,0 +1,1 @@
+"""Rows of any usual format into tables of a dataset."""

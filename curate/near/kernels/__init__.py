@@ -1,0 +1,1 @@
+"""Compiled loops (numba), one file a subject."""

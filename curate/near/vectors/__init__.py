@@ -1,0 +1,1 @@
+"""Similarity of vectors: exact and graph search for near pairs."""

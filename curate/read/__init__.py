@@ -1,0 +1,1 @@
+"""Reading of sources: files of any usual kind, rows of any usual format."""

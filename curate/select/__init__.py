@@ -1,0 +1,1 @@
+"""Choose a budget of rows: good, different from each other, of every task."""

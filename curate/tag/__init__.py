@@ -1,0 +1,1 @@
+"""What each sample trains, by rules."""

@@ -1,0 +1,1 @@
+"""What all judging commands share: the targets, reading scores, a jury."""

@@ -1,0 +1,252 @@
+"""The answers a run judges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from judge.rubric.render import Target
+from pairwright.dataset.manifest import Manifest
+from pairwright.dataset.store import Dataset
+from pairwright.errors import DataError, UsageError
+from pairwright.text.conversation import count_images, split_answer, unescape
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pairwright.dataset.writer import RunWriter
+    from pairwright.images import ImageReader
+
+Kind = Literal["sample", "response"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the answers come from.
+
+    Attributes:
+        kind: Goes into the scores.
+        verb: Verb and default run of the scores.
+        responses: The run of responses, if responses are judged.
+    """
+
+    kind: Kind
+    verb: str
+    responses: Manifest | None
+
+
+class Aims(Protocol):
+    """Options that say what is judged."""
+
+    @property
+    def target(self) -> Literal["samples", "responses"] | None:
+        """The samples' own answers, or responses."""
+
+    @property
+    def responses(self) -> str | None:
+        """Run of responses."""
+
+
+def choose_source(dataset: Dataset, options: Aims) -> Source:
+    """What options and dataset say is to be judged.
+
+    Raises:
+        UsageError: If responses are wanted and there are none.
+    """
+    target = options.target
+    if options.responses is not None:
+        target = "responses"
+    if target is None:
+        target = "responses" if "sample" in dataset.in_force("responses") else "samples"
+    if target == "samples":
+        return Source(kind="sample", verb="score", responses=None)
+    verbs = None
+    if options.responses is None and "sample" in dataset.in_force("responses"):
+        verbs = {"sample"}
+    manifest = dataset.pick("responses", options.responses, verbs=verbs)
+    if manifest is None:
+        msg = "there are no responses to judge: make some with `prefs sample`, ingest some with `curate ingest --as responses`, or judge the samples with --target samples"
+        raise UsageError(msg)
+    return Source(kind="response", verb="score-responses", responses=manifest)
+
+
+def target_batches(
+    dataset: Dataset, source: Source, *, before: str, limit: int | None, rows: int = 10_000
+) -> Iterator[pl.DataFrame]:
+    """Target id, images, messages and the source's own criteria, one row an answer.
+
+    However large the dataset, only some rows are held at a time.
+
+    Args:
+        dataset: The dataset.
+        source: Samples or responses.
+        before: The run of scores; decisions that were made on it do not count.
+        limit: Take the first so many only.
+        rows: Most rows a frame.
+
+    Yields:
+        Frames with `target_id`, `sample_id`, `image_ids`, `messages`, `text` (null for a sample,
+        whose answer is its last message), `model` (null for a sample), `criteria`, `reference`.
+    """
+    left = limit
+    made = _responses if source.responses is not None else _samples
+    for frame in made(dataset, source, before, rows):
+        batch = frame if left is None else frame.head(left)
+        if batch.height:
+            yield batch
+        if left is not None:
+            left -= batch.height
+            if left <= 0:
+                return
+
+
+def count_targets(dataset: Dataset, source: Source, *, before: str, limit: int | None) -> int:
+    """How many rows `target_batches` yields together."""
+    import polars as pl
+
+    frame = dataset.current_samples(before=before).select("sample_id")
+    if source.responses is not None:
+        answers = dataset.scan(source.responses).select("sample_id")
+        frame = answers.join(frame, on="sample_id", how="semi")
+    found = int(frame.select(pl.len()).collect(engine="streaming").item())
+    return found if limit is None else min(found, limit)
+
+
+def count_answers(
+    dataset: Dataset,
+    source: Source,
+    *,
+    before: str,
+    limit: int | None,
+    turns: Literal["last", "all"],
+) -> int:
+    """How many answers are judged: targets, or the assistant's turns in them."""
+    if turns == "last":
+        return count_targets(dataset, source, before=before, limit=limit)
+    import polars as pl
+
+    roles = pl.col("messages").list.eval(pl.element().struct.field("role") == "assistant")
+    frame = dataset.current_samples(before=before).select(roles.list.sum().alias("answers"))
+    if limit is not None:
+        frame = frame.head(limit)
+    return int(frame.sum().collect(engine="streaming").item() or 0)
+
+
+def each_turn(target: Target) -> Iterator[Target]:
+    """A conversation's answers, each with the conversation up to it and the images seen by then."""
+    answers = [i for i, m in enumerate(target.prompt) if m["role"] == "assistant"]
+    for turn, place in enumerate(answers):
+        earlier = list(target.prompt[:place])
+        yield replace(
+            target,
+            prompt=earlier,
+            answer=unescape(target.prompt[place]["content"]),
+            image_ids=target.image_ids[: count_images(earlier)],
+            # A reference or criteria belong to the last answer.
+            criteria=None,
+            reference=None,
+            turn=turn,
+        )
+    yield replace(target, turn=len(answers))
+
+
+def brought_along(dataset: Dataset, source: Source, *, before: str) -> pl.LazyFrame:
+    """Which targets have criteria or a reference: `target_id`, `criteria`, `reference`."""
+    import polars as pl
+
+    has = [pl.col(n).str.strip_chars().fill_null("") != "" for n in ("criteria", "reference")]
+    samples = dataset.current_samples(before=before).select("sample_id", *has)
+    if source.responses is None:
+        return samples.rename({"sample_id": "target_id"})
+    answers = dataset.scan(source.responses).select(
+        pl.col("response_id").alias("target_id"), "sample_id"
+    )
+    return answers.join(samples, on="sample_id").drop("sample_id")
+
+
+def most_images(dataset: Dataset, *, before: str) -> int:
+    """Images of the sample that has most."""
+    import polars as pl
+
+    lengths = dataset.current_samples(before=before).select(pl.col("image_ids").list.len().max())
+    return int(lengths.collect(engine="streaming").item() or 0)
+
+
+def _samples(dataset: Dataset, _source: Source, before: str, rows: int) -> Iterator[pl.DataFrame]:
+    import polars as pl
+
+    columns = ["sample_id", "image_ids", "messages", "criteria", "reference"]
+    for frame in dataset.current_batches(columns, before=before, rows=rows):
+        yield frame.select(
+            pl.col("sample_id").alias("target_id"),
+            "sample_id",
+            "image_ids",
+            "messages",
+            pl.lit(None, pl.String).alias("text"),
+            pl.lit(None, pl.String).alias("model"),
+            "criteria",
+            "reference",
+        )
+
+
+def _responses(dataset: Dataset, source: Source, before: str, rows: int) -> Iterator[pl.DataFrame]:
+    import polars as pl
+
+    manifest = source.responses
+    assert manifest is not None
+    answers = dataset.scan(manifest).select(
+        pl.col("response_id").alias("target_id"),
+        "sample_id",
+        pl.col("prompt").alias("messages"),
+        "text",
+        "model",
+    )
+    about = dataset.current_samples(before=before).select(
+        "sample_id", "image_ids", "criteria", "reference"
+    )
+    for start in range(0, manifest.rows, rows):
+        some = answers.slice(start, rows).collect()
+        ids = some.lazy().select("sample_id").unique()
+        known = about.join(ids, on="sample_id", how="semi").collect(engine="streaming")
+        frame = some.join(known, on="sample_id", how="inner", maintain_order="left")
+        yield frame.select(
+            "target_id", "sample_id", "image_ids", "messages", "text", "model", "criteria",
+            "reference",
+        )  # fmt: skip
+
+
+def by_image(frame: pl.DataFrame, reader: ImageReader) -> pl.DataFrame:
+    """Targets with one image behind each other, in the order in which reading images is cheapest."""
+
+    def key(ids: list[str]) -> tuple[tuple[str, int], list[str]]:
+        first = ids[0] if ids else ""
+        return (reader.sort_key(first) if first in reader else ("", 0)), ids
+
+    ids = frame["image_ids"].to_list()
+    return frame[sorted(range(frame.height), key=lambda row: key(ids[row]))]
+
+
+def targets_of(frame: pl.DataFrame, writer: RunWriter) -> Iterator[Target]:
+    """The rows as targets; those without an answer are rejected."""
+    for row in frame.iter_rows(named=True):
+        try:
+            yield _target(row)
+        except DataError as error:
+            writer.reject(row["target_id"], "target", "no_answer", str(error))
+
+
+def _target(row: dict[str, Any]) -> Target:
+    prompt, answer = row["messages"], row["text"]
+    if answer is None:
+        prompt, answer = split_answer(prompt)
+    return Target(
+        target_id=row["target_id"],
+        sample_id=row["sample_id"],
+        model=row["model"],
+        image_ids=tuple(row["image_ids"]),
+        prompt=prompt,
+        answer=answer,
+        criteria=row["criteria"],
+        reference=row["reference"],
+    )

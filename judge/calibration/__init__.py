@@ -1,0 +1,1 @@
+"""Scores calibrated by a fitted curve."""

@@ -1,0 +1,1 @@
+"""Responses claim by claim against the image."""

@@ -1,0 +1,1 @@
+"""Two responses compared, in both orders."""

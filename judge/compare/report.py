@@ -1,0 +1,199 @@
+"""What a run of comparisons says, in figures and in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from judge.pairwise.groups import SAMPLE
+from judge.score.report import LOW_MASS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from pairwright.dataset.manifest import Manifest
+    from pairwright.dataset.store import Dataset
+
+_ORDERS = ("first", "second")
+_DRAWS = 500
+_BLOCKS = 1_000  # samples are resampled in blocks where there are more
+
+
+def outcomes(rows: pl.LazyFrame) -> pl.LazyFrame:
+    """Rows without an error, with `win_a`, `win_b` and `draw`, which sum to one.
+
+    The same as `judge.compare.verdict.win_counts`, on columns.
+    """
+    import polars as pl
+
+    def order(name: str) -> dict[str, pl.Expr]:
+        probs = pl.col(f"probs_{name}_order")
+        label, p = pl.element().struct.field("label"), pl.element().struct.field("p")
+
+        def of(*names: str) -> pl.Expr:
+            return probs.list.eval(p.filter(label.is_in(names))).list.sum().fill_null(0.0)
+
+        return {
+            f"_a_{name}": of("a"),
+            f"_b_{name}": of("b"),
+            f"_draw_{name}": of("tie", "both_bad"),
+        }
+
+    parts = {k: v for name in _ORDERS for k, v in order(name).items()}
+    rows = rows.filter(pl.col("error").is_null()).with_columns(**parts)
+    masses = [pl.sum_horizontal(f"_{k}_{n}" for k in ("a", "b", "draw")) for n in _ORDERS]
+    known = pl.sum_horizontal((mass > 0).cast(pl.Int32) for mass in masses)
+    verdict = pl.col("verdict")
+    plain = {"a": verdict == "a", "b": verdict == "b", "draw": ~verdict.is_in(["a", "b"])}
+    out = {}
+    for what, name in (("a", "win_a"), ("b", "win_b"), ("draw", "draw")):
+        both = pl.sum_horizontal(
+            pl.when(mass > 0).then(pl.col(f"_{what}_{n}") / mass).otherwise(0.0)
+            for mass, n in zip(masses, _ORDERS, strict=True)
+        )
+        out[name] = pl.when(known > 0).then(both / known).otherwise(plain[what].cast(pl.Float64))
+    return rows.with_columns(**out).drop(list(parts))
+
+
+def summarise(
+    dataset: Dataset, responses: Manifest, rows: pl.LazyFrame | None, *, seed: int
+) -> dict[str, Any]:
+    """Figures of a run: verdicts, flips, the pull of the first place, models."""
+    import polars as pl
+
+    if rows is None:
+        return {"comparisons": 0, "verdicts": {}, "errors": 0, "models": []}
+    decided, drawn = pl.lit(["a", "b"]), pl.lit(["tie", "both_bad"])
+    one, other = pl.col("verdict_first_order"), pl.col("verdict_second_order")
+    whole = pl.col("error").is_null() & other.is_not_null()
+    flip = one.is_in(decided) & other.is_in(decided) & (one != other)
+    half = (one.is_in(decided) & other.is_in(drawn)) | (one.is_in(drawn) & other.is_in(decided))
+    first = (pl.col("p_a_first_order") + 1 - pl.col("p_a_second_order")) / 2
+    found = rows.select(
+        comparisons=pl.len(),
+        errors=pl.col("error").is_not_null().sum(),
+        low_label_mass=(pl.col("error").is_null() & (pl.col("label_mass") < LOW_MASS)).sum(),
+        both_orders=whole.sum(),
+        flips=(whole & flip).sum(),
+        half_flips=(whole & half).sum(),
+        first_place=first.filter(whole).mean(),
+        prompt_tokens=pl.col("n_prompt_tokens").sum(),
+        completion_tokens=pl.col("n_tokens").sum(),
+    ).collect(engine="streaming")
+    kinds = rows.filter(pl.col("error").is_null()).group_by("criterion", "verdict").len()
+    verdicts: dict[str, dict[str, int]] = {}
+    for criterion, verdict, n in kinds.sort("criterion", "verdict").collect().iter_rows():
+        verdicts.setdefault(criterion, {})[verdict] = n
+    models = leaderboard(_blocks(dataset, responses, rows), seed=seed)
+    return {**found.row(0, named=True), "verdicts": verdicts, "models": models}
+
+
+def _blocks(dataset: Dataset, responses: Manifest, rows: pl.LazyFrame) -> pl.DataFrame:
+    """Wins and draws of every two models, by block of samples."""
+    import polars as pl
+
+    who = dataset.scan(responses).select("response_id", "model")
+    found = outcomes(rows).select("sample_id", "a", "b", "win_a", "win_b", "draw")
+    for side in ("a", "b"):
+        named = who.rename({"response_id": side, "model": f"model_{side}"})
+        found = found.join(named, on=side, how="left")
+    return (
+        found.with_columns(pl.col("model_a", "model_b").fill_null(SAMPLE))
+        .filter(pl.col("model_a") != pl.col("model_b"))
+        .with_columns(block=pl.col("sample_id").rank("dense") % _BLOCKS)
+        .group_by("block", "model_a", "model_b")
+        .agg(pl.col("win_a", "win_b", "draw").sum())
+        .sort("block", "model_a", "model_b")
+        .collect(engine="streaming")
+    )
+
+
+def leaderboard(blocks: pl.DataFrame, *, seed: int, draws: int = _DRAWS) -> list[dict[str, Any]]:
+    """Models by the share of wins that each can expect against the others, best first.
+
+    Args:
+        blocks: `block`, `model_a`, `model_b`, `win_a`, `win_b`, `draw`.
+        seed: Of the bootstrap, which draws blocks of samples.
+        draws: Resamples.
+    """
+    import numpy as np
+
+    from judge.pairwise.strength import bradley_terry, win_shares
+
+    names = sorted({*blocks["model_a"], *blocks["model_b"]})
+    if len(names) < 2:
+        return []
+    pairs = sorted(set(zip(blocks["model_a"], blocks["model_b"], strict=True)))
+    place = {pair: number for number, pair in enumerate(pairs)}
+    numbers = {b: n for n, b in enumerate(blocks["block"].unique(maintain_order=True))}
+    counts = np.zeros((len(numbers), len(pairs), 3))
+    for block, a, b, *found in blocks.select(
+        "block", "model_a", "model_b", "win_a", "win_b", "draw"
+    ).iter_rows():
+        counts[numbers[block], place[a, b]] += found
+    first = np.array([names.index(a) for a, _ in pairs])
+    second = np.array([names.index(b) for _, b in pairs])
+    ties = bool(counts[:, :, 2].sum() > 0)
+    rng = np.random.default_rng(seed)
+
+    def fit(weights: Any) -> Any:
+        total = np.tensordot(weights, counts, 1)
+        return bradley_terry(len(names), first, second, total, ties=ties)
+
+    n = len(numbers)
+    whole = fit(np.ones(n))
+    resampled = [
+        win_shares(fit(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)))
+        for _ in range(draws)
+    ]
+    low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
+    shares = win_shares(whole)
+    met = counts.sum(axis=(0, 2))
+    rows = [
+        {
+            "model": name,
+            "win_share": round(float(shares[i]), 4),
+            "low": round(float(low[i]), 4),
+            "high": round(float(high[i]), 4),
+            "strength": round(float(whole.theta[i]), 4),
+            "comparisons": round(float(met[(first == i) | (second == i)].sum())),
+        }
+        for i, name in enumerate(names)
+    ]
+    return sorted(rows, key=lambda row: -row["win_share"])
+
+
+def describe(summary: dict[str, Any]) -> str:
+    """The figures for people."""
+    lines = [f"{summary['comparisons']:,} comparisons"]
+    for name, counts in summary["verdicts"].items():
+        total = sum(counts.values())
+        shares = "  ".join(f"{k}: {100 * n / total:.0f} %" for k, n in counts.items())
+        lines.append(f"  {name}  {shares}")
+    if summary.get("both_orders"):
+        n, flips, half = (summary[k] for k in ("both_orders", "flips", "half_flips"))
+        lines.append(
+            f"  with the answers swapped, {100 * flips / n:.1f} % named the other answer, "
+            f"{100 * half / n:.1f} % went between a winner and none"
+        )
+        if summary["first_place"] is not None:
+            lines.append(
+                f"  the answer shown first got {100 * summary['first_place']:.1f} % of the preference"
+            )
+    if summary.get("skipped", {}).get("same_text"):
+        n = summary["skipped"]["same_text"]
+        said = "1 pair says the same and was" if n == 1 else f"{n:,} pairs say the same and were"
+        lines.append(f"  {said} not asked")
+    if summary.get("low_label_mass"):
+        lines.append(
+            f"  {summary['low_label_mass']:,} comparisons rest on less than half of the judge's "
+            "probability: it wanted to say something else than a letter there; another judge, or "
+            "`judge score`, may do better"
+        )
+    if summary["errors"]:
+        lines.append(f"  {summary['errors']:,} without a verdict (see `error`)")
+    lines += [
+        f"  {m['model']}  wins {100 * m['win_share']:.1f} % "
+        f"({100 * m['low']:.1f} to {100 * m['high']:.1f})"
+        for m in summary["models"]
+    ]
+    return "\n".join(lines)

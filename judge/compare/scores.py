@@ -1,0 +1,77 @@
+"""Comparisons as marks: the share of wins an answer can expect against the sample's others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from judge.compare.report import outcomes
+from judge.pairwise.prompt import ComparePrompt
+from pairwright.dataset.ids import stable_id
+from pairwright.dataset.store import Dataset
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SAMPLES = 20_000
+
+
+def write_marks(dataset: Dataset, run: str, prompt: ComparePrompt) -> str:
+    """Write `scores/RUN` of a finished run of comparisons; say so.
+
+    Made anew each time: it is a reading of the comparisons, nothing is asked for it.
+    """
+    manifest = dataset.pick("comparisons", run)
+    assert manifest is not None
+    config = {"comparisons": run, "rubric": prompt.name, "label_range": [0.0, 1.0]}
+    with dataset.write(
+        "scores", run, verb="compare", config=config, inputs=[manifest], replace=True, rejects=False
+    ) as writer:
+        rows = outcomes(dataset.scan(manifest))
+        ids = rows.select("sample_id").unique().sort("sample_id").collect(engine="streaming")
+        for some in ids.iter_slices(_SAMPLES):
+            frame = rows.join(some.lazy(), on="sample_id", how="semi").collect(engine="streaming")
+            writer.add(list(_marks(frame)))
+        writer.summary.update({"label_range": [0.0, 1.0], "marks": writer.n_rows})
+    return f"scores/{run}: {writer.n_rows:,} marks of these comparisons"
+
+
+def _marks(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    groups = frame.sort("comparison_id").group_by(
+        "sample_id", "criterion", "by", maintain_order=True
+    )
+    for _, rows in groups:
+        yield from _group_marks(rows)
+
+
+def _group_marks(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+    import numpy as np
+
+    from judge.pairwise.strength import bradley_terry, win_shares
+
+    ids = sorted({*rows["a"], *rows["b"]})
+    place = {one: number for number, one in enumerate(ids)}
+    counts = rows.select("win_a", "win_b", "draw").to_numpy()
+    fit = bradley_terry(
+        len(ids),
+        np.array([place[one] for one in rows["a"]]),
+        np.array([place[one] for one in rows["b"]]),
+        counts,
+        ties=bool(counts[:, 2].sum() > 0),
+    )
+    first = rows.row(0, named=True)
+    for one, share in zip(ids, win_shares(fit), strict=True):
+        mine = rows.filter((rows["a"] == one) | (rows["b"] == one))
+        yield {
+            "target_id": one,
+            "rubric": first["rubric"],
+            "criterion": first["criterion"],
+            "judge": first["by"],
+            "draw": 0,
+            "target_kind": "sample" if one == first["sample_id"] else "response",
+            "score": float(share),
+            "label_mass": mine["label_mass"].min(),
+            "read_from": first["read_from"],
+            "rubric_hash": first["rubric_hash"],
+            "prompt_hash": stable_id(*mine["prompt_hash"].sort()),
+        }

@@ -1,0 +1,1 @@
+"""What comparing and ranking share: groups of responses, their prompt, strengths."""

@@ -1,0 +1,1 @@
+"""How robust a judge is: injections, no image, another image."""

@@ -1,0 +1,1 @@
+"""All responses to a question ranked at once."""

@@ -1,0 +1,1 @@
+"""An annotation page for human labels."""

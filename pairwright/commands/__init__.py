@@ -1,0 +1,1 @@
+"""How every program behaves: commands, options, configuration, progress."""

@@ -1,0 +1,1 @@
+"""The dataset directory: tables, runs, lineage, ids."""

@@ -1,0 +1,1 @@
+"""Texts: conversations, word diffs, HTML escapes."""

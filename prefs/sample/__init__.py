@@ -1,0 +1,1 @@
+"""Candidate responses of a policy."""
