@@ -25,7 +25,9 @@ def commands(program: str) -> tuple[Command, ...]:
 
 
 def _program(program: str) -> str:
-    lines = [_NOTE, f"# `{program}`\n", "| command | what it does |", "| --- | --- |"]
+    names = ", ".join(command.name for command in commands(program))
+    lines = [_NOTE, f"# `{program}`\n", f"All options of the commands {names}.\n"]
+    lines += ["| command | what it does |", "| --- | --- |"]
     for command in commands(program):
         name = f"{program} {command.name}"
         lines.append(f"| [`{name}`](#{name.replace(' ', '-')}) | {_cell(command.summary)} |")
@@ -39,7 +41,7 @@ def _command(program: str, command: Command) -> list[str]:
     parser = make_parser(program, command)
     lines = [f"## `{program} {command.name}`\n", _sentence(command.summary) + "\n"]
     lines += ["```bash", *command.examples, "```\n"]
-    own = [a for a in _shown(parser) if a not in _common_actions(parser)]
+    own = [a for a in _shown(parser) if a not in _common_actions(parser) and a.dest != "dataset"]
     if own:
         lines += _table(own)
     else:
@@ -48,13 +50,15 @@ def _command(program: str, command: Command) -> list[str]:
 
 
 def _common() -> str:
-    parser = make_parser("curate", commands("curate")[0])
+    parser = make_parser("curate", next(c for c in commands("curate") if c.dataset == "open"))
     codes = EXIT_CODES.removeprefix("exit codes: ").split(", ")
-    lines = [_NOTE, "# Options that every command takes\n", *_table(_common_actions(parser))]
+    lines = [_NOTE, "# Common options\n", "Every command takes these options.\n"]
+    dataset = [a for a in _shown(parser) if a.dest == "dataset"]
+    lines += _table([*dataset, *_common_actions(parser)])
     lines += [
         "\nA boolean option has a form with `--no-`, such as `--no-dry-run`. An option that takes "
-        "several values takes them after one flag (`--flag a b`) or after several "
-        "(`--flag a --flag b`).\n",
+        "several values takes them after one flag (`--criteria a b`) or after several "
+        "(`--criteria a --criteria b`).\n",
         "## Where a value comes from\n",
         "The first of these that names an option decides:\n",
         "1. the command line;",
@@ -101,9 +105,13 @@ def _flags(action: argparse.Action) -> str:
 
 
 def _meaning(action: argparse.Action) -> str:
-    text = (action.help or "").replace("%%", "%")
+    text, default = (action.help or "").replace("%%", "%"), ""
+    if " (default: " in text:
+        text, default = text.split(" (default: ", 1)
+        default = f" (default: {default}"
     if action.choices:
         text += "; one of " + ", ".join(f"`{choice}`" for choice in action.choices)
+    text += default
     if action.required and action.option_strings:
         text += " (required)"
     return text

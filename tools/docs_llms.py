@@ -67,8 +67,8 @@ def _title_and_first_sentence(text: str) -> tuple[str, str]:
     title = re.search(r"^# (.+)$", text, re.MULTILINE)
     body = text[title.end() :] if title else text
     paragraphs = [part.strip() for part in body.split("\n\n") if part.strip()]
-    plain = next((p for p in paragraphs if not re.match(r"[#|`<!\-\d]", p)), "")
+    plain = next((p for p in paragraphs if not re.match(r"#|\||```|<|!|- |\d+\. ", p)), "")
     plain = re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", plain).replace("\n", " ")
-    sentence = re.match(r".+?[.:](?=\s|$)", plain)
+    sentence = re.match(r".+?[.:](?= |$)", plain)
     about = (sentence.group(0) if sentence else plain).rstrip(":")
     return (title.group(1).replace("`", "") if title else ""), about

@@ -16,9 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 for name in [key for key in os.environ if key.startswith("PAIRWRIGHT_")]:
     del os.environ[name]
 
-from tools import docs_cli, docs_llms, docs_python, docs_tree  # noqa: E402
-
 from schemas.docs import tables_page  # noqa: E402
+from tools import docs_cli, docs_llms, docs_python, docs_tree  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
