@@ -16,8 +16,8 @@ COMMANDS = (
         examples=(
             "curate ingest train.json --image-folder images/ -o data/",
             "curate ingest easy-vqa --split test --reference answer -o data/",
-            "curate ingest 'shards/*.parquet' --licence cc-by-4.0",
-            "curate ingest 'shards/*.tar' --format webdataset --licence cc-by-4.0",
+            "curate ingest 'shards/*.parquet' --license cc-by-4.0",
+            "curate ingest 'shards/*.tar' --format webdataset --license cc-by-4.0",
             "curate ingest hub-folder/ --subset default --split train",
             "curate ingest captions.jsonl --fetch-urls",
             "curate ingest captions.jsonl --no-images --source-name captions",

@@ -84,17 +84,17 @@ def plan(file: Path) -> list[list[str]]:
 def _command_line(file: Path, number: int, step: Any, dataset: str | None) -> list[str]:
     name, values = (step, {}) if isinstance(step, str) else next(iter(step.items()))
     values = values or {}
-    program, _, verb = str(name).partition(" ")
+    program, _, command_name = str(name).partition(" ")
     where = f"{file}: step {number} ({name})"
     if program not in PROGRAMS or not isinstance(values, dict):
         msg = f"{where}: a step is `program command: {{option: value}}` with one of {', '.join(PROGRAMS)}"
         raise UsageError(msg)
     found = {c.name: c for c in load(f"{program}.cli:COMMANDS")}
-    command: Command | None = found.get(verb)
+    command: Command | None = found.get(command_name)
     if command is None:
-        msg = f"{where}: {program} has no command {verb!r}; it has {', '.join(found)}"
+        msg = f"{where}: {program} has no command {command_name!r}; it has {', '.join(found)}"
         raise UsageError(msg)
-    words = [program, verb]
+    words = [program, command_name]
     if command.dataset == "open" and dataset is not None:
         words.append(str(dataset))
     positional, flags = _arguments(command, values)

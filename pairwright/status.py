@@ -53,19 +53,19 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
     tables: list[dict[str, Any]] = []
     lines += ["", f"  {'table':<34}{'rows':>12}  status"]
     for kind in TABLES:
-        in_force = {m.run for m in dataset.in_force(kind).values()}
+        active = {m.run for m in dataset.active(kind).values()}
         for manifest in dataset.runs(kind):
             if kind == "rejects" and not manifest.rows:
                 continue
             # Stopped or under way: the table does not tell.
             marks = [manifest.status if manifest.is_complete else "unfinished"]
-            if kind not in ("images", "samples", "rejects") and manifest.run in in_force:
+            if kind not in ("images", "samples", "rejects") and manifest.run in active:
                 marks.append("in force")
             lines.append(f"  {manifest.ref:<34}{manifest.rows:>12,}  {', '.join(marks)}")
             if options.lineage:
                 lines.append(f"      {manifest.command}")
                 lines += [f"      from {entry['table']}" for entry in manifest.inputs]
-            tables.append(_as_json(manifest, in_force))
+            tables.append(_as_json(manifest, active))
     orphans = _orphaned_groups(dataset)
     if orphans:
         lines += [
@@ -85,14 +85,14 @@ def _funnel(dataset: Dataset) -> list[tuple[str, int]]:
 
     samples = dataset.union("samples").select("sample_id")
     out = [("samples ingested", size(samples))]
-    rejected = sum(m.rows for m in dataset.runs("rejects") if m.verb == "ingest")
+    rejected = sum(m.rows for m in dataset.runs("rejects") if m.step == "ingest")
     out.append(("rows rejected at ingest", rejected))
-    for manifest in dataset.in_force("decisions").values():
+    for manifest in dataset.active("decisions").values():
         dropped = dataset.scan(manifest).filter(~pl.col("kept")).select("sample_id")
         out.append((f"dropped by {manifest.run}", size(dropped)))
     out.append(("samples now current", size(dataset.current_samples().select("sample_id"))))
     for kind in ("responses", "pairs"):
-        out += [(f"{kind} ({m.run})", m.rows) for m in dataset.in_force(kind).values()]
+        out += [(f"{kind} ({m.run})", m.rows) for m in dataset.active(kind).values()]
     return out
 
 
@@ -100,7 +100,7 @@ def _orphaned_groups(dataset: Dataset) -> int:
     """Duplicate groups whose kept row a later decisions run dropped."""
     import polars as pl
 
-    manifest = dataset.in_force("decisions").get("dedup")
+    manifest = dataset.active("decisions").get("dedup")
     if manifest is None:
         return 0
     stood = dataset.scan(manifest).filter(~pl.col("kept")).select(sample_id="kept_id").unique()
@@ -112,13 +112,13 @@ def _orphaned_groups(dataset: Dataset) -> int:
     return int(orphaned.select(pl.len()).collect().item())
 
 
-def _as_json(manifest: Manifest, in_force: set[str]) -> dict[str, Any]:
+def _as_json(manifest: Manifest, active: set[str]) -> dict[str, Any]:
     return {
         "table": manifest.ref,
-        "verb": manifest.verb,
+        "step": manifest.step,
         "rows": manifest.rows,
         "status": manifest.status,
-        "in_force": manifest.run in in_force,
+        "active": manifest.run in active,
         "command": manifest.command,
         "inputs": [entry["table"] for entry in manifest.inputs],
         "summary": manifest.summary,
@@ -177,6 +177,6 @@ def use(dataset: Dataset, options: UseOptions, run: RunOptions) -> Outcome:
     del run
     manifest = dataset.use(options.table.strip("/"))
     return Outcome(
-        message=f"{manifest.ref} is now in force for {manifest.kind} made by {manifest.verb}",
+        message=f"{manifest.ref} is now in force for {manifest.kind} made by {manifest.step}",
         table=manifest.ref,
     )

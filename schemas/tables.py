@@ -6,6 +6,7 @@ descriptions are the documentation: `docs/tables.md` is generated from them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 import dataframely as dy
@@ -15,10 +16,16 @@ import polars as pl
 class Table(dy.Schema):
     """Base of every table: adds a version.
 
-    A version that only adds nullable columns reads what older ones wrote, the new columns null.
+    A newer version reads what older ones wrote: columns it added are nullable and read as null,
+    columns it renamed are listed in `renamed`.
+
+    Attributes:
+        version: Of the declaration; written into each part and each `_table.json`.
+        renamed: Old name to new name, of columns that an older version called otherwise.
     """
 
     version: ClassVar[int] = 1
+    renamed: ClassVar[Mapping[str, str]] = {}
 
 
 def _message() -> dy.Struct:
@@ -71,7 +78,10 @@ class Images(Table):
 
 
 class Samples(Table):
-    """One row a training conversation; refers to images by id."""
+    """One row per training conversation; refers to images by id."""
+
+    version: ClassVar[int] = 2
+    renamed: ClassVar[Mapping[str, str]] = {"licence": "license"}
 
     sample_id = dy.String(
         primary_key=True, description="hash of source name, source id and occurrence number"
@@ -82,7 +92,7 @@ class Samples(Table):
     reference = dy.String(nullable=True, description="reference answer of the source")
     source = dy.String(description="name of the ingest")
     source_id = dy.String(description="id in the source, or the row number where it has none")
-    licence = dy.String(nullable=True, description="licence of the source")
+    license = dy.String(nullable=True, description="license of the source")
     split = dy.String(nullable=True, description="split of the source (`train`, `test`, ...)")
     task = dy.String(nullable=True, description="task tag of the source")
     meta = dy.String(nullable=True, description="other source fields as JSON")
@@ -177,9 +187,10 @@ class Responses(Table):
 
 
 class Scores(Table):
-    """A judge's marks for a sample's answer or a response."""
+    """A judge's scores for a sample's answer or a response."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
+    renamed: ClassVar[Mapping[str, str]] = {"draw": "repeat"}
 
     target_id = dy.String(primary_key=True, description="sample_id or response_id")
     rubric = dy.String(primary_key=True, description="name of the rubric")
@@ -187,10 +198,10 @@ class Scores(Table):
     judge = dy.String(
         primary_key=True, description="model that judged, as it was asked for; `jury`: several"
     )
-    draw = dy.Int32(
+    repeat = dy.Int32(
         primary_key=True,
-        description="number of the mark, from 0: of the draw, or of turn times draws where every "
-        "turn was judged",
+        description="number of the score, from 0: the same question asked again; where every turn "
+        "was judged, turn times the number of repeats plus the repeat",
     )
     turn = dy.Int32(
         nullable=True, description="which of the assistant's turns, from 0, if all were judged"

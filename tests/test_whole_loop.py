@@ -65,7 +65,7 @@ def folder(tmp_path):
         "raw.json",
         "--image-folder",
         images,
-        "--licence",
+        "--license",
         "mit",
         "-o",
         "data",

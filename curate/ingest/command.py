@@ -94,7 +94,7 @@ def ingest(options: IngestOptions, run: RunOptions) -> Outcome:
         return ingest_samples.preview(plan, reading.converter)
     dataset = Dataset.create(_place(options))
     outcome = ingest_samples.ingest_samples(dataset, plan, reading.converter)
-    return _with_licence_note(outcome, reading.format)
+    return _with_license_note(outcome, reading.format)
 
 
 def _source(options: IngestOptions) -> Source:
@@ -207,9 +207,9 @@ def _plan(source: Source, options: IngestOptions, run: RunOptions, reading: _Rea
     config |= {"as": reading.table, "format": form, "source_name": name, "limit": run.limit}
     if options.image_folder is not None:
         config["image_folder"] = str(folder.resolve())
-    if options.licence is None and source.licence is not None:
-        say(f"licence {source.licence}: from {source.name}'s README; --licence NAME overrules")
-        config["licence"] = source.licence
+    if options.license is None and source.license is not None:
+        say(f"license {source.license}: from {source.name}'s README; --license NAME overrules")
+        config["license"] = source.license
     return Plan(
         source=source,
         name=name,
@@ -235,7 +235,7 @@ def _naming(options: IngestOptions, source: Source) -> Naming:
         id=options.id,
         reference=options.reference,
         prompt=options.prompt,
-        licence=options.licence or source.licence,
+        license=options.license or source.license,
         split=options.split,
         no_images=not options.images,
         fetch_urls=options.fetch_urls,
@@ -246,13 +246,13 @@ def _naming(options: IngestOptions, source: Source) -> Naming:
     )
 
 
-def _with_licence_note(outcome: Outcome, form: Format) -> Outcome:
-    """Say that rows name no licence, since a public export refuses them."""
-    missing = outcome.summary.get("without_licence", 0)
+def _with_license_note(outcome: Outcome, form: Format) -> Outcome:
+    """Say that rows name no license, since a public export refuses them."""
+    missing = outcome.summary.get("without_license", 0)
     if not missing:
         return outcome
     known = f" ({form.meaning}: {form.note})" if form.note else ""
-    line = f"{missing:,} samples name no licence{known}; --licence NAME says it for all"
+    line = f"{missing:,} samples name no license{known}; --license NAME says it for all"
     return replace(outcome, message=f"{outcome.message}\n{line}")
 
 

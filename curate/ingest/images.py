@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from curate.ingest.tables import VERB
+from curate.ingest.tables import STEP
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
 
@@ -48,7 +48,7 @@ def carry_images(dataset: Dataset, run: str) -> None:
     name = next(
         n for n in (f"{run[:90]}.kept-{i}" for i in range(len(taken) + 1)) if n not in taken
     )
-    with dataset.write("images", name, verb=VERB, config={"of": run}, rejects=False) as writer:
+    with dataset.write("images", name, step=STEP, config={"of": run}, rejects=False) as writer:
         for part in old.parts:
             path = dataset.path / "images" / run / part.name
             rows = pl.scan_parquet(path, glob=False).filter(pl.col("image_id").is_in(list(needed)))

@@ -71,7 +71,7 @@ class IngestOptions:
     source_name: str | None = option(
         None, help="name of the source, part of all ids (default: from SRC)"
     )
-    licence: str | None = option(None, help="licence of rows that name none")
+    license: str | None = option(None, help="license of rows that name none", aliases=("licence",))
     split: str | None = option(
         None,
         help="split to take of a source that has several; else the split of rows that name none",

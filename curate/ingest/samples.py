@@ -10,7 +10,7 @@ from typing import Any, Final
 from curate.ingest.images import carry_images, known_images
 from curate.ingest.rows import Occurrences, Pending, rows_of_draft
 from curate.ingest.tables import (
-    VERB,
+    STEP,
     Plan,
     Row,
     Tables,
@@ -30,7 +30,7 @@ from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError
 from pairwright.text.conversation import Message, prompt_of
 
-_FACTS: Final = ("unanswered", "text_only", "without_licence")
+_FACTS: Final = ("unanswered", "text_only", "without_license")
 _PROGRESS_ROWS: Final = 50
 _BATCH_ROWS: Final = 512
 _BATCH_IMAGES: Final = 256
@@ -210,7 +210,7 @@ class _Run:
         facts = self._tables.main.summary
         facts["unanswered"] += row["messages"][-1]["role"] != "assistant"
         facts["text_only"] += not row["image_ids"]
-        facts["without_licence"] += row["licence"] is None
+        facts["without_license"] += row["license"] is None
 
 
 class _Prompts:
@@ -267,7 +267,7 @@ def preview(plan: Plan, convert: Converter) -> Outcome:
 
 
 def _outcome(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Outcome:
-    reasons = reject_reasons(dataset, VERB, plan.run)
+    reasons = reject_reasons(dataset, STEP, plan.run)
     facts = {fact: int(tables.main.summary.get(fact, 0)) for fact in _FACTS}
     rows = {kind: writer.manifest.rows for kind, writer in tables.writers.items()}
     lines = ["nothing to do"] if done else []
@@ -278,7 +278,7 @@ def _outcome(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Out
             f"{facts['text_only']:,}"
         )
     lines += claims_in_words(dataset, plan.run) if plan.table == "claims" else []
-    lines.append(in_words(dataset, reasons, VERB, plan.run))
+    lines.append(in_words(dataset, reasons, STEP, plan.run))
     return Outcome(
         message="\n".join(lines),
         table=f"{plan.table}/{plan.run}",

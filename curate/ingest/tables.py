@@ -22,7 +22,7 @@ from pairwright.dataset.store import Dataset
 from pairwright.dataset.writer import RunWriter
 
 _T = TypeVar("_T")
-VERB: Final = "ingest"
+STEP: Final = "ingest"
 _CHECKPOINT_ROWS: Final = 20_000
 _CHECKPOINT_BYTES: Final = 64 << 20
 _CHECKPOINT_SECONDS: Final = 20.0
@@ -133,7 +133,7 @@ class Tables:
         plan: Plan,
         kinds: Sequence[str],
         *,
-        rejects: str = VERB,
+        rejects: str = STEP,
         inputs: Sequence[Manifest] = (),
     ) -> None:
         """Prepare one writer a table.
@@ -150,7 +150,7 @@ class Tables:
             kind: dataset.write(
                 kind,
                 plan.run,
-                verb=VERB,
+                step=STEP,
                 config=plan.config,
                 inputs=inputs,
                 fingerprints=plan.fingerprints,
@@ -250,7 +250,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "samples": ("sample_id",),
     "pairs": ("pair_id",),
     "responses": ("response_id",),
-    "scores": ("target_id", "rubric", "criterion", "judge", "draw"),
+    "scores": ("target_id", "rubric", "criterion", "judge", "repeat"),
     "feedback": ("feedback_id",),
     "comparisons": ("comparison_id",),
     "claims": ("claim_id",),

@@ -27,10 +27,10 @@ IMAGE: Final = (
 )
 # M3IT and its kin: base64 without the data: in front.
 BASE64_FIELD: Final = "image_base64_str"
-LICENCE: Final = ("licence", "license")
+LICENSE: Final = ("license", "licence")
 # Who labelled, where nobody says so.
 HUMAN: Final = "human"
-_COMMON: Final = frozenset(("criteria", "reference", "split", "task", *LICENCE))
+_COMMON: Final = frozenset(("criteria", "reference", "split", "task", *LICENSE))
 _IMAGE_FIELDS: Final = (*IMAGE, BASE64_FIELD)
 _MAX_ID: Final = 1000
 _MAX_NAME: Final = 1000
@@ -47,7 +47,7 @@ class Naming:
         id: Field of the id.
         reference: Field of the reference answer.
         prompt: Question of rows that have a caption only.
-        licence: Licence of rows that name none.
+        license: License of rows that name none.
         split: Split of rows that name none.
         no_images: Take rows as text, whatever images they name.
         fetch_urls: Take images that are http(s) addresses.
@@ -63,7 +63,7 @@ class Naming:
     id: str | None = None
     reference: str | None = None
     prompt: str = "Describe the image."
-    licence: str | None = None
+    license: str | None = None
     split: str | None = None
     no_images: bool = False
     fetch_urls: bool = False
@@ -180,7 +180,7 @@ def source_id(row: Mapping[str, Any], naming: Naming) -> str | None:
 
 
 def describe(draft: Draft, row: Mapping[str, Any], used: Collection[str], naming: Naming) -> Draft:
-    """Fill what all formats have in common: criteria, reference, licence, split, task, meta.
+    """Fill what all formats have in common: criteria, reference, license, split, task, meta.
 
     Args:
         draft: The draft with its conversation.
@@ -205,11 +205,11 @@ def describe(draft: Draft, row: Mapping[str, Any], used: Collection[str], naming
         return found if found.strip() else None
 
     spent.add(first_field(row, ID, naming.id) or "")
-    draft.licence, draft.split = naming.licence, naming.split
+    draft.license, draft.split = naming.license, naming.split
     if naming.reference is not None or not _COMMON.isdisjoint(row):
         draft.criteria = text(("criteria",))
         draft.reference = text(("reference",), naming.reference)
-        draft.licence = text(LICENCE) or naming.licence
+        draft.license = text(LICENSE) or naming.license
         draft.split = text(("split",)) or naming.split
         draft.task = text(("task",)) or draft.task
     rest = {k: v for k, v in row.items() if k not in spent}

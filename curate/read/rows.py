@@ -193,7 +193,7 @@ class Draft:
     source_id: str | None = None
     criteria: str | None = None
     reference: str | None = None
-    licence: str | None = None
+    license: str | None = None
     split: str | None = None
     task: str | None = None
     meta: str | None = None

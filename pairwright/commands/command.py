@@ -111,8 +111,8 @@ def call(name: str, *dataset: Any, run: Any = None, **values: Any) -> Outcome:
     """
     from pairwright.commands.options import RunOptions, build
 
-    program, _, verb = name.partition(" ")
-    found = {c.name: c for c in load(f"{program}.cli:COMMANDS")}[verb]
+    program, _, step = name.partition(" ")
+    found = {c.name: c for c in load(f"{program}.cli:COMMANDS")}[step]
     outcome: Outcome = load(found.target)(
         *dataset, build(load(found.options), values), run or RunOptions()
     )

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,6 +26,8 @@ def option(
     help: str,
     positional: bool = False,
     short: str | None = None,
+    aliases: tuple[str, ...] = (),
+    value_aliases: Mapping[str, str] | None = None,
 ) -> Any:
     """A field of an options dataclass.
 
@@ -33,8 +36,14 @@ def option(
         help: What it does, as `--help` prints it.
         positional: Whether it stands without a flag.
         short: One-letter flag, such as `-o`.
+        aliases: Older names of the field. They work as flags, configuration keys and environment
+            variables, and `--help` does not show them.
+        value_aliases: Older spellings of its values, to the current ones.
     """
-    metadata = {"help": help, "positional": positional, "short": short}
+    metadata = {
+        "help": help, "positional": positional, "short": short, "aliases": aliases,
+        "value_aliases": dict(value_aliases or {}),
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -66,8 +75,10 @@ def flag_of(name: str) -> str:
 def field_name(options: type[Any], key: str) -> str:
     """The field that a key of a configuration file means (`as` is `as_`, `max-text` `max_text`)."""
     name = key.replace("-", "_")
-    names = {field.name for field in dataclasses.fields(options)}
-    return f"{name}_" if name not in names and f"{name}_" in names else name
+    for field in dataclasses.fields(options):
+        if name in (field.name, field.name.removesuffix("_"), *field.metadata.get("aliases", ())):
+            return field.name
+    return name
 
 
 def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
@@ -87,11 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
                 f" (default: {' '.join(map(str, shown)) if isinstance(shown, tuple) else shown})"
             )
         arguments: dict[str, Any] = {"help": text, "default": argparse.SUPPRESS}
-        if typing.get_origin(kind) is Literal:
-            arguments["choices"] = typing.get_args(kind)
-        elif kind is not bool:
-            arguments["type"] = kind
-            arguments["metavar"] = field.name.upper() if kind in (str, Path) else "N"
+        arguments |= _value_arguments(field, kind)
         if many:
             arguments["nargs"] = "+"
         if field.metadata["positional"]:
@@ -107,6 +114,22 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
         elif many:  # `--flag a b` and `--flag a --flag b` are the same
             arguments["action"] = "extend"
         parser.add_argument(*flags, dest=field.name, **arguments)
+        if field.metadata.get("aliases", ()):
+            hidden = arguments | {"help": argparse.SUPPRESS}
+            names = map(flag_of, field.metadata.get("aliases", ()))
+            parser.add_argument(*names, dest=field.name, **hidden)
+
+
+def _value_arguments(field: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
+    """What argparse has to know of a field's values."""
+    if typing.get_origin(kind) is Literal:
+        arguments: dict[str, Any] = {"choices": typing.get_args(kind)}
+        if older := field.metadata.get("value_aliases"):
+            arguments["type"] = lambda text: older.get(text, text)
+        return arguments
+    if kind is bool:
+        return {}
+    return {"type": kind, "metavar": field.name.upper() if kind in (str, Path) else "N"}
 
 
 def build(options: type[T], *layers: dict[str, Any]) -> T:
@@ -126,7 +149,8 @@ def build(options: type[T], *layers: dict[str, Any]) -> T:
         for key, value in layer.items():
             name = field_name(options, key)  # type: ignore[arg-type]
             if name in fields:
-                values[name] = _convert(name, value, hints[name])
+                older = fields[name].metadata.get("value_aliases", {})
+                values[name] = _convert(name, value, hints[name], older)
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING:
             what = name if field.metadata["positional"] else flag_of(name)
@@ -138,12 +162,13 @@ def build(options: type[T], *layers: dict[str, Any]) -> T:
 def environment(command: str, options: type[Any]) -> dict[str, Any]:
     """Values from environment variables such as `PAIRWRIGHT_JUDGE_SCORE_MODEL`."""
     prefix = f"PAIRWRIGHT_{command.upper().replace(' ', '_').replace('-', '_')}_"
-    names = {field.name for field in dataclasses.fields(options)}
-    return {
-        name: os.environ[prefix + name.rstrip("_").upper()]
-        for name in names
-        if prefix + name.rstrip("_").upper() in os.environ
-    }
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(options):
+        for name in (*field.metadata.get("aliases", ()), field.name):  # the current name wins
+            variable = prefix + name.rstrip("_").upper()
+            if variable in os.environ:
+                found[field.name] = os.environ[variable]
+    return found
 
 
 def as_config(options: Any) -> dict[str, Any]:
@@ -167,7 +192,7 @@ def _element_type(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-def _convert(name: str, value: Any, hint: Any) -> Any:
+def _convert(name: str, value: Any, hint: Any, older: Mapping[str, str]) -> Any:
     kind, many = _element_type(hint)
     if value is None:
         return None
@@ -175,8 +200,8 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         values = value.split(",") if isinstance(value, str) else value
         if not isinstance(values, list | tuple):
             values = [values]
-        return tuple(_one(name, v, kind) for v in values)
-    return _one(name, value, kind)
+        return tuple(_one(name, older.get(v, v), kind) for v in values)
+    return _one(name, older.get(value, value) if isinstance(value, str) else value, kind)
 
 
 def _one(name: str, value: Any, kind: Any) -> Any:

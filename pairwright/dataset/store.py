@@ -10,12 +10,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairwright.dataset.manifest import FORMAT_VERSION, Manifest, write_json
+from pairwright.dataset.manifest import FORMAT_VERSION, Manifest, Part, RunKey, write_json
 from pairwright.dataset.writer import RunWriter
 from pairwright.errors import DataError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from schemas.tables import Table
 
 FILE_NAME = "dataset.json"
 UNION_KINDS = ("images", "samples")
@@ -45,6 +47,9 @@ class Dataset:
         if self._info.get("format_version", 0) > FORMAT_VERSION:
             msg = f"{file}: written by a newer pairwright; upgrade"
             raise DataError(msg)
+        if "in_force" in self._info:  # format 1
+            self._info["active"] = self._info.pop("in_force")
+        self._info["format_version"] = FORMAT_VERSION
 
     @classmethod
     def create(cls, path: Path) -> Dataset:
@@ -55,7 +60,7 @@ class Dataset:
                 raise UsageError(msg)
             name = path.absolute().name
             write_json(
-                path / FILE_NAME, {"format_version": FORMAT_VERSION, "name": name, "in_force": {}}
+                path / FILE_NAME, {"format_version": FORMAT_VERSION, "name": name, "active": {}}
             )
         return cls(path)
 
@@ -99,21 +104,21 @@ class Dataset:
         """Manifest of one run, if there is one."""
         return Manifest.load(self.path / kind / run)
 
-    def in_force(self, kind: str) -> dict[str, Manifest]:
-        """The run in force of each verb that wrote this kind of table, by verb."""
+    def active(self, kind: str) -> dict[str, Manifest]:
+        """The run active of each step that wrote this kind of table, by step."""
         chosen: dict[str, Manifest] = {}
         complete = [m for m in self.runs(kind) if m.is_complete]
         for manifest in complete:
-            chosen.setdefault(manifest.verb, manifest)
-        for verb in list(chosen):
-            wanted = self._info.get("in_force", {}).get(f"{kind}/{verb}")
+            chosen.setdefault(manifest.step, manifest)
+        for step in list(chosen):
+            wanted = self._info.get("active", {}).get(f"{kind}/{step}")
             for manifest in complete:
-                if manifest.verb == verb and manifest.run == wanted:
-                    chosen[verb] = manifest
+                if manifest.step == step and manifest.run == wanted:
+                    chosen[step] = manifest
         return chosen
 
     def use(self, ref: str) -> Manifest:
-        """Put a complete run in force for readers.
+        """Put a complete run active for readers.
 
         Args:
             ref: `kind/run`, such as `decisions/strict`.
@@ -124,25 +129,25 @@ class Dataset:
             known = ", ".join(m.ref for m in self.runs(kind) if m.is_complete) or "none"
             msg = f"{ref}: no complete run of that name; there are: {known}"
             raise UsageError(msg)
-        self._info.setdefault("in_force", {})[f"{kind}/{manifest.verb}"] = run
+        self._info.setdefault("active", {})[f"{kind}/{manifest.step}"] = run
         write_json(self.path / FILE_NAME, self._info)
         return manifest
 
     def pick(
-        self, kind: str, run: str | None = None, *, verbs: Collection[str] | None = None
+        self, kind: str, run: str | None = None, *, steps: Collection[str] | None = None
     ) -> Manifest | None:
         """The run of a table that a reader should take.
 
         Args:
             kind: Table.
             run: Name that the user gave, if any.
-            verbs: Verbs whose runs are meant; all if not given.
+            steps: Verbs whose runs are meant; all if not given.
 
         Returns:
-            The named run, or the one in force; `None` if there is none and none was named.
+            The named run, or the one active; `None` if there is none and none was named.
 
         Raises:
-            UsageError: If the named run is missing or unfinished, or several are in force.
+            UsageError: If the named run is missing or unfinished, or several are active.
         """
         if run is not None:
             manifest = self.manifest(kind, run)
@@ -152,7 +157,7 @@ class Dataset:
                 msg = f"{kind}/{run} {state}; complete runs of {kind}: {known}"
                 raise UsageError(msg)
             return manifest
-        found = {v: m for v, m in self.in_force(kind).items() if verbs is None or v in verbs}
+        found = {v: m for v, m in self.active(kind).items() if steps is None or v in steps}
         if len(found) > 1:
             names = ", ".join(sorted(m.run for m in found.values()))
             msg = f"several runs of {kind} could be meant ({names}): name one with --{kind} RUN"
@@ -181,13 +186,19 @@ class Dataset:
             msg = f"{missing[0]}: listed in _table.json but not there; restore it or remake {manifest.ref} with --replace"
             raise DataError(msg)
         frame = pl.scan_parquet(files, glob=False)
-        if manifest.schema_version == schema.version:
-            return frame
-        # Later versions added nullable columns only.
-        known = frame.collect_schema()
-        newer = {n: c.dtype for n, c in schema.columns().items() if n not in known}
-        filled = frame.with_columns(pl.lit(None, t).alias(n) for n, t in newer.items())
-        return filled.select(list(schema.columns()))
+        return frame if manifest.schema_version == schema.version else upgraded(frame, schema)
+
+    def read_part(
+        self, manifest: Manifest, part: Part, columns: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Rows of one part, whichever version of the table wrote it.
+
+        Args:
+            manifest: Of the run.
+            part: One of its parts.
+            columns: Columns wanted; all if not given.
+        """
+        return next(self._part_frames(manifest, part, columns, sys.maxsize))
 
     def read(self, kind: str, run: str) -> pl.DataFrame:
         """All rows of a complete run."""
@@ -212,21 +223,18 @@ class Dataset:
             else frame.unique(schema.primary_key(), keep="first", maintain_order=True)
         )
 
-    def current_samples(
-        self, *, before: str | None = None, verb: str | None = None
-    ) -> pl.LazyFrame:
-        """Samples that no decisions run in force drops.
+    def current_samples(self, *, for_run: RunKey | None = None) -> pl.LazyFrame:
+        """Samples that no active decisions run drops.
 
         Args:
-            before: A run that shall be (re)made: decisions of it and of runs built on it do not
-                count, so that a repeated command sees what it saw the first time.
-            verb: What makes that run: another run of the verb, and runs built on it, do not count
-                either, so that an alternative under another name stands in the same place.
+            for_run: The run that is being made. What it, another run of its step, or a run built
+                on one of those decided does not count. So the same command run again sees what it
+                saw the first time, and an alternative under another name takes the same position.
         """
         import polars as pl
 
         frame = self.union("samples")
-        for manifest in self.decisions(before=before, verb=verb):
+        for manifest in self.decisions(for_run=for_run):
             dropped = self.scan(manifest).filter(~pl.col("kept")).select("sample_id")
             frame = frame.join(dropped, on="sample_id", how="anti", maintain_order="left")
         return frame
@@ -235,30 +243,27 @@ class Dataset:
         self,
         columns: Sequence[str],
         *,
-        before: str | None = None,
-        verb: str | None = None,
+        for_run: RunKey | None = None,
         rows: int = 25_000,
     ) -> Iterator[pl.DataFrame]:
         """The rows of `current_samples`, in its order, some at a time.
 
         Args:
             columns: Columns wanted, `sample_id` among them.
-            before: As for `current_samples`.
-            verb: As for `current_samples`.
+            for_run: As for `current_samples`.
             rows: Most rows a frame.
         """
         import polars as pl
 
         dropped = [
             self.scan(m).filter(~pl.col("kept")).select("sample_id").collect()
-            for m in self.decisions(before=before, verb=verb)
+            for m in self.decisions(for_run=for_run)
         ]
         manifests = [m for m in self.runs("samples") if m.is_complete and m.rows]
         for number, manifest in enumerate(manifests):
             self.scan(manifest)  # checks that all parts are there
             for part in manifest.parts:
-                file = self.path / manifest.kind / manifest.run / part.name
-                for frame in _frames(file, list(columns), rows):
+                for frame in self._part_frames(manifest, part, columns, rows):
                     for gone in dropped:
                         frame = frame.join(gone, on="sample_id", how="anti", maintain_order="left")
                     if number:  # an id that an earlier ingest brought stands there
@@ -272,32 +277,55 @@ class Dataset:
                         )  # fmt: skip
                     yield from frame.iter_slices(rows)
 
-    def sample_inputs(
-        self, *, before: str | None = None, verb: str | None = None
-    ) -> list[Manifest]:
+    def _part_frames(
+        self, manifest: Manifest, part: Part, columns: Sequence[str] | None, rows: int
+    ) -> Iterator[pl.DataFrame]:
+        """Rows of a part: whole, which is fastest, or some at a time."""
+        import polars as pl
+
+        from schemas.tables import TABLES
+
+        schema = TABLES[manifest.kind.partition("/")[0]]
+        file = self.path / manifest.kind / manifest.run / part.name
+        if manifest.schema_version != schema.version:
+            frame = upgraded(pl.scan_parquet(file, glob=False), schema)
+            yield from frame.select(columns or pl.all()).collect().iter_slices(rows)
+        elif rows >= _WHOLE_PART:
+            yield pl.read_parquet(file, columns=list(columns) if columns else None, glob=False)
+        else:
+            import pyarrow.parquet as pq
+
+            names = list(columns) if columns else None
+            for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(rows, columns=names):
+                yield pl.DataFrame(batch).select(names or pl.all())
+
+    def sample_inputs(self, *, for_run: RunKey | None = None) -> list[Manifest]:
         """The runs that `current_samples` reads, to pin in a new run."""
-        decisions = self.decisions(before=before, verb=verb)
+        decisions = self.decisions(for_run=for_run)
         return [m for m in self.runs("samples") if m.is_complete] + decisions
 
-    def need_samples(self, *, before: str | None = None, verb: str | None = None) -> list[Manifest]:
+    def need_samples(self, *, for_run: RunKey | None = None) -> list[Manifest]:
         """`sample_inputs`, refused where no samples were read yet.
 
         Raises:
             UsageError: If there are none.
         """
-        inputs = self.sample_inputs(before=before, verb=verb)
+        inputs = self.sample_inputs(for_run=for_run)
         if not any(one.kind == "samples" for one in inputs):
             msg = f"{self.path}: no samples yet; read some with `curate ingest SRC -o {self.path}`"
             raise UsageError(msg)
         return inputs
 
-    def decisions(self, *, before: str | None = None, verb: str | None = None) -> list[Manifest]:
-        """The decisions runs in force that count for `current_samples`."""
-        found = self.in_force("decisions")
-        upstream = {before, found[verb].ref if verb in found else None} - {None}
-        return [m for m in found.values() if not any(self._built_on(m, one) for one in upstream)]
+    def decisions(self, *, for_run: RunKey | None = None) -> list[Manifest]:
+        """The active decisions runs that count for `current_samples`."""
+        found = self.active("decisions")
+        if for_run is None:
+            return list(found.values())
+        same_step = found.get(for_run.step)
+        upstream = {for_run.ref, *([same_step.ref] if same_step else [])}
+        return [m for m in found.values() if not any(self._built_on(m, ref) for ref in upstream)]
 
-    def _built_on(self, manifest: Manifest, ref: str | None) -> bool:
+    def _built_on(self, manifest: Manifest, ref: str) -> bool:
         """Whether a run is `ref` or was built on it, directly or through others."""
         pending, seen = [manifest], set()
         while pending:
@@ -323,7 +351,7 @@ class Dataset:
         kind: str,
         run: str,
         *,
-        verb: str,
+        step: str,
         config: dict[str, Any],
         inputs: Sequence[Manifest] = (),
         fingerprints: dict[str, str] | None = None,
@@ -341,13 +369,13 @@ class Dataset:
         Args:
             kind: Table.
             run: Name of the run; letters, digits, dot, dash, underscore.
-            verb: What makes it (`dedup`, `score`, ...); one run per verb is in force.
+            step: What makes it (`dedup`, `score`, ...); one run per step is active.
             config: Resolved configuration, JSON values only; no secrets.
             inputs: Runs it reads.
             fingerprints: Other inputs by name, such as a source file's hash.
             replace: Discard an existing run of this name.
             resumable: Whether parts of an unfinished run are of use.
-            rejects: Whether rows can be rejected (`rejects/<verb>/<run>`), or another name for it.
+            rejects: Whether rows can be rejected (`rejects/<step>/<run>`), or another name for it.
             retry_stages: Reject stages that a repeat tries again, also on a finished run.
             grows: Whether a run goes on when its inputs changed, instead of being refused.
             part_rows: Rows, bytes or seconds after which a part is flushed.
@@ -365,7 +393,7 @@ class Dataset:
             return Manifest(
                 kind=table,
                 run=run,
-                verb=verb,
+                step=step,
                 schema=TABLES[name].__name__,
                 schema_version=TABLES[name].version,
                 command=_command_line(),
@@ -375,8 +403,8 @@ class Dataset:
 
         reject_writer = None
         if rejects:
-            step = rejects if isinstance(rejects, str) else verb
-            reject_writer = RunWriter(self.path, manifest(f"rejects/{step}"), grows=grows)
+            stage = rejects if isinstance(rejects, str) else step
+            reject_writer = RunWriter(self.path, manifest(f"rejects/{stage}"), grows=grows)
         return RunWriter(
             self.path,
             manifest(kind),
@@ -407,17 +435,16 @@ def check_run_name(run: str) -> str:
 _WHOLE_PART = 25_000
 
 
-def _frames(file: Path, columns: list[str], rows: int) -> Iterator[pl.DataFrame]:
-    """A part's rows: whole, which is fastest, or some at a time."""
+def upgraded(frame: pl.LazyFrame, schema: type[Table]) -> pl.LazyFrame:
+    """Rows of an older version of a table as the current one declares them."""
     import polars as pl
 
-    if rows >= _WHOLE_PART:
-        yield pl.read_parquet(file, columns=columns, glob=False)
-        return
-    import pyarrow.parquet as pq
-
-    for batch in pq.ParquetFile(file, pre_buffer=False).iter_batches(rows, columns=columns):
-        yield pl.DataFrame(batch).select(columns)
+    written = frame.collect_schema().names()
+    frame = frame.rename({old: new for old, new in schema.renamed.items() if old in written})
+    known = frame.collect_schema()
+    newer = {n: c.dtype for n, c in schema.columns().items() if n not in known}
+    filled = frame.with_columns(pl.lit(None, t).alias(n) for n, t in newer.items())
+    return filled.select(list(schema.columns()))
 
 
 def _is_dataset_file(path: Path) -> bool:
@@ -425,7 +452,7 @@ def _is_dataset_file(path: Path) -> bool:
         info = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(info, dict) and "in_force" in info
+    return isinstance(info, dict) and ("active" in info or "in_force" in info)
 
 
 def _command_line() -> str:

@@ -120,7 +120,7 @@ class RunWriter:
             assert old is not None
             self.manifest = old
             if grown:
-                # `finished_at` stays: which run of a verb is in force goes by it.
+                # `finished_at` stays: which run of a step is in force goes by it.
                 old.status = "running"
                 old.save(self._folder)
             self.resumed = not old.is_complete
@@ -350,8 +350,8 @@ def write_part(path: Path, frame: pl.DataFrame, manifest: Manifest) -> Part:
 def _difference(old: Manifest, new: Manifest) -> str:
     """In words, how the configuration or inputs of two runs differ; empty if they do not."""
     out = []
-    if old.verb != new.verb:
-        out.append(f"made by {old.verb}, not {new.verb}")
+    if old.step != new.step:
+        out.append(f"made by {old.step}, not {new.step}")
     if old.schema_version != new.schema_version:
         out.append(f"table version {old.schema_version}, now {new.schema_version}")
     for key in sorted(old.config.keys() | new.config.keys()):

@@ -127,7 +127,7 @@ class Loop:
 
     def _ingest(self, source: Path, out: Path, name: str) -> None:
         self._call(
-            "curate ingest", None, source=str(source), output=out, source_name=name, licence="mit"
+            "curate ingest", None, source=str(source), output=out, source_name=name, license="mit"
         )
 
     # -- curation -------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def build(dataset: Dataset, options: BuildOptions, run: RunOptions) -> Outcome:
         return dataset.write(
             "pairs",
             name,
-            verb="build-control" if control else "build",
+            step="build-control" if control else "build",
             config={**as_config(options), "limit": run.limit},
             inputs=[*sources.manifests(), *dataset.sample_inputs()],
             replace=run.replace,

@@ -249,11 +249,11 @@ configs:
 """
     (repo / "README.md").write_text(readme)
     code, shown, err = run(capsys, repo, "-o", tmp_path / "d")
-    assert (code, shown["rows"], "licence cc-by-nc-4.0" in err) == (0, 6, True)
+    assert (code, shown["rows"], "license cc-by-nc-4.0" in err) == (0, 6, True)
     samples = Dataset(tmp_path / "d").read("samples", "repo")
     assert samples["split"].to_list() == ["train"] * 4 + ["validation"] * 2
-    assert samples["licence"].unique().to_list() == ["cc-by-nc-4.0"]
-    code, shown, _ = run(capsys, repo, "-o", tmp_path / "e", "--subset", "text", "--licence", "mit")
+    assert samples["license"].unique().to_list() == ["cc-by-nc-4.0"]
+    code, shown, _ = run(capsys, repo, "-o", tmp_path / "e", "--subset", "text", "--license", "mit")
     assert (shown["rows"], shown["table"]) == (1, "samples/repo-text")
     for subset, match in [("gone", "no configuration 'gone'"), (None, "several")]:
         text = readme.replace("name: default", "name: one")

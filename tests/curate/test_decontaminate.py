@@ -170,7 +170,7 @@ def test_embeddings_are_reported_and_remove_only_when_asked(tmp_path):
             kind=pl.lit("image"), model=pl.lit("m"),
             vector=pl.Series([vectors[p] for p in some]).cast(pl.Array(pl.Float16, 2)),
         )  # fmt: skip
-        with dataset.write("embeddings", "m", verb="embed", config={"model": "m"}) as writer:
+        with dataset.write("embeddings", "m", step="embed", config={"model": "m"}) as writer:
             writer.add(frame)
     found = check(data, str(bench.path))
     assert all(row["kept"] for row in found.values())

@@ -369,7 +369,7 @@ def test_exported_pairs_come_back_whole(tmp_path, capsys):
         "pair_id": "p1", "sample_id": "s1", "chosen_score": 4.5, "rejected_score": 2.0, "margin": 0.7,
         "chosen_spans": [{"start": 2, "end": 5, "text": "red", "kind": "replace"}],
         "rejected_spans": [{"start": 2, "end": 6, "text": "blue", "kind": "replace"}],
-        "method": "best-of-n", "control": "random", "policy": "m", "licence": "mit", "source": "x",
+        "method": "best-of-n", "control": "random", "policy": "m", "license": "mit", "source": "x",
     }  # fmt: skip
     broken = {**ours, "chosen_spans": [{"start": 0, "end": 3, "text": "red", "kind": "replace"}]}
     pl.DataFrame([ours, broken]).write_parquet(tmp_path / "ours.parquet")
@@ -401,7 +401,7 @@ def test_every_export_of_pairs_comes_back(tmp_path, capsys, form):
     names = ["image_ids", "prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin",
              "method", "control", "policy", "chosen_spans", "rejected_spans"]  # fmt: skip
     assert after.select(names).equals(before.select(names))
-    assert Dataset(tmp_path / "back").read("samples", "out")["licence"].to_list() == ["mit"] * 3
+    assert Dataset(tmp_path / "back").read("samples", "out")["license"].to_list() == ["mit"] * 3
 
 
 @pytest.mark.parametrize("form", ["hub", "llava", "sharegpt", "messages", "trl"])
@@ -420,7 +420,7 @@ def test_every_export_of_samples_comes_back(tmp_path, capsys, form):
         Dataset(tmp_path / "d").read("samples", "r"),
         Dataset(tmp_path / "back").read("samples", "out"),
     )
-    names = ["image_ids", "messages", "licence"]
+    names = ["image_ids", "messages", "license"]
     assert after.select(names).equals(before.select(names))
     if form == "hub":
         assert json.loads(after["meta"][2])["extra"] == 2

@@ -61,7 +61,7 @@ def table(dataset, kind, name):
 def test_llava_samples_and_images(tmp_path, capsys):
     source = llava(tmp_path / "src")
     out = tmp_path / "data"
-    code, shown, err = run(capsys, source, "-o", out, "--licence", "cc-by-4.0")
+    code, shown, err = run(capsys, source, "-o", out, "--license", "cc-by-4.0")
     assert (code, shown["rows"], shown["tables"]) == (0, 6, {"images": 3, "samples": 6})
     assert "read as LLaVA conversations" in err
     dataset = Dataset(out)
@@ -69,12 +69,12 @@ def test_llava_samples_and_images(tmp_path, capsys):
     assert TABLES["samples"].validate(samples) is not None
     assert TABLES["images"].validate(table(dataset, "images", "train")) is not None
     assert samples["source_id"].to_list() == [f"r{n}" for n in range(6)]
-    assert samples["licence"].unique().to_list() == ["cc-by-4.0"]
+    assert samples["license"].unique().to_list() == ["cc-by-4.0"]
     reader = ImageReader(dataset)
     assert reader.read(samples["image_ids"][4][0]) == png(1)
 
     before = sorted(path.stat().st_mtime_ns for path in out.rglob("*.parquet"))
-    code, shown, _ = run(capsys, source, "-o", out, "--licence", "cc-by-4.0")
+    code, shown, _ = run(capsys, source, "-o", out, "--license", "cc-by-4.0")
     assert (code, shown["rows"]) == (0, 6)
     assert sorted(path.stat().st_mtime_ns for path in out.rglob("*.parquet")) == before
 
@@ -82,7 +82,7 @@ def test_llava_samples_and_images(tmp_path, capsys):
 def test_another_configuration_or_source_is_refused(tmp_path, capsys):
     source = llava(tmp_path / "src")
     assert run(capsys, source, "-o", tmp_path / "d")[0] == 0
-    code, shown, _ = run(capsys, source, "-o", tmp_path / "d", "--licence", "mit")
+    code, shown, _ = run(capsys, source, "-o", tmp_path / "d", "--license", "mit")
     assert (code, "--replace" in shown["error"]) == (2, True)
     llava(tmp_path / "src", rows=7)
     code, shown, _ = run(capsys, source, "-o", tmp_path / "d")

@@ -236,9 +236,9 @@ def test_common_fields_find_their_columns():
         "level": float("nan"),
         "other": {"a": float("inf"), "b": "\ud800"},
     }
-    draft = qa.convert(row, Naming(licence="cc0"))
+    draft = qa.convert(row, Naming(license="cc0"))
     assert (draft.criteria, draft.reference) == ("one\ntwo", "R")
-    assert (draft.licence, draft.split) == ("mit", "test")
+    assert (draft.license, draft.split) == ("mit", "test")
     assert json.loads(draft.meta)["other"] == {"a": None, "b": "?"}
     assert qa.convert({"question": "Q", "answer": "A"}, Naming(reference="answer")).reference == "A"
 
@@ -335,7 +335,7 @@ def test_what_cannot_be_a_source(tmp_path):
 
 NAMES = [
     "id", "conversations", "messages", "question", "prompt", "text", "answer", "label", "image",
-    "images", "chosen", "rejected", "original", "spans", "criteria", "reference", "licence", "system",
+    "images", "chosen", "rejected", "original", "spans", "criteria", "reference", "license", "system",
     "role", "from", "value", "content", "type", "bytes", "path", "span", "correct", "start", "end",
     "data", "annotations", "result", "completed_by", "from_name", "to_name", "labels", "selected",
     "completions", "response", "model", "query", "history", "rejected_response", "human", "assistant",

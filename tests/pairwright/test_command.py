@@ -22,7 +22,7 @@ def run(program, *words):
 @pytest.fixture
 def dataset(tmp_path):
     dataset = Dataset.create(tmp_path / "data")
-    with dataset.write("samples", "src", verb="ingest", config={}) as writer:
+    with dataset.write("samples", "src", step="ingest", config={}) as writer:
         writer.add(
             {
                 "sample_id": f"s{n}",

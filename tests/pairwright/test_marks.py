@@ -14,7 +14,7 @@ def scores(*rows):
     base = {
         "rubric": "r", "target_kind": "sample", "label_mass": 1.0, "calibrated": None, "error": None
     }  # fmt: skip
-    names = ("target_id", "criterion", "judge", "draw", "score")
+    names = ("target_id", "criterion", "judge", "repeat", "score")
     found = []
     for row in rows:
         extra = row[5] if len(row) > 5 else {}
@@ -22,7 +22,7 @@ def scores(*rows):
     types = {
         "rubric": pl.String, "target_kind": pl.String, "label_mass": pl.Float64,
         "calibrated": pl.Float64, "error": pl.String, "target_id": pl.String,
-        "criterion": pl.String, "judge": pl.String, "draw": pl.Int32, "score": pl.Float64,
+        "criterion": pl.String, "judge": pl.String, "repeat": pl.Int32, "score": pl.Float64,
     }  # fmt: skip
     return pl.LazyFrame(found, schema=types)
 

@@ -27,7 +27,7 @@ def adapter_in(folder: Path, base: Any) -> Path:
 
 def trained(tmp_path: Path, base: Path, **summary: Any) -> Dataset:
     dataset = Dataset.create(tmp_path / "data")
-    with dataset.write("runs", "sft", verb="sft", config={}) as writer:
+    with dataset.write("runs", "sft", step="sft", config={}) as writer:
         writer.add([{"step": 1, "name": "loss", "value": 1.0}])
         writer.summary.update(summary or {"base_model": str(base), "adapter": "adapter"})
     return dataset
@@ -62,7 +62,7 @@ def test_a_run_that_wrote_a_model(tmp_path: Path, base: Path) -> None:
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
     dataset = Dataset.create(tmp_path / "data")
-    with pytest.raises(KeyboardInterrupt), dataset.write("runs", "sft", verb="sft", config={}):
+    with pytest.raises(KeyboardInterrupt), dataset.write("runs", "sft", step="sft", config={}):
         raise KeyboardInterrupt
     with pytest.raises(UsageError, match="unfinished"):
         resolve_policy(dataset, "runs/sft")

@@ -179,7 +179,7 @@ FORMATS: Final = {
             meaning="M3IT instructions",
             tell=_tell_m3it,
             makes={"samples": qa.convert},
-            note="each of its 40 sets has a licence of its own",
+            note="each of its 40 sets has a license of its own",
         ),
         Format(
             name="rlhf-v",

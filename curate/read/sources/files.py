@@ -91,13 +91,13 @@ class Source:
         name: Default name of the source.
         files: In a fixed order.
         folder: Where relative image paths start, unless told.
-        licence: That its README states.
+        license: That its README states.
     """
 
     name: str
     files: tuple[SourceFile, ...]
     folder: Path
-    licence: str | None = None
+    license: str | None = None
 
     def rows(self) -> Iterator[tuple[SourceFile, RawRow]]:
         """Rows of all files."""
@@ -164,7 +164,7 @@ def slug(text: str) -> str:
 
 
 def of_split(
-    name: str, files: list[SourceFile], folder: Path, split: str | None, licence: str | None = None
+    name: str, files: list[SourceFile], folder: Path, split: str | None, license: str | None = None
 ) -> Source:
     """A source of all files, or of those of one split where their names tell splits.
 
@@ -178,7 +178,7 @@ def of_split(
     named = [f for f in files if f.split == split] if split else []
     if named:
         name = slug(f"{name}-{split}")
-    return Source(name=name, files=tuple(named or files), folder=folder, licence=licence)
+    return Source(name=name, files=tuple(named or files), folder=folder, license=license)
 
 
 def make_file(path: Path, root: Path, split: str | None = None) -> SourceFile:

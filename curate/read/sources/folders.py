@@ -53,16 +53,16 @@ def find_folder(path: Path, split: str | None, subset: str | None) -> Source:
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
         return of_split(name, _saved(path), path, split)
     card = _card(path)
-    licence = _licence(card)
+    license = _license(card)
     configured = _configured(path, card, subset)
     if configured:
         label, files = configured
-        return of_split(slug(f"{name}-{label}") if label else name, files, path, split, licence)
+        return of_split(slug(f"{name}-{label}") if label else name, files, path, split, license)
     if subset is not None:
         msg = f"--subset {subset}: the README of {path} names no configurations"
         raise UsageError(msg)
     files = _listed(path)
-    return of_split(name, files, path, split, licence)
+    return of_split(name, files, path, split, license)
 
 
 def _card(path: Path) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def _card(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _licence(card: dict[str, Any]) -> str | None:
+def _license(card: dict[str, Any]) -> str | None:
     value = card.get("license")
     value = value[0] if isinstance(value, list) and len(value) == 1 else value
     if not isinstance(value, str) or not value.strip() or value in ("other", "unknown"):
