@@ -48,7 +48,7 @@ ALLOWED = [
     r"pytest\.mark\.\w+", r"</?mark\b", r"(?:question|quotation|exclamation|punctuation) marks?",
     r"double(?:-| )(?:click|quot\w+|precision|escap\w+|check\w*|spac\w+)", r"double quanti[sz]ation",
     r"\bdtype='?double", r"traffic signs", r"vital signs", r"--licence", r"`licence`",
-    r"(?:plus|minus|dollar|equals) signs",
+    r"(?:plus|minus|dollar|equals) signs", r"--marks\b", r"`marks\[\]`", r"`marked`",
 ]  # fmt: skip
 _WORD = re.compile(r"\b(?:" + "|".join(f"(?:{word})" for word in WORDS) + r")\b", re.IGNORECASE)
 _ALLOWED = re.compile("|".join(ALLOWED), re.IGNORECASE)
@@ -130,7 +130,9 @@ def test_the_words_are_the_fields(area):
 
 
 def test_the_words_are_found_and_quoted_ones_are_not():
-    text = "A picture is marked.\nNo question marks: `pytest.mark.slow`, double quotes, tell A apart."
+    text = (
+        "A picture is marked.\nNo question marks: `pytest.mark.slow`, double quotes, tell A apart."
+    )
     assert [(f.line, f.word) for f in findings(text, "x")] == [
         (1, "picture"),
         (1, "marked"),
