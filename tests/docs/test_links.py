@@ -1,5 +1,8 @@
 """Links between pages, and the generated pages."""
 
+import re
+import tomllib
+
 import pytest
 from doc_pages import REPO, anchors, links, name_of, pages, prose
 
@@ -36,3 +39,13 @@ def test_the_tree_names_every_folder_with_what_it_is_for():
     folders = docs_tree.package_folders(REPO)
     assert sorted(names) == sorted(folder.name for folder in folders)
     assert [row[0] for row in rows if len(row) < 2] == [], "a folder without a docstring"
+
+
+def test_the_dependencies_page_names_every_dependency():
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *(one for some in extras.values() for one in some)]
+    names = {re.match(r"[\w-]+", one).group(0) for one in declared} - {"pairwright"}
+    page = (REPO / "docs" / "dependencies.md").read_text()
+    assert sorted(name for name in names if not re.search(rf"\b{name}\b", page)) == []
+    assert sorted(extra for extra in extras if f"`{extra}`" not in page + "`all`") == []
