@@ -56,7 +56,7 @@ def _is_object(line: str) -> bool:
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
-    """Open text in UTF-8, or UTF-16 with a byte order mark; invalid bytes become surrogates.
+    """Open text in UTF-8, or UTF-16 with a BOM; invalid bytes become surrogates.
 
     Compressed files are decompressed on the way.
     """
