@@ -180,7 +180,7 @@ def _scores(row: dict[str, Any], plan: Plan) -> Iterator[Score]:
             )
         given = {text(_CRITERION) or OVERALL: row[name]}
     if not given or len(given) > _MAX_CRITERIA:
-        raise RowError("wrong_type", f"{field} holds {len(given):,} criteria")
+        raise RowError("wrong_type", f"{field} has {len(given):,} criteria")
     by, rubric = _by(row, plan), text(("rubric",)) or plan.name
     label, why = text(("label", "verdict")), text(_WHY)
     for criterion, value in given.items():

@@ -222,7 +222,7 @@ def convert_all(plan: Plan, convert: Callable[[Row], _T]) -> Iterator[tuple[Row,
                 found = error
             yield row, found
     if not n_rows:
-        msg = f"{plan.source.name}: the source holds no rows"
+        msg = f"{plan.source.name}: the source has no rows"
         raise DataError(msg)
 
 

@@ -74,8 +74,8 @@ def rows_of(plan: Plan) -> Iterator[Row]:
     if plan.options.image_folder is not None:
         inner = {}
     for file, raw in itertools.islice(plan.source.rows(), plan.limit):
-        place = f"{file.name}#{raw.number}"
-        row_id, found, error = place, None, raw.error
+        position = f"{file.name}#{raw.number}"
+        row_id, found, error = position, None, raw.error
         if error is None and not isinstance(raw.value, dict):
             kind = type(raw.value).__name__
             error = RowError("not_an_object", f"the row is {kind}, not an object", stage="parse")
@@ -85,8 +85,8 @@ def rows_of(plan: Plan) -> Iterator[Row]:
             except RowError as problem:
                 error = problem
         if found is not None:
-            row_id = f"{place} ({printable(found, 100)})"
-        sid = found or (str(raw.number) if single else place)
+            row_id = f"{position} ({printable(found, 100)})"
+        sid = found or (str(raw.number) if single else position)
         value = raw.value if error is None else None
         yield Row(row_id, sid, file.split, value, error, inner.get(file.name, ""))
 

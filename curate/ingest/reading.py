@@ -61,7 +61,7 @@ class Reading:
 def choose_reading(
     source: Source, options: IngestOptions, formats: Mapping[str, Format]
 ) -> Reading:
-    """Choose how to read a source: as the options say, else by its first rows.
+    """Choose how to read a source: by the options, else by its first rows.
 
     Args:
         source: The source.
@@ -80,7 +80,11 @@ def choose_reading(
     if table not in form.makes:
         if table in _ABOUT and options.format == "auto":
             return Reading(format=None, table=table)
-        needs = "a better and a worse answer" if table in ("pairs", "feedback") else "them whole"
+        needs = (
+            "a better and a worse answer"
+            if table in ("pairs", "feedback")
+            else "the answers themselves"
+        )
         msg = (
             f"--as {table} needs rows with {needs}, and {options.source} is read as "
             f"{form.summary}, which makes {' or '.join(form.makes)}; give --format if it is "

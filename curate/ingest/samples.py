@@ -30,7 +30,7 @@ _MAX_BATCHES: Final = 3
 
 
 def ingest_samples(dataset: Dataset, plan: Plan, convert: Converter) -> Outcome:
-    """Write the samples of a source, and pairs or feedback if the plan says so.
+    """Write the samples of a source, and pairs or feedback if the plan has them.
 
     Args:
         dataset: Where to write.
@@ -117,7 +117,7 @@ class _Run:
                 yield batch
                 batch, images, n_bytes = [], 0, 0
         if not n_rows:
-            msg = f"{self._plan.source.name}: the source holds no rows"
+            msg = f"{self._plan.source.name}: the source has no rows"
             raise DataError(msg)
         yield batch
 
@@ -158,11 +158,11 @@ class _Run:
         if keys and keys <= self._earlier:
             detail = "the same annotator corrected this answer in an earlier row"
             raise RowError("duplicate_feedback", detail)
-        once = pending.draft.once
-        if once is not None and once in self._earlier:
+        key = pending.draft.unique_key
+        if key is not None and key in self._earlier:
             detail = "an earlier row is the same, word for word"
             raise RowError("duplicate_row", detail)
-        self._earlier |= keys | ({once} if once else set())
+        self._earlier |= keys | ({key} if key else set())
 
     def _finish(self, batch: list[Pending]) -> None:
         for pending in batch:

@@ -5,7 +5,7 @@ Its "Task format" page: a list of tasks, each with `data` (the fields that the p
 `{from_name, to_name, type, value}`. Read here: `pairwise` (`selected`: `left` or `right`), `choices`,
 `rating`, `number`, `textarea`, and `labels` or `hypertextlabels` on a text. Offsets of labels are
 UTF-16 units of the browser and known to be wrong (its users reported it more than once): the labelled
-text is what counts, and the offsets decide between several places. A text that belongs to a label's
+text is what counts, and the offsets decide between several pairs. A text that belongs to a label's
 region is its replacement.
 """
 
@@ -163,11 +163,11 @@ def _offsets(label: dict[str, Any], answer: str) -> tuple[int, int]:
         RowError: If the answer does not contain it.
     """
     inner = label.get("globalOffsets")
-    places = [(label.get("start"), label.get("end"))]
-    places += [(inner.get("start"), inner.get("end"))] if isinstance(inner, dict) else []
-    places += [(label.get("startOffset"), label.get("endOffset"))]
+    pairs = [(label.get("start"), label.get("end"))]
+    pairs += [(inner.get("start"), inner.get("end"))] if isinstance(inner, dict) else []
+    pairs += [(label.get("startOffset"), label.get("endOffset"))]
     numbers = [
-        (s, e) for s, e in places if isinstance(s, int) and isinstance(e, int) and 0 <= s <= e
+        (s, e) for s, e in pairs if isinstance(s, int) and isinstance(e, int) and 0 <= s <= e
     ]
     text = label.get("text")
     text = text.replace("\\n", "\n") if isinstance(text, str) and "\n" in answer else text
@@ -179,7 +179,7 @@ def _offsets(label: dict[str, Any], answer: str) -> tuple[int, int]:
         found = [match.start() for match in re.finditer(re.escape(text), answer)]
         wanted = numbers[0][0] if numbers else 0
         if found:
-            low = min(found, key=lambda place: abs(place - wanted))
+            low = min(found, key=lambda start: abs(start - wanted))
             return low, low + len(text)
     detail = f"a label of {printable(str(text), 100)!r} is not in the answer"
     raise RowError("bad_span", detail)

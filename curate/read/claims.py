@@ -34,25 +34,27 @@ def read_claims(value: Any, *, inverted: bool = False) -> list[Claim]:
     value = objects_of(value)
     if not isinstance(value, list) or len(value) > _MAX_CLAIMS:
         raise RowError("wrong_type", f"claims is {type_name(value)}, not a list of claims")
-    return [read_claim(one, place, inverted=inverted) for place, one in enumerate(value, start=1)]
+    return [
+        read_claim(one, position, inverted=inverted) for position, one in enumerate(value, start=1)
+    ]
 
 
-def read_claim(one: Any, place: int, *, inverted: bool = False) -> Claim:
+def read_claim(one: Any, position: int, *, inverted: bool = False) -> Claim:
     """One claim and its label.
 
     Raises:
         RowError: If it has no text, or a label that is neither yes nor no.
     """
     if not isinstance(one, dict):
-        raise RowError("wrong_type", f"claim {place} is {type_name(one)}, not an object")
+        raise RowError("wrong_type", f"claim {position} is {type_name(one)}, not an object")
     name = first_field(one, TEXT, None)
     if name is None:
-        raise RowError("missing_field", f"claim {place} has no {TEXT[0]}")
-    text = check_text(one[name], f"claim {place}", 1_000_000)
+        raise RowError("missing_field", f"claim {position} has no {TEXT[0]}")
+    text = check_text(one[name], f"claim {position}", 1_000_000)
     if not text.strip():
-        raise RowError("empty_claim", f"claim {place} has no text")
+        raise RowError("empty_claim", f"claim {position} has no text")
     field = next((n for n in SUPPORTED if one.get(n) is not None), None)
-    verdict = None if field is None else yes_or_no(one[field], f"{field} of claim {place}")
+    verdict = None if field is None else yes_or_no(one[field], f"{field} of claim {position}")
     return Claim(text=text, supported=verdict ^ inverted if verdict is not None else None)
 
 

@@ -76,5 +76,5 @@ def refuse_media(row: dict[str, Any]) -> None:
 
 
 def is_turns(value: Any) -> bool:
-    """Whether a field holds turns rather than text."""
+    """Whether a field has turns rather than text."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)

@@ -94,7 +94,7 @@ def has_both(row: Mapping[str, Any]) -> bool:
 
 
 def image_field(row: Mapping[str, Any], naming: Naming) -> str | None:
-    """The field that holds the images of a row."""
+    """The field with the images of a row."""
     if naming.image is not None:
         return naming.image
     for name in _IMAGE_FIELDS:

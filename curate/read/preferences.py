@@ -153,7 +153,7 @@ def convert_correction(row: dict[str, Any], naming: Naming) -> Draft:
 
 
 def _with_turns(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose turns are lists of objects, where `datasets` keeps objects of lists."""
+    """A row with turns as lists of objects; `datasets` stores them as objects of lists."""
     found = {k: objects_of(v) for k, v in row.items() if isinstance(v, dict)}
     return {**row, **found} if found else row
 
@@ -223,7 +223,7 @@ def _prompt(
 
 
 def _answer(row: dict[str, Any], what: str, naming: Naming) -> str:
-    """The last answer of a field that holds text or turns."""
+    """The last answer of a field with text or turns."""
     value = row[what]
     if isinstance(value, dict):
         value = [value]  # LLaMA-Factory: one turn

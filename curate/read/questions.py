@@ -80,7 +80,7 @@ def convert_prompt(row: dict[str, Any], naming: Naming) -> Draft:
 
 
 def _fields(row: dict[str, Any], naming: Naming) -> tuple[str | None, str | None, str | None]:
-    """Fields of question and answer, and the task where they imply it."""
+    """Fields of question and answer, and the task if they imply it."""
     question = first_field(row, QUESTION, naming.question)
     answer = first_field(row, ANSWER, naming.answer)
     if naming.question is not None and question is None:

@@ -185,7 +185,7 @@ class Draft:
         verdicts: Verdicts on them.
         scores: Scores of the conversation's own answer.
         labelled: Answers whose parts or claims were labelled.
-        once: Key that two rows must not share; `None`: rows may repeat.
+        unique_key: Key that two rows must not share; `None`: rows may repeat.
     """
 
     messages: list[Message]
@@ -204,7 +204,7 @@ class Draft:
     verdicts: list[Verdict] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     labelled: list[Labelled] = field(default_factory=list)
-    once: str | None = None
+    unique_key: str | None = None
 
 
 def printable(text: str, limit: int = 300) -> str:

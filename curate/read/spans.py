@@ -29,19 +29,19 @@ def read_spans(answer: str, value: Any) -> list[dict[str, Any]]:
         raise RowError("wrong_type", f"spans is {type_name(value)}, not a list of spans")
     spans: list[dict[str, Any]] = []
     at = 0
-    for place, entry in enumerate(value, start=1):
+    for position, entry in enumerate(value, start=1):
         if not isinstance(entry, dict):
-            raise RowError("wrong_type", f"span {place} is {type_name(entry)}, not an object")
+            raise RowError("wrong_type", f"span {position} is {type_name(entry)}, not an object")
         text = _first(entry, _TEXT)
         replacement = _first(entry, _REPLACEMENT)
         if replacement is not None:
-            replacement = check_text(replacement, f"the correction of span {place}", 1_000_000)
+            replacement = check_text(replacement, f"the correction of span {position}", 1_000_000)
         if text is None and entry.get("start") is None and replacement is not None:
             if not spans or spans[-1]["correct"] is not False or spans[-1]["replacement"]:
-                raise RowError("bad_span", f"correction {place} has no wrong span before it")
+                raise RowError("bad_span", f"correction {position} has no wrong span before it")
             spans[-1]["replacement"] = replacement
             continue
-        start, end = _place(answer, entry, text, at, place)
+        start, end = _offsets(answer, entry, text, at, position)
         at = end
         spans.append(
             {
@@ -82,7 +82,7 @@ def _correct(entry: dict[str, Any], replacement: str | None) -> bool | None:
     return None if replacement is None else False
 
 
-def _place(
+def _offsets(
     answer: str, entry: dict[str, Any], text: Any, at: int, position: int
 ) -> tuple[int, int]:
     start, end = entry.get("start"), entry.get("end")

@@ -74,7 +74,7 @@ def turns_of(value: Any, what: str, naming: Naming) -> tuple[list[Message], list
 
 
 def _laid_out(value: Any) -> Any:
-    """Turns as a list of objects, one a turn.
+    """Turns as a list of objects, one per turn.
 
     `datasets` stores a sequence of objects as an object of lists; ms-swift writes a question and its
     answer as one `{human, assistant}`.
@@ -140,7 +140,7 @@ def history_turns(value: Any, naming: Naming) -> list[Message]:
 
 
 def is_history(value: Any) -> bool:
-    """Whether a field holds earlier exchanges."""
+    """Whether a field has earlier exchanges."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], list | tuple)
 
 

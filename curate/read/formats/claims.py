@@ -67,7 +67,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     rest = {key: value for key, value in row.items() if key not in spent}
     draft = questions.convert_prompt(rest, naming)
     draft.labelled = [labelled]
-    draft.once = stable_id("claims", json.dumps(row, sort_keys=True, default=str))
+    draft.unique_key = stable_id("claims", json.dumps(row, sort_keys=True, default=str))
     return draft
 
 

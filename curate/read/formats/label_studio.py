@@ -107,8 +107,8 @@ def convert_comparison(row: dict[str, Any], naming: Naming) -> Draft:
     rest = {k: v for k, v in data.items() if k not in (*names, *_ANSWERS)}
     draft = questions.convert(rest, naming)
     draft.candidates = [
-        Candidate(text=text, model=_model(data, name, place))
-        for place, (name, text) in enumerate(zip(names, texts, strict=True), start=1)
+        Candidate(text=text, model=_model(data, name, position))
+        for position, (name, text) in enumerate(zip(names, texts, strict=True), start=1)
     ]
     draft.verdicts = verdicts
     return draft
@@ -183,10 +183,10 @@ def _verdict(annotation: Annotation, names: tuple[str, str]) -> Verdict | None:
     return None
 
 
-def _model(data: dict[str, Any], name: str, place: int) -> str:
+def _model(data: dict[str, Any], name: str, position: int) -> str:
     """The model that wrote an answer, if the task names it, else the field's name."""
-    letter = "ab"[place - 1]
-    for key in (f"{name}_model", f"model_{place}", f"model{place}", f"model_{letter}"):
+    letter = "ab"[position - 1]
+    for key in (f"{name}_model", f"model_{position}", f"model{position}", f"model_{letter}"):
         if isinstance(data.get(key), str) and data[key]:
             return check_text(data[key], key, 1000)
     return name

@@ -1,4 +1,4 @@
-"""LLaVA's own files: `id`, `image` and `conversations`, with `<image>` where the image belongs.
+"""LLaVA's own files: `id`, `image` and `conversations`, with `<image>` at the position of the image.
 
 `image` is one path; LLaVA-NeXT has several.
 """

@@ -42,7 +42,7 @@ _MAX_CRITERIA: Final = 100
 
 
 def detect(row: dict[str, Any]) -> str | None:
-    """Why a row holds two answers side by side, if it does."""
+    """Why a row has two answers side by side, if it has."""
     found = _texts(row)
     levels = next((name for name in _LEVELS if isinstance(row.get(name), dict)), None)
     verdict = next((name for name in _VERDICT if row.get(name) is not None), None)
@@ -80,7 +80,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
         )
         for criterion, level in verdicts
     ]  # fmt: skip
-    draft.once = stable_id("side-by-side", json.dumps(row, sort_keys=True, default=str))
+    draft.unique_key = stable_id("side-by-side", json.dumps(row, sort_keys=True, default=str))
     return draft
 
 
@@ -116,7 +116,7 @@ def _verdicts(
         return [(None, _level(row[name], name, names))], {name}
     given = {key: value for key, value in row[field].items() if value is not None}
     if not given or len(given) > _MAX_CRITERIA:
-        raise RowError("wrong_type", f"{field} holds {len(given):,} criteria")
+        raise RowError("wrong_type", f"{field} has {len(given):,} criteria")
     found = [
         (check_text(key, "a criterion", 200).strip(), _level(value, f"{field}.{key}", names))
         for key, value in given.items()

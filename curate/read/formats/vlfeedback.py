@@ -45,21 +45,21 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     rest = {k: v for k, v in row.items() if k not in ("completions", "models")}
     draft = questions.convert(rest, naming)
     draft.candidates = [
-        _candidate(one, place, naming) for place, one in enumerate(completions, start=1)
+        _candidate(one, position, naming) for position, one in enumerate(completions, start=1)
     ]
     return draft
 
 
-def _candidate(one: Any, place: int, naming: Naming) -> Candidate:
+def _candidate(one: Any, position: int, naming: Naming) -> Candidate:
     if not isinstance(one, dict):
-        raise RowError("wrong_type", f"completion {place} is {type_name(one)}, not an object")
-    text = check_text(one.get("response"), f"completion {place}", naming.max_text)
+        raise RowError("wrong_type", f"completion {position} is {type_name(one)}, not an object")
+    text = check_text(one.get("response"), f"completion {position}", naming.max_text)
     if not text.strip():
-        raise RowError("empty_answer", f"completion {place} has no text")
-    model = scalar_text(one.get("model"), f"the model of completion {place}", 1000)
+        raise RowError("empty_answer", f"completion {position} has no text")
+    model = scalar_text(one.get("model"), f"the model of completion {position}", 1000)
     annotations = one.get("annotations")
     if annotations is not None and not isinstance(annotations, dict):
-        detail = f"annotations of completion {place} is {type_name(annotations)}"
+        detail = f"annotations of completion {position} is {type_name(annotations)}"
         raise RowError("wrong_type", detail)
     scores = [_score(name, value, naming) for name, value in (annotations or {}).items()]
     return Candidate(text=text, model=model, scores=scores)

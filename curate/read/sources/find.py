@@ -22,7 +22,7 @@ def find_source(text: str, split: str | None = None, subset: str | None = None) 
 
     Raises:
         NotFoundError: If nothing has that name.
-        UsageError: If it could mean several things.
+        UsageError: If it could mean several sources.
         DataError: If the file is of no format that is read here.
     """
     path = Path(text)

@@ -48,7 +48,7 @@ def find_folder(path: Path, split: str | None, subset: str | None) -> Source:
 
     Raises:
         DataError: If there is no table of rows.
-        UsageError: If several things could be meant.
+        UsageError: If the folder could mean several sources.
     """
     name = slug(path.resolve().name)
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
@@ -79,7 +79,7 @@ def _card(path: Path) -> dict[str, Any]:
     if match is None:
         return {}
     try:
-        # The loader in C, where there is one: cards of many configurations are long.
+        # The loader in C, if there is one: cards with many configurations are long.
         found = yaml.load(match[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}

@@ -37,7 +37,7 @@ def looks_like_json(head: str) -> bool:
 
 
 def is_lines(head: str) -> bool:
-    """Whether the beginning of a file holds one object a line.
+    """Whether the beginning of a file has one object per line.
 
     The first twenty lines decide, so malformed ones among them do no harm.
     """

@@ -55,7 +55,7 @@ class Window:
             yield RawRow(number + 1, error=RowError("truncated_file", detail, stage="parse"))
 
     def _is_wrapper(self) -> bool:
-        """Whether the object that begins here is long, and holds a list of rows."""
+        """Whether the object that begins here is long and contains a list of rows."""
         while not self._ended and len(self._text) - self._at <= _WRAP_CHARS:
             self._more()
         if self._ended or _balanced_end(self._text, self._at, len(self._text)) is not None:
@@ -118,18 +118,20 @@ class Window:
             try:
                 value, self._at = self._decoder.raw_decode(self._text, self._at)
             except RecursionError:
-                error, cut = too_deep(), False
+                error, incomplete = too_deep(), False
             except json.JSONDecodeError as problem:
                 # An error at the end of the window means that the row continues after it.
-                cut = problem.pos >= len(self._text) - 16 or problem.msg.startswith("Unterminated")
+                incomplete = problem.pos >= len(self._text) - 16 or problem.msg.startswith(
+                    "Unterminated"
+                )
                 error = malformed(problem)
             except ValueError as problem:
-                error, cut = malformed(problem), False
+                error, incomplete = malformed(problem), False
             else:
                 if isinstance(value, dict) and value:
                     self._key = next(iter(value))
                 return RawRow(number, value)
-            if cut and self._grow():
+            if incomplete and self._grow():
                 continue
             return RawRow(number, error=self._skip() or error)
 

@@ -51,7 +51,7 @@ class SourceFile:
         return inner if place.name.partition(".")[0] == "metadata" and inner != "." else ""
 
     def rows(self) -> Iterator[RawRow]:
-        """Its rows; a compressed file that is cut ends with an error row.
+        """Its rows; a truncated compressed file ends with an error row.
 
         Raises:
             DataError: If the file cannot be read.

@@ -107,7 +107,7 @@ def test_what_is_missing_is_said(asked, tmp_path, capsys):
     assert (code, "no samples of the source gone" in shown["error"]) == (2, True)
 
 
-def test_spans_by_offset_by_text_and_with_corrections_behind_them():
+def test_spans_by_offset_by_text_and_with_corrections_after_them():
     answer = "A red cat and a red dog."
     spans = read_spans(
         answer,
@@ -158,13 +158,13 @@ def vote(winner, *, swapped=False, by="j", ordered=True, row="r"):
 )
 def test_both_orders_make_one_verdict(votes, verdict):
     for order in (votes, votes[::-1]):
-        (row,), doubles = combine(order)
+        (row,), duplicates = combine(order)
         assert (row["a"], row["b"], row["verdict"]) == ("x", "y", verdict)
-        assert doubles == []
+        assert duplicates == []
 
 
 def test_a_vote_cast_twice_is_rejected_and_judges_stay_apart():
     votes = [vote("first"), vote("second", row="again"), vote("tie", swapped=True)]
-    rows, doubles = combine([*votes, vote("tie", by="k"), vote("tie", swapped=True, by="k")])
+    rows, duplicates = combine([*votes, vote("tie", by="k"), vote("tie", swapped=True, by="k")])
     assert [(row["by"], row["verdict"]) for row in rows] == [("j", "undecided"), ("k", "tie")]
-    assert [(row_id, error.reason) for row_id, error in doubles] == [("again", "duplicate_vote")]
+    assert [(row_id, error.reason) for row_id, error in duplicates] == [("again", "duplicate_vote")]

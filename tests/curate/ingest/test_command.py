@@ -215,7 +215,7 @@ def test_the_reference_may_be_the_answer(tmp_path, capsys):
     assert samples["reference"].to_list() == answers
 
 
-def test_dry_run_tells_and_writes_nothing(tmp_path, capsys):
+def test_dry_run_reports_and_writes_nothing(tmp_path, capsys):
     source = llava(tmp_path / "src")
     code = command.main(
         "curate", "", COMMANDS, ["ingest", str(source), "-o", str(tmp_path / "d"), "--dry-run"]
@@ -245,7 +245,7 @@ def test_the_dataset_is_made_where_the_user_is(tmp_path, capsys, monkeypatch):
         (["easy-vqa", "--split", "val"], "has the splits"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(tmp_path, capsys, words, match):
+def test_what_cannot_be_done_is_one_line(tmp_path, capsys, words, match):
     source = llava(tmp_path / "src")
     words = [str(source) if word == "{src}" else word for word in words]
     code, shown, err = run(capsys, *words, "-o", tmp_path / "d")

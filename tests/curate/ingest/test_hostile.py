@@ -16,7 +16,7 @@ from pairwright.dataset.store import Dataset
 from pairwright.images import ImageReader
 
 
-def picture(mode="RGB", size=(40, 30)):
+def image(mode="RGB", size=(40, 30)):
     pixels = np.random.default_rng(7).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
     return Image.fromarray(pixels).convert(mode)
 
@@ -38,7 +38,7 @@ def png_header(width, height):
 
 def gif_bomb():
     """A GIF of one frame that claims 65535 x 65535 pixels."""
-    content = bytearray(encode(picture("P"), "GIF"))
+    content = bytearray(encode(image("P"), "GIF"))
     content[6:10] = struct.pack("<HH", 65535, 65535)
     return bytes(content)
 
@@ -50,18 +50,18 @@ def exif(orientation):
 
 
 IMAGES = {
-    "good.png": encode(picture()),
+    "good.png": encode(image()),
     "animated.gif": encode(
-        picture("P"), "GIF", save_all=True, append_images=[picture("P", (40, 30))] * 3
+        image("P"), "GIF", save_all=True, append_images=[image("P", (40, 30))] * 3
     ),
-    "upright.jpg": encode(picture(), "JPEG", exif=exif(6)),
+    "upright.jpg": encode(image(), "JPEG", exif=exif(6)),
     "deep.png": encode(Image.fromarray(np.arange(1200, dtype=np.uint16).reshape(30, 40) * 50)),
-    "cmyk.jpg": encode(picture("CMYK"), "JPEG"),
-    "palette.png": encode(picture("P")),
-    "really_a_png.jpg": encode(picture("L")),
-    "sp\u00e4ce name.png": encode(picture("RGBA")),
-    "truncated.jpg": encode(picture(), "JPEG")[:300],
-    "half.png": encode(picture())[:1000],
+    "cmyk.jpg": encode(image("CMYK"), "JPEG"),
+    "palette.png": encode(image("P")),
+    "really_a_png.jpg": encode(image("L")),
+    "sp\u00e4ce name.png": encode(image("RGBA")),
+    "truncated.jpg": encode(image(), "JPEG")[:300],
+    "half.png": encode(image())[:1000],
     "huge.png": png_header(50_000, 50_000),
     "bomb.gif": gif_bomb(),
     "text.jpg": b"this is a text, not an image",
@@ -95,7 +95,7 @@ GOOD = {
     "palette": seen("palette.png"),
     "wrong_extension": seen("really_a_png.jpg"),
     "strange_name": seen("sp\u00e4ce name.png"),
-    "no_mark": seen("good.png", "Q?"),
+    "no_placeholder": seen("good.png", "Q?"),
     "no_image_fields": {**plain(), "image": None, "images": []},
     "html": plain("<script>alert('x')</script> & <b>bold</b>", "</div><img src=x onerror=y>"),
     "mark_in_answer": plain("Q?", "write <image> there"),
@@ -134,9 +134,9 @@ BAD = {
     "image_is_number": (seen(7), "wrong_type"),
     "image_is_deep": (seen({"bytes": None, "path": None}), "missing_image"),
     "too_many_images": (seen(["good.png"] * 2000), "too_many_images"),
-    "two_marks": (seen("good.png", "<image> <image> Q?"), "image_placeholder_mismatch"),
+    "two_placeholders": (seen("good.png", "<image> <image> Q?"), "image_placeholder_mismatch"),
     "two_images": (seen(["good.png", "good.png"]), "image_placeholder_mismatch"),
-    "mark_without_image": (plain("<image>\nQ?"), "image_placeholder_mismatch"),
+    "placeholder_without_image": (plain("<image>\nQ?"), "image_placeholder_mismatch"),
     "one_bad_of_two": (seen(["good.png", "gone.png"], "<image><image>Q?"), "missing_image"),
     "nul_in_text": (plain("Q\0?"), "nul_in_text"),
     "half_surrogate": (plain("Q \ud83d?"), "invalid_unicode"),
@@ -154,7 +154,7 @@ BAD = {
     "answer_first": ({"conversations": turns("Q", "A")[::-1]}, "wrong_order"),
     "two_questions": ({"conversations": turns("Q")[:1] * 2}, "wrong_order"),
     "empty_question": (plain("  \n"), "empty_question"),
-    "only_a_mark": (seen("good.png", "<image>"), "empty_question"),
+    "only_a_placeholder": (seen("good.png", "<image>"), "empty_question"),
     "empty_answer": (plain("Q?", ""), "empty_answer"),
     "id_is_object": ({**plain(), "id": {"a": 1}}, "wrong_type"),
     "row_is_list": ([1, 2, 3], "not_an_object"),

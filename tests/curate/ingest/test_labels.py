@@ -1,4 +1,4 @@
-"""Importing labels of people: graded verdicts, judged claims, marks, spans."""
+"""Human labels: graded verdicts, judged claims, scores, spans."""
 
 import json
 
@@ -124,7 +124,7 @@ def test_two_answers_in_a_row_become_samples_responses_and_graded_verdicts(tmp_p
     rows = [
         side(sum_score_a_minus_b=-1),
         side(sum_score_a_minus_b=-1),  # the same row again
-        side(sum_score_a_minus_b=1),  # a legend that is the wrong way round
+        side(sum_score_a_minus_b=1),  # an inverted legend
         side(metrics={"truth": "P-2 is oddly better"}),
         side(text_b="A cat."),
         side(text_b=" "),
@@ -231,7 +231,7 @@ def test_judged_claims_and_labelled_parts_of_an_answer(tmp_path, capsys):
     assert turned["p_yes"].to_list() == [0.0, 1.0, None]
 
 
-def test_a_legend_that_looks_wrong_is_pointed_out(tmp_path, capsys):
+def test_a_legend_that_looks_inverted_is_reported(tmp_path, capsys):
     rows = [labelled(claims=[{"text": f"Claim {n}.", "supported": 0}]) for n in range(3)]
     words = ["ingest", str(lines(tmp_path / "c.jsonl", rows)), "-o", str(tmp_path / "d")]
     command.main("curate", "", COMMANDS, words)
@@ -244,7 +244,7 @@ def test_a_legend_that_looks_wrong_is_pointed_out(tmp_path, capsys):
 @given(
     st.one_of(st.none(), st.integers(), st.text(max_size=8), st.lists(st.integers(), max_size=2))
 )
-def test_verdicts_are_yes_no_or_nothing_and_everything_else_is_told(value):
+def test_labels_are_yes_no_or_nothing_and_anything_else_is_an_error(value):
     words = {
         True: ["1", "1.0", "yes", "true", "supported", "correct", "right", "faithful", "entailed"],
         False: [
@@ -286,7 +286,7 @@ def test_hostile_claims_cost_their_row_only():
         read_parts("abc", [{"start": -1, "end": 2, "descriptive": 1}])
 
 
-def test_marks_of_people_find_their_answers(answered, tmp_path, capsys):
+def test_human_scores_find_their_answers(answered, tmp_path, capsys):
     ids = ids_of(answered)
     rows = [
         {"id": 1, "criterion": "truth", "score": 4, "annotator": "k", "label": "good"},
@@ -335,7 +335,7 @@ def test_marks_of_people_find_their_answers(answered, tmp_path, capsys):
     assert (again["rows"], again["reject_reasons"]) == (6, shown["reject_reasons"])
 
 
-def test_marks_in_a_csv_with_empty_cells(answered, tmp_path, capsys):
+def test_scores_in_a_csv_with_empty_cells(answered, tmp_path, capsys):
     source = tmp_path / "m.csv"
     named = ids_of(answered)["x says 2"]
     source.write_text(
@@ -349,7 +349,7 @@ def test_marks_in_a_csv_with_empty_cells(answered, tmp_path, capsys):
         ("truth", 2.0, "k", "response"), ("truth", 5.0, "me", "response"),
         ("overall", 4.0, "me", "sample"),
     ]  # fmt: skip
-    # An empty score is no mark: a row that says so, or a reject, and never a zero.
+    # An empty score is a row without a score, or an invalid row, and never zero.
     assert [row[1] for row in found[3:]] in ([], [None])
 
 

@@ -20,7 +20,7 @@ FORMATS = load_formats()
         ([{}, {"question": "q"}, {"question": "q"}, {"messages": []}], "qa"),
     ],
 )
-def test_the_format_is_told_by_the_fields(rows, form):
+def test_the_format_is_detected_from_the_fields(rows, form):
     assert detect(rows, "x.json", FORMATS).format.name == form
 
 

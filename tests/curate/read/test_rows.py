@@ -25,7 +25,7 @@ def png():
     return out.getvalue()
 
 
-def test_llava_rows_keep_their_marks():
+def test_llava_rows_keep_their_placeholders():
     row = {
         "id": "000",
         "image": ["a.jpg", "b.jpg"],
@@ -42,7 +42,7 @@ def test_llava_rows_keep_their_marks():
     assert json.loads(draft.meta) == {"source_set": "x"}
 
 
-def test_images_without_a_mark_stand_in_front_of_the_first_question():
+def test_images_without_a_placeholder_come_before_the_first_question():
     turns = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "What?"},
@@ -73,7 +73,7 @@ def test_structured_content_places_images_and_escapes_text():
     assert conversations.convert({"messages": turns}, Naming(no_images=True)).images == []
 
 
-def test_no_images_takes_marks_as_text():
+def test_no_images_reads_placeholders_as_text():
     row = {"question": "<image>\nWhat?", "answer": "That.", "image": "gone.jpg"}
     draft = questions.convert(row, Naming(no_images=True))
     assert draft.images == []

@@ -1,4 +1,4 @@
-"""Every format of rows in its real shape: told by itself, and by its name."""
+"""Every format of rows in its real shape: detected from its fields, and read by its name."""
 
 import base64
 import contextlib
@@ -141,7 +141,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_format_is_told_by_itself_and_by_its_name(tmp_path, capsys, name):
+def test_a_format_is_detected_and_can_be_named(tmp_path, capsys, name):
     row, table, messages = SHAPES[name]
     (tmp_path / "a.jpg").write_bytes(jpeg())
     source = tmp_path / "rows.jsonl"
@@ -226,7 +226,7 @@ def test_tool_turns_keep_their_names(tmp_path, capsys):
     assert json.loads(row["meta"])["roles"] == ["human", "function_call", "observation", "gpt"]
 
 
-def test_what_was_corrected_is_told_by_the_words(tmp_path, capsys):
+def test_a_word_diff_finds_what_was_corrected(tmp_path, capsys):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     (tmp_path / "r.jsonl").write_text(json.dumps(SHAPES["rlhf-v"][0]))
     run(capsys, tmp_path / "r.jsonl", "-o", tmp_path / "d")

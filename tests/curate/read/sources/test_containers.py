@@ -1,4 +1,4 @@
-"""WebDataset archives, Hub and `save_to_disk` folders, and images with texts beside them."""
+"""WebDataset archives, Hub and `save_to_disk` folders, and images with texts next to them."""
 
 import contextlib
 import gzip
@@ -21,7 +21,7 @@ from pairwright.errors import DataError, UsageError
 from pairwright.images import ImageReader
 
 
-def picture(seed=0, kind="JPEG"):
+def image(seed=0, kind="JPEG"):
     pixels = np.random.default_rng(seed).integers(0, 255, (12, 20, 3), dtype=np.uint8)
     out = io.BytesIO()
     Image.fromarray(pixels).save(out, kind)
@@ -52,7 +52,7 @@ def captions(first, count):
             "key": f"{n:09d}",
             "sha256": "?",
         }
-        yield f"{n:09d}.jpg", picture(n)
+        yield f"{n:09d}.jpg", image(n)
         yield f"{n:09d}.txt", f"picture {n}".encode()
         yield f"{n:09d}.json", json.dumps(facts).encode()
 
@@ -76,7 +76,7 @@ def test_webdataset_shards(tmp_path, capsys, kind):
     row = dataset.read("samples", "shards").row(13, named=True)
     assert row["source_id"] == "000000013"
     assert [m["content"] for m in row["messages"]] == ["<image>\nDescribe the image.", "picture 13"]
-    assert ImageReader(dataset).read(row["image_ids"][0]) == picture(13)
+    assert ImageReader(dataset).read(row["image_ids"][0]) == image(13)
     assert json.loads(row["meta"])["url"] == "https://x.org/13"
 
 
@@ -87,20 +87,20 @@ def test_conversations_and_classes_in_an_archive(tmp_path, capsys):
     ]
     members = [
         ("a/7.json", json.dumps({"images": ["7.b.png", "7.a.png"], "conversations": turns}).encode()),
-        ("a/7.a.png", picture(1, "PNG")), ("a/7.b.png", picture(2, "PNG")),
-        ("a/8.0.jpg", picture(3)), ("a/8.10.jpg", picture(4)), ("a/8.2.jpg", picture(5)),
+        ("a/7.a.png", image(1, "PNG")), ("a/7.b.png", image(2, "PNG")),
+        ("a/8.0.jpg", image(3)), ("a/8.10.jpg", image(4)), ("a/8.2.jpg", image(5)),
         ("a/8.json", json.dumps([turns[0], {"from": "gpt", "value": "None."}]).replace("or", "<image>").encode()),
-        ("a/9.jpg", picture(6)), ("a/9.question.txt", b"Which?"), ("a/9.cls", b"3"),
+        ("a/9.jpg", image(6)), ("a/9.question.txt", b"Which?"), ("a/9.cls", b"3"),
     ]  # fmt: skip
     code, shown, _ = run(capsys, tar(tmp_path / "t.tar", members), "-o", tmp_path / "d")
     assert (code, shown["rows"], shown["rejects"]) == (3, 2, 1)  # a question is no conversation
     samples, images = (Dataset(tmp_path / "d").read(kind, "t") for kind in ("samples", "images"))
     reader = ImageReader(Dataset(tmp_path / "d"))
     assert [reader.read(i) for i in samples["image_ids"][0]] == [
-        picture(2, "PNG"),
-        picture(1, "PNG"),
+        image(2, "PNG"),
+        image(1, "PNG"),
     ]
-    assert [reader.read(i) for i in samples["image_ids"][1]] == [picture(3), picture(5), picture(4)]
+    assert [reader.read(i) for i in samples["image_ids"][1]] == [image(3), image(5), image(4)]
     assert images.height == 5
     words = ["-o", tmp_path / "e", "--format", "qa", "--max-rejects", "1"]
     assert run(capsys, tmp_path / "t.tar", *words)[1]["rows"] == 1
@@ -116,14 +116,14 @@ def hostile_members(folder):
     huge = tarfile.TarInfo("huge.json")
     huge.size = 0
     return [
-        ("../out.jpg", picture()), ("../out.txt", b"x"), ("/abs.jpg", picture()), (link, None),
-        (device, None), ("noextension", b"x"), ("ok.jpg", picture(1)), ("ok.txt", b"fine"),
-        ("bad.jpg", b"no image"), ("bad.txt", b"x"), ("json.jpg", picture(2)), ("json.json", b"{broken"),
-        ("list.jpg", picture(3)), ("list.json", b"[1, 2]"), ("utf.jpg", picture(4)), ("utf.txt", b"\xff\xfe"),
-        ("twice.jpg", picture(5)), ("twice.jpg", picture(6)), ("twice.txt", b"x"),
-        ("deep.jpg", picture(7)), ("deep.json", b"[" * 100_000), (".hidden.jpg", b"x"),
+        ("../out.jpg", image()), ("../out.txt", b"x"), ("/abs.jpg", image()), (link, None),
+        (device, None), ("noextension", b"x"), ("ok.jpg", image(1)), ("ok.txt", b"fine"),
+        ("bad.jpg", b"no image"), ("bad.txt", b"x"), ("json.jpg", image(2)), ("json.json", b"{broken"),
+        ("list.jpg", image(3)), ("list.json", b"[1, 2]"), ("utf.jpg", image(4)), ("utf.txt", b"\xff\xfe"),
+        ("twice.jpg", image(5)), ("twice.jpg", image(6)), ("twice.txt", b"x"),
+        ("deep.jpg", image(7)), ("deep.json", b"[" * 100_000), (".hidden.jpg", b"x"),
         ("dotted/.DS_Store", b"x"), ("script.py", b"import os"), ("only.txt", b"no picture"),
-        ("nul.jpg", picture(8)), ("nul.txt", b"a\0b"), ("last.jpg", picture(9)), ("last.txt", b"fine too"),
+        ("nul.jpg", image(8)), ("nul.txt", b"a\0b"), ("last.jpg", image(9)), ("last.txt", b"fine too"),
     ]  # fmt: skip
 
 
@@ -151,13 +151,13 @@ def test_a_hostile_archive_costs_its_bad_rows_only(tmp_path, capsys):
 
 def test_large_members_are_not_read(tmp_path, monkeypatch):
     monkeypatch.setattr(webdataset, "MAX_BYTES", 2000)
-    path = tar(tmp_path / "t.tar", [("a.jpg", b"x" * 5000), ("b.jpg", picture()), ("b.txt", b"b")])
+    path = tar(tmp_path / "t.tar", [("a.jpg", b"x" * 5000), ("b.jpg", image()), ("b.txt", b"b")])
     rows = list(webdataset.read_tar(path))
     assert [row.error and row.error.reason for row in rows] == ["row_too_large", None]
 
 
 def table(n, first=0):
-    images = [{"bytes": picture(first + k), "path": None} for k in range(n)]
+    images = [{"bytes": image(first + k), "path": None} for k in range(n)]
     return {
         "question": [f"Q{first + k}?" for k in range(n)],
         "image": images,
@@ -197,7 +197,7 @@ def test_save_to_disk_folders(tmp_path, capsys):
         find_source(str(tmp_path / "one"))
 
 
-def test_a_broken_arrow_file_ends_no_process(tmp_path):
+def test_a_malformed_arrow_file_ends_no_process(tmp_path):
     import pyarrow as pa
 
     rows = pa.table({"question": [f"question {n}" for n in range(500)]})
@@ -216,7 +216,7 @@ def test_a_broken_arrow_file_ends_no_process(tmp_path):
 
 def test_names_that_would_take_for_ever(tmp_path):
     long = tarfile.TarInfo("a/" * 200_000 + "x")
-    path = tar(tmp_path / "t.tar", [(long, b"x"), ("b.jpg", picture()), ("b.txt", b"b")])
+    path = tar(tmp_path / "t.tar", [(long, b"x"), ("b.jpg", image()), ("b.txt", b"b")])
     rows = [row for _, row in find_source(str(path)).rows()]
     assert [row.error and row.error.reason for row in rows] == ["unnamed_member", None]
     bomb = "a: &a [x, x]\n" + "".join(f"{c}: &{c} [*{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}, *{p}]\n"
@@ -267,7 +267,7 @@ configs:
     assert {f.split for f in find_source(str(repo)).files} == {"train", None}
 
 
-def test_files_whose_names_tell_splits(tmp_path):
+def test_splits_in_file_names(tmp_path):
     for name in ("train.jsonl", "val.jsonl.gz", "test_images.jsonl"):
         text = b'{"question": "Q?"}'
         (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
@@ -284,7 +284,7 @@ def test_images_with_a_text_of_the_same_name(tmp_path, capsys):
     folder = tmp_path / "pictures"
     (folder / "sub").mkdir(parents=True)
     for name in ("a", "sub/b", "c"):
-        (folder / f"{name}.jpg").write_bytes(picture(ord(name[-1])))
+        (folder / f"{name}.jpg").write_bytes(image(ord(name[-1])))
     (folder / "a.txt").write_text("first")
     (folder / "sub" / "b.json").write_text(json.dumps({"question": "Q?", "answer": "A"}))
     code, shown, _ = run(capsys, folder, "-o", tmp_path / "d", "--format", "webdataset")
@@ -296,7 +296,7 @@ def test_images_with_a_text_of_the_same_name(tmp_path, capsys):
     assert run(capsys, folder, "-o", tmp_path / "d", "--replace")[1]["rows"] == 3
 
 
-def test_a_zip_is_told_to_be_unpacked(tmp_path):
+def test_a_zip_must_be_unpacked(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK\x03\x04rest")
     with pytest.raises(DataError, match="unpack it first"):
         find_source(str(tmp_path / "x.zip"))

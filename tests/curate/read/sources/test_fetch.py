@@ -18,7 +18,7 @@ from pairwright.dataset.store import Dataset
 from pairwright.images import ImageError, ImageReader
 
 
-def picture(seed=0):
+def image(seed=0):
     out = io.BytesIO()
     Image.new("RGB", (20, 12), (seed, 50, 90)).save(out, "PNG")
     return out.getvalue()
@@ -51,7 +51,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def _good(self):
-        self._send(picture(int(self.path.partition("?")[2] or 0)))
+        self._send(image(int(self.path.partition("?")[2] or 0)))
 
     def _page(self):
         self._send(b"<html>no picture</html>" * 1000, Content_Type="text/html")
@@ -59,13 +59,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def _huge(self):
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(picture())
+        self.wfile.write(image())
         for _ in range(100):
             self.wfile.write(b"x" * (1 << 20))
 
     def _flaky(self):
         tries = sum(path.startswith("/flaky") for path, _, _ in self.server.asked)
-        self._send(b"busy", 503) if tries < 2 else self._send(picture())
+        self._send(b"busy", 503) if tries < 2 else self._send(image())
 
     def _busy(self):
         self._send(b"busy", 503)
@@ -83,10 +83,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._send(b"", 302, Location=self.server.elsewhere)
 
     def _zipped(self):
-        self._send(picture(), Content_Encoding="gzip")
+        self._send(image(), Content_Encoding="gzip")
 
     def _cut(self):
-        self._send(picture()[:60], Content_Length="99999")
+        self._send(image()[:60], Content_Length="99999")
 
     def _rows(self):
         if self.headers.get("If-None-Match") == '"v1"':
@@ -135,7 +135,7 @@ def test_images_are_fetched_only_when_asked(server, url, tmp_path, capsys):
     dataset = Dataset(tmp_path / "c")
     ids = dataset.read("samples", "r")["image_ids"].list.first().to_list()
     assert ids == ids[:3] * 3
-    assert ImageReader(dataset).read(ids[1]) == picture(1)
+    assert ImageReader(dataset).read(ids[1]) == image(1)
     reason = dataset.path.parent / "a" / "rejects" / "ingest" / "r"
     assert "--fetch-urls" in pl.read_parquet(reason / "*.parquet")["detail"][0]
 
@@ -174,7 +174,7 @@ def test_retries_redirects_and_several_at_once(server, url, fast):
             [f"{url}/flaky", f"{url}/jump", *(f"{url}/good?{n}" for n in range(30))]
         )
         assert time.monotonic() - started < 20
-    assert found == [picture(), picture(), *(picture(n) for n in range(30))]
+    assert found == [image(), image(), *(image(n) for n in range(30))]
     assert server.asked[0][2]["Accept-Encoding"] == "identity"
 
 
@@ -183,7 +183,7 @@ def test_the_address_that_was_checked_is_the_one_that_is_asked(server, url, monk
     asked = []
 
     def lookup(host, *_, **__):  # a name that leads elsewhere the second time
-        if host == "pictures.example":
+        if host == "images.example":
             asked.append(host)
             host = "127.0.0.1" if len(asked) == 1 else "10.0.0.1"
         return [(2, 1, 6, "", (host, port))]
@@ -191,10 +191,10 @@ def test_the_address_that_was_checked_is_the_one_that_is_asked(server, url, monk
     monkeypatch.setattr(fetch.socket, "getaddrinfo", lookup)
     monkeypatch.setattr(fetch, "_is_public", lambda address: address == "127.0.0.1")
     with contextlib.closing(fetch.Fetcher()) as fetcher:
-        found = fetcher.images([f"http://pictures.example:{port}/good"])
-    assert found == [picture()]
-    assert asked == ["pictures.example"]
-    assert server.asked[0][1] == f"pictures.example:{port}"
+        found = fetcher.images([f"http://images.example:{port}/good"])
+    assert found == [image()]
+    assert asked == ["images.example"]
+    assert server.asked[0][1] == f"images.example:{port}"
 
 
 def test_another_address_of_a_host_is_tried(server, url, monkeypatch):
@@ -208,7 +208,7 @@ def test_another_address_of_a_host_is_tried(server, url, monkeypatch):
 
     monkeypatch.setattr(fetch.socket, "getaddrinfo", lookup)
     with contextlib.closing(fetch.Fetcher(allow_private=True)) as fetcher:
-        assert fetcher.images([f"http://two.example:{port}/good"]) == [picture()]
+        assert fetcher.images([f"http://two.example:{port}/good"]) == [image()]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_rows_inside_a_long_object_are_streamed(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "zst"])
-def test_compressed_files_are_read_and_a_cut_one_keeps_what_it_can(tmp_path, kind):
+def test_compressed_files_are_read_and_a_truncated_one_keeps_its_beginning(tmp_path, kind):
     import pyarrow as pa
 
     rows = [{"id": n, "noise": base64.b64encode(bytes([n % 251, n % 13]) * 40).decode()[n % 50 :]}
@@ -111,7 +111,7 @@ def test_utf_16_is_read(tmp_path):
 )
 @pytest.mark.parametrize("shape", ["array", "lines", "objects"])
 @pytest.mark.parametrize("chunk", [40, 1 << 20])
-def test_a_broken_row_costs_one_row(tmp_path, monkeypatch, broken, reason, shape, chunk):
+def test_a_malformed_row_costs_one_row(tmp_path, monkeypatch, broken, reason, shape, chunk):
     flat = [{"id": n, "text": f"row {n}"} for n in range(20)]
     indent = 1 if shape == "objects" else None
     parts = [json.dumps(row, indent=indent) for row in flat]
@@ -187,11 +187,13 @@ def test_what_cannot_be_a_source(tmp_path):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.data())
-def test_any_cut_or_change_of_a_file_ends_and_keeps_what_it_can(tmp_path, data):
+def test_any_damage_of_a_file_costs_few_rows(tmp_path, data):
     rows = [{"id": n, "text": 'a "quoted" [text] {'} for n in range(5)]
     indent = data.draw(st.sampled_from([None, 1]))
     text = json.dumps(rows, indent=indent)
-    start = data.draw(st.integers(12, len(text)))  # behind the first key, by which rows are told
+    start = data.draw(
+        st.integers(12, len(text))
+    )  # after the first key, which rows are recognized by
     junk = data.draw(st.text(alphabet='{}[],:"\\ x1\n', max_size=5))
     end = data.draw(st.integers(start, min(len(text), start + 10)))
     good, _ = read(write(tmp_path / "rows.json", text[:start] + junk + text[end:]))
