@@ -24,27 +24,27 @@ from pairwright.errors import UsageError as UsageError
 
 __version__: str
 __all__ = [
-    'BusyError',
-    'ConfigChangedError',
-    'DataError',
-    'Dataset',
-    'Error',
-    'GateError',
-    'MissingExtraError',
-    'NameTakenError',
-    'NotFoundError',
-    'Result',
-    'ServerError',
-    'TooManyRejectsError',
-    'UsageError',
-    'create',
-    'curate',
-    'judge',
-    'near_duplicates',
-    'open',
-    'prefs',
-    'score_frame',
-    'train',
+    "BusyError",
+    "ConfigChangedError",
+    "DataError",
+    "Dataset",
+    "Error",
+    "GateError",
+    "MissingExtraError",
+    "NameTakenError",
+    "NotFoundError",
+    "Result",
+    "ServerError",
+    "TooManyRejectsError",
+    "UsageError",
+    "create",
+    "curate",
+    "judge",
+    "near_duplicates",
+    "open",
+    "prefs",
+    "score_frame",
+    "train",
 ]
 
 class _Curate:
@@ -53,8 +53,29 @@ class _Curate:
         dataset: Dataset | str | os.PathLike[str],
         source: str | os.PathLike[str],
         *,
-        format: Literal['auto', 'llava', 'sharegpt', 'messages', 'swift', 'qa', 'caption', 'folder', 'm3it', 'minigpt', 'trl-preference', 'rlhf-v', 'rlaif-v', 'vlfeedback', 'label-studio', 'claims', 'side-by-side', 'webdataset', 'easy-vqa'] = 'auto',
-        as_: Literal['samples', 'pairs', 'feedback', 'responses', 'comparisons', 'scores', 'claims'] | None = None,
+        format: Literal[
+            "auto",
+            "webdataset",
+            "label-studio",
+            "claims",
+            "side-by-side",
+            "vlfeedback",
+            "m3it",
+            "rlhf-v",
+            "rlaif-v",
+            "swift",
+            "minigpt",
+            "llava",
+            "sharegpt",
+            "trl-preference",
+            "messages",
+            "caption",
+            "qa",
+            "folder",
+            "easy-vqa",
+        ] = "auto",
+        as_: Literal["samples", "pairs", "feedback", "responses", "comparisons", "scores", "claims"]
+        | None = None,
         image_folder: str | os.PathLike[str] | None = None,
         image_pattern: str | None = None,
         fetch_urls: bool = False,
@@ -70,7 +91,7 @@ class _Curate:
         answer: str | None = None,
         image: str | None = None,
         reference: str | None = None,
-        prompt: str = 'Describe the image.',
+        prompt: str = "Describe the image.",
         match: str | None = None,
         match_source: str | None = None,
         model: str | None = None,
@@ -92,41 +113,50 @@ class _Curate:
             source: JSON, JSON lines, CSV, Parquet, Arrow or WebDataset (tar) file, compressed or
                 not; a folder of such shards, of a Hub repository, of save_to_disk, or of images
                 with a metadata file; a glob; easy-vqa; with fetch_urls=True an http(s) address.
-            format: format of the rows; auto tells it by their fields and says why.
-            as_: table to write; the samples that rows are about are written too where the rows
-                hold them whole, else they must be there (default: by the rows).
-            image_folder: folder of the images, the only one they are read from (default: SRC's).
-            image_pattern: file name of an image whose row gives an id only, such as
+            format: format of the rows: auto: detected from the fields; webdataset: detected from
+                the fields, in tar archives only; label-studio: a Label Studio export; claims:
+                answers with judged claims or labelled parts; side-by-side: two answers side by
+                side with verdicts of human annotators; vlfeedback: VLFeedback (several answers
+                with ratings); m3it: M3IT instructions; rlhf-v: RLHF-V corrections; rlaif-v:
+                RLAIF-V preferences; swift: ms-swift rows; minigpt: MiniGPT-4 or SkyEyeGPT rows;
+                llava: LLaVA conversations; sharegpt: ShareGPT conversations; trl-preference: TRL
+                preferences (prompt, chosen, rejected); messages: messages; caption: images with
+                captions; qa: question and answer, or captions; folder: an image folder with
+                questions or captions; easy-vqa: easy-vqa.
+            as_: table to write; samples are written too if the rows contain them, else the rows
+                must be about samples of the dataset (default: detected from the rows).
+            image_folder: folder of the images; none outside of it is read (default: the source's
+                folder).
+            image_pattern: file name of an image whose row has only an id, such as
                 'COCO_train2014_{:012d}.jpg'.
-            fetch_urls: fetch images that are http(s) addresses, and SRC itself if it is one.
-            allow_private_urls: with fetch_urls=True: also from loopback and private addresses.
-            source_name: name of the source, part of all ids (default: from SRC).
+            fetch_urls: fetch images that are http(s) addresses, and the source if it is one.
+            allow_private_urls: with fetch_urls=True: allow loopback and private addresses too.
+            source_name: name of the source, part of all ids (default: from its path).
             license: license of rows that name none.
-            split: split to take of a source that has several; else the split of rows that name
-                none.
-            subset: configuration to take of a Hub repository that has several in its README.
-            link: record the paths of image files instead of their bytes.
-            images: images=False takes rows as text, whatever images they name.
+            split: split to take of a source with several; else the split of rows that name none.
+            subset: configuration to take of a Hub repository with several in its README.
+            link: store the paths of image files instead of their bytes.
+            images: images=False reads rows as text, whatever images they name.
             id: field of the row's id.
             question: field of the question.
             answer: field of the answer.
             image: field of the image or images.
-            reference: field of the reference answer; may be the answer's, for evaluation sets.
+            reference: field of the reference answer; for evaluation sets it may be the answer's.
             prompt: question of rows with a caption only.
             match: responses and labels: field that names the sample (default: sample_id,
                 question_id or id).
             match_source: responses and labels: match samples of this source only.
             model: responses: model of rows that name none.
-            by: labels: annotator of rows that name none (default: human; of votes the source's
-                name).
-            inverted: claims: the source's 1 says that a claim is NOT supported (check its
+            by: labels: annotator of rows that name none (default: human; for verdicts the
+                source's name).
+            inverted: claims: a 1 in the source means that a claim is NOT supported (check its
                 legend).
-            max_text: characters that a text may have.
+            max_text: max characters of a text.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -138,10 +168,10 @@ class _Curate:
         self,
         dataset: Dataset | str | os.PathLike[str],
         *,
-        model: str = 'ViT-B-32',
+        model: str = "ViT-B-32",
         pretrained: str | None = None,
         text: bool = False,
-        device: str = 'auto',
+        device: str = "auto",
         batch_size: int = 64,
         workers: int | None = None,
         run: str | None = None,
@@ -165,10 +195,10 @@ class _Curate:
             batch_size: images at a time.
             workers: threads that decode images (default: one a core).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -180,14 +210,14 @@ class _Curate:
         self,
         dataset: Dataset | str | os.PathLike[str],
         *,
-        on: Literal['sample', 'image', 'text'] = 'sample',
+        on: Literal["sample", "image", "text"] = "sample",
         threshold: float = 0.7,
         num_perm: int = 128,
-        image_match: Literal['phash', 'exact', 'clip'] = 'phash',
+        image_match: Literal["phash", "exact", "clip"] = "phash",
         phash_distance: int = 8,
         clip_threshold: float = 0.92,
-        image_index: Literal['auto', 'exact', 'hnsw'] = 'auto',
-        keep: str = 'length,resolution,order',
+        image_index: Literal["auto", "exact", "hnsw"] = "auto",
+        keep: str = "length,resolution,order",
         word_check: bool = True,
         answer_cap: int | None = None,
         conflicts_per_row: int = 8,
@@ -236,10 +266,10 @@ class _Curate:
             scores: run of scores to take with keep score.
             show: examples to print of every kind.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -251,7 +281,7 @@ class _Curate:
         self,
         dataset: Dataset | str | os.PathLike[str],
         *,
-        preset: Literal['basic', 'llava'] | None = None,
+        preset: Literal["basic", "llava"] | None = None,
         without: str | None = None,
         show: int = 3,
         min_score: float | None = None,
@@ -260,7 +290,7 @@ class _Curate:
         by: str | None = None,
         calibrated: bool = False,
         min_label_mass: float | None = None,
-        unscored: Literal['keep', 'drop'] = 'keep',
+        unscored: Literal["keep", "drop"] = "keep",
         min_side: int | None = None,
         min_pixels: int | None = None,
         max_pixels: int | None = None,
@@ -273,8 +303,8 @@ class _Curate:
         cut_certainty: float = 0.8,
         max_refusal_words: int = 60,
         max_template_share: float | None = None,
-        template_of: Literal['answer', 'question', 'both'] = 'answer',
-        template_mask: Literal['names', 'rare'] = 'names',
+        template_of: Literal["answer", "question", "both"] = "answer",
+        template_mask: Literal["names", "rare"] = "names",
         template_words: int = 6,
         template_rows: int = 20,
         min_answer_words: int | None = None,
@@ -294,7 +324,7 @@ class _Curate:
         clip_words: int = 3,
         max_repeated_turns: int | None = None,
         pii: str | None = None,
-        phone_region: str = 'US',
+        phone_region: str = "US",
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
@@ -366,10 +396,10 @@ class _Curate:
                 one of them goes; extra filters.
             phone_region: pii: country of telephone numbers without a country code; ZZ for none.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -382,9 +412,9 @@ class _Curate:
         dataset: Dataset | str | os.PathLike[str],
         *,
         against: str | Sequence[str],
-        by: Literal['both', 'image', 'text'] = 'both',
+        by: Literal["both", "image", "text"] = "both",
         image_folder: str | os.PathLike[str] | None = None,
-        image_match: Literal['phash', 'exact'] = 'phash',
+        image_match: Literal["phash", "exact"] = "phash",
         phash_distance: int = 8,
         clip_threshold: float | None = None,
         embeddings: str | None = None,
@@ -426,10 +456,10 @@ class _Curate:
                 evidence.
             show: examples to print of every kind.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -460,10 +490,10 @@ class _Curate:
             show: print every rule with its conditions, counts and examples.
             print_rules: print the rules file and stop, to copy and change it for rules.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -478,8 +508,8 @@ class _Curate:
         n: int | None = None,
         fraction: float | None = None,
         plan: str | os.PathLike[str] | None = None,
-        balance: Literal['task', 'source', 'split', 'license'] | None = None,
-        method: Literal['auto', 'facility-location', 'k-center', 'quality', 'random'] | None = None,
+        balance: Literal["task", "source", "split", "license"] | None = None,
+        method: Literal["auto", "facility-location", "k-center", "quality", "random"] | None = None,
         quality: float | None = None,
         per_image: int | None = None,
         seed: int | None = None,
@@ -518,10 +548,10 @@ class _Curate:
                 vectors in one block of so many near ones count as alike; a block takes 4 N^2
                 bytes.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -561,10 +591,10 @@ class _Curate:
             max_mb: most megabytes of the page; thumbnails shrink to fit.
             seed: chooses among examples that are equally telling.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -577,15 +607,15 @@ class _Curate:
         dataset: Dataset | str | os.PathLike[str],
         out: str | os.PathLike[str],
         *,
-        what: Literal['auto', 'samples', 'pairs', 'both'] = 'auto',
+        what: Literal["auto", "samples", "pairs", "both"] = "auto",
         pairs: str | None = None,
         scores: str | None = None,
-        content: Literal['auto', 'text', 'parts'] = 'auto',
+        content: Literal["auto", "text", "parts"] = "auto",
         test_share: float = 0.0,
         seed: int = 0,
-        shard_bytes: str = '500MB',
+        shard_bytes: str = "500MB",
         title: str | None = None,
-        format: Literal['hub', 'llava', 'sharegpt', 'messages', 'trl', 'rlhf-v'] = 'hub',
+        format: Literal["hub", "llava", "sharegpt", "messages", "trl", "rlhf-v"] = "hub",
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
@@ -615,10 +645,10 @@ class _Curate:
                 name, images as files: llava, messages (conversations), sharegpt (LLaMA-Factory),
                 trl (both), rlhf-v (pairs).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -631,13 +661,13 @@ class _Curate:
         dataset: Dataset | str | os.PathLike[str],
         repo: str | os.PathLike[str],
         *,
-        what: Literal['auto', 'samples', 'pairs', 'both'] = 'auto',
+        what: Literal["auto", "samples", "pairs", "both"] = "auto",
         pairs: str | None = None,
         scores: str | None = None,
-        content: Literal['auto', 'text', 'parts'] = 'auto',
+        content: Literal["auto", "text", "parts"] = "auto",
         test_share: float = 0.0,
         seed: int = 0,
-        shard_bytes: str = '500MB',
+        shard_bytes: str = "500MB",
         title: str | None = None,
         folder: str | os.PathLike[str] | None = None,
         private: bool = False,
@@ -678,10 +708,10 @@ class _Curate:
             allow_license: push to a public repository although a license is missing or forbids
                 commercial use.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -695,7 +725,7 @@ class _Judge:
         self,
         *,
         model: str,
-        engine: Literal['local', 'ray'] = 'local',
+        engine: Literal["local", "ray"] = "local",
         gpus: str | None = None,
         replicas: int | None = None,
         tensor_parallel: int = 1,
@@ -724,7 +754,7 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             port: port on 127.0.0.1; further servers take the next ones (default: free ones).
             adapter: LoRA adapters as NAME=FOLDER, asked for by NAME.
             lora_rank: make room for adapters that are loaded later.
@@ -737,10 +767,10 @@ class _Judge:
             log: file for vLLM's output (default: in your cache folder).
             vllm_arg: flags of vLLM's own as KEY=VALUE or KEY, such as max-num-seqs=64.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -753,30 +783,30 @@ class _Judge:
         dataset: Dataset | str | os.PathLike[str],
         *,
         model: str,
-        engine: Literal['local', 'ray'] = 'local',
+        engine: Literal["local", "ray"] = "local",
         gpus: str | None = None,
         replicas: int | None = None,
         tensor_parallel: int = 1,
         adapter: str | os.PathLike[str] | None = None,
         base_url: str | Sequence[str] = (),
-        backend: Literal['vllm', 'transformers'] = 'vllm',
+        backend: Literal["vllm", "transformers"] = "vllm",
         max_model_len: int = 4096,
         max_pixels: int | None = None,
         concurrency: int = 64,
         timeout: float = 180.0,
         deadline: float = 900.0,
-        target: Literal['samples', 'responses'] | None = None,
+        target: Literal["samples", "responses"] | None = None,
         responses: str | None = None,
-        rubric: str = 'default',
+        rubric: str = "default",
         criteria: str | Sequence[str] = (),
-        use_criteria: Literal['auto', 'always', 'never'] = 'auto',
-        use_reference: Literal['auto', 'always', 'never'] = 'auto',
-        turns: Literal['last', 'all'] = 'last',
-        rationale: Literal['none', 'after', 'before'] = 'none',
+        use_criteria: Literal["auto", "always", "never"] = "auto",
+        use_reference: Literal["auto", "always", "never"] = "auto",
+        turns: Literal["last", "all"] = "last",
+        rationale: Literal["none", "after", "before"] = "none",
         draws: int = 1,
         seed: int = 0,
         jury: str | Sequence[str] = (),
-        jury_by: Literal['mean', 'median', 'vote'] = 'mean',
+        jury_by: Literal["mean", "median", "vote"] = "mean",
         calibration: str | os.PathLike[str] | None = None,
         run: str | None = None,
         replace: bool = False,
@@ -794,16 +824,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: what is judged: the samples' own answers, or responses (default: responses if
                 `prefs sample` made some, else samples).
             responses: run of responses (default: the one in force).
@@ -822,10 +853,10 @@ class _Judge:
             jury_by: how the marks of several judges become one.
             calibration: calibration.json of `judge agree`: fills the column `calibrated`.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -838,7 +869,7 @@ class _Judge:
         dataset: Dataset | str | os.PathLike[str],
         *,
         scores: str | Sequence[str],
-        jury_by: Literal['mean', 'median', 'vote'] = 'mean',
+        jury_by: Literal["mean", "median", "vote"] = "mean",
         weights: str | Sequence[str] = (),
         min_judges: int = 2,
         run: str | None = None,
@@ -859,10 +890,10 @@ class _Judge:
             weights: how much a judge counts, JUDGE=NUMBER each (default: 1).
             min_judges: judges who must have said something for the jury to.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -872,7 +903,7 @@ class _Judge:
         """
     def rubrics(
         self,
-        action: str | os.PathLike[str] = 'list',
+        action: str | os.PathLike[str] = "list",
         name: str | os.PathLike[str] | None = None,
         *,
         model: str | None = None,
@@ -892,10 +923,10 @@ class _Judge:
             name: a rubric's name, or a YAML file.
             model: with check: whether each label is one token of this model.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -907,9 +938,9 @@ class _Judge:
         self,
         dataset: Dataset | str | os.PathLike[str],
         *,
-        target: Literal['samples', 'responses'] | None = None,
+        target: Literal["samples", "responses"] | None = None,
         responses: str | None = None,
-        rubric: str = 'default',
+        rubric: str = "default",
         n: int = 300,
         seed: int = 0,
         side: int = 768,
@@ -933,10 +964,10 @@ class _Judge:
             seed: seed of the draw.
             side: longest side of a picture on the page, in pixels.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -953,10 +984,21 @@ class _Judge:
         criterion: str | None = None,
         labels_criterion: str | None = None,
         label_by: str | None = None,
-        metric: Literal['alpha', 'kappa', 'kappa_quadratic', 'ac1', 'accuracy', 'accuracy_half', 'spearman', 'kendall', 'pearson', 'auc'] = 'alpha',
+        metric: Literal[
+            "alpha",
+            "kappa",
+            "kappa_quadratic",
+            "ac1",
+            "accuracy",
+            "accuracy_half",
+            "spearman",
+            "kendall",
+            "pearson",
+            "auc",
+        ] = "alpha",
         min_agreement: float | None = None,
-        gate_on: Literal['estimate', 'low'] = 'estimate',
-        fit: Literal['isotonic', 'platt', 'none'] = 'isotonic',
+        gate_on: Literal["estimate", "low"] = "estimate",
+        fit: Literal["isotonic", "platt", "none"] = "isotonic",
         examples: int = 24,
         draws: int = 2000,
         run: str | None = None,
@@ -985,10 +1027,10 @@ class _Judge:
             examples: disagreements to show on the page.
             draws: resamples of an interval.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1017,10 +1059,10 @@ class _Judge:
             calibration: the calibration.json that `judge agree` wrote.
             scores: run of scores to read (default: the one in force).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1033,13 +1075,13 @@ class _Judge:
         dataset: Dataset | str | os.PathLike[str],
         *,
         model: str,
-        engine: Literal['local', 'ray'] = 'local',
+        engine: Literal["local", "ray"] = "local",
         gpus: str | None = None,
         replicas: int | None = None,
         tensor_parallel: int = 1,
         adapter: str | os.PathLike[str] | None = None,
         base_url: str | Sequence[str] = (),
-        backend: Literal['vllm', 'transformers'] = 'vllm',
+        backend: Literal["vllm", "transformers"] = "vllm",
         max_model_len: int = 4096,
         max_pixels: int | None = None,
         concurrency: int = 64,
@@ -1048,7 +1090,7 @@ class _Judge:
         responses: str | None = None,
         rubric: str | None = None,
         criteria: str | Sequence[str] = (),
-        pairing: Literal['round-robin', 'baseline', 'swiss'] = 'round-robin',
+        pairing: Literal["round-robin", "baseline", "swiss"] = "round-robin",
         baseline: str | None = None,
         max_pairs: int | None = None,
         rounds: int | None = None,
@@ -1073,16 +1115,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             responses: run of responses (default: the one in force).
             rubric: YAML file of yours that asks instead of the shipped prompt.
             criteria: what answers are compared by, one comparison each: "name: description".
@@ -1097,10 +1140,10 @@ class _Judge:
             marks: also write scores: the share of wins each answer can expect against the others.
             seed: of the draws of pairs and orders.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1113,28 +1156,28 @@ class _Judge:
         dataset: Dataset | str | os.PathLike[str],
         *,
         model: str,
-        engine: Literal['local', 'ray'] = 'local',
+        engine: Literal["local", "ray"] = "local",
         gpus: str | None = None,
         replicas: int | None = None,
         tensor_parallel: int = 1,
         adapter: str | os.PathLike[str] | None = None,
         base_url: str | Sequence[str] = (),
-        backend: Literal['vllm', 'transformers'] = 'vllm',
+        backend: Literal["vllm", "transformers"] = "vllm",
         max_model_len: int = 4096,
         max_pixels: int | None = None,
         concurrency: int = 64,
         timeout: float = 180.0,
         deadline: float = 900.0,
-        target: Literal['samples', 'responses'] | None = None,
+        target: Literal["samples", "responses"] | None = None,
         responses: str | None = None,
-        split: Literal['model', 'sentences'] = 'model',
+        split: Literal["model", "sentences"] = "model",
         splitter_model: str | None = None,
         splitter_base_url: str | Sequence[str] = (),
-        questions: Literal['rule', 'model'] = 'rule',
+        questions: Literal["rule", "model"] = "rule",
         claims: str | None = None,
         max_claims: int = 30,
         split_tokens: int = 1024,
-        rubric: str = 'verify',
+        rubric: str = "verify",
         low_mass: float = 0.5,
         run: str | None = None,
         replace: bool = False,
@@ -1152,16 +1195,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: whose answers are checked: the samples' own, or responses (default: responses
                 if `prefs sample` made some, else samples).
             responses: run of responses (default: the one in force).
@@ -1177,10 +1221,10 @@ class _Judge:
             rubric: how a claim is asked about: "verify", or a YAML file with labels no and yes.
             low_mass: verdicts are counted as faint where yes and no together are less likely.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1193,13 +1237,13 @@ class _Judge:
         dataset: Dataset | str | os.PathLike[str],
         *,
         model: str,
-        engine: Literal['local', 'ray'] = 'local',
+        engine: Literal["local", "ray"] = "local",
         gpus: str | None = None,
         replicas: int | None = None,
         tensor_parallel: int = 1,
         adapter: str | os.PathLike[str] | None = None,
         base_url: str | Sequence[str] = (),
-        backend: Literal['vllm', 'transformers'] = 'vllm',
+        backend: Literal["vllm", "transformers"] = "vllm",
         max_model_len: int = 4096,
         max_pixels: int | None = None,
         concurrency: int = 64,
@@ -1228,16 +1272,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             responses: run of responses (default: the one in force).
             rubric: YAML file of yours that asks instead of the shipped prompt.
             criteria: what answers are ranked by, one ranking each: "name: description".
@@ -1247,10 +1292,10 @@ class _Judge:
             rounds: how often more answers than group are dealt into groups anew.
             seed: of the draws of groups and orders.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1263,22 +1308,28 @@ class _Judge:
         dataset: Dataset | str | os.PathLike[str],
         *,
         model: str,
-        engine: Literal['local', 'ray'] = 'local',
+        engine: Literal["local", "ray"] = "local",
         gpus: str | None = None,
         replicas: int | None = None,
         tensor_parallel: int = 1,
         adapter: str | os.PathLike[str] | None = None,
         base_url: str | Sequence[str] = (),
-        backend: Literal['vllm', 'transformers'] = 'vllm',
+        backend: Literal["vllm", "transformers"] = "vllm",
         max_model_len: int = 4096,
         max_pixels: int | None = None,
         concurrency: int = 64,
         timeout: float = 180.0,
         deadline: float = 900.0,
-        target: Literal['samples', 'responses'] | None = None,
+        target: Literal["samples", "responses"] | None = None,
         responses: str | None = None,
-        rubric: str = 'default',
-        probes: Literal['blind', 'other_image', 'padded', 'injections'] | Sequence[Literal['blind', 'other_image', 'padded', 'injections']] = ('blind', 'other_image', 'padded', 'injections'),
+        rubric: str = "default",
+        probes: Literal["blind", "other_image", "padded", "injections"]
+        | Sequence[Literal["blind", "other_image", "padded", "injections"]] = (
+            "blind",
+            "other_image",
+            "padded",
+            "injections",
+        ),
         seed: int = 0,
         max_flip_rate: float | None = None,
         run: str | None = None,
@@ -1297,16 +1348,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: whose answers are tampered with (default: as `judge score` chooses).
             responses: run of responses (default: the one in force).
             rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
@@ -1315,10 +1367,10 @@ class _Judge:
             max_flip_rate: fail (exit code 4) if injections change more than this share of the
                 verdicts.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1333,13 +1385,13 @@ class _Prefs:
         dataset: Dataset | str | os.PathLike[str],
         *,
         model: str,
-        engine: Literal['local', 'ray'] = 'local',
+        engine: Literal["local", "ray"] = "local",
         gpus: str | None = None,
         replicas: int | None = None,
         tensor_parallel: int = 1,
         adapter: str | os.PathLike[str] | None = None,
         base_url: str | Sequence[str] = (),
-        backend: Literal['vllm', 'transformers'] = 'vllm',
+        backend: Literal["vllm", "transformers"] = "vllm",
         max_model_len: int = 4096,
         max_pixels: int | None = None,
         concurrency: int = 64,
@@ -1368,16 +1420,17 @@ class _Prefs:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             n: answers a prompt.
             temperature: sampling temperature.
             top_p: sample from the likeliest tokens with this mass.
@@ -1386,10 +1439,10 @@ class _Prefs:
             seed: seed of the draws.
             only_conflicts: only questions to which the samples hold different answers.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1401,8 +1454,8 @@ class _Prefs:
         self,
         dataset: Dataset | str | os.PathLike[str],
         *,
-        method: Literal['best-of-n', 'spans', 'comparisons', 'claims'] = 'best-of-n',
-        preset: Literal['best-worst', 'rlaif-v', 'vlfeedback'] | None = None,
+        method: Literal["best-of-n", "spans", "comparisons", "claims"] = "best-of-n",
+        preset: Literal["best-worst", "rlaif-v", "vlfeedback"] | None = None,
         responses: str | None = None,
         scores: str | None = None,
         feedback: str | None = None,
@@ -1413,7 +1466,7 @@ class _Prefs:
         min_label_mass: float = 0.0,
         max_pairs_per_prompt: int | None = None,
         length_balance: bool | None = None,
-        control: Literal['random', 'longest'] | None = None,
+        control: Literal["random", "longest"] | None = None,
         seed: int = 0,
         run: str | None = None,
         replace: bool = False,
@@ -1449,10 +1502,10 @@ class _Prefs:
                 random, or the longest answer as the best.
             seed: seed of every draw.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1467,11 +1520,11 @@ class _Train:
         dataset: Dataset | str | os.PathLike[str],
         *,
         adapter: str | os.PathLike[str] | None = None,
-        peft: Literal['lora', 'qlora', 'none'] = 'lora',
+        peft: Literal["lora", "qlora", "none"] = "lora",
         rank: int | None = None,
         alpha: float | None = None,
         dropout: float | None = None,
-        target: str | Sequence[str] = ('language',),
+        target: str | Sequence[str] = ("language",),
         lr: float | None = None,
         epochs: float = 1.0,
         max_steps: int | None = None,
@@ -1479,15 +1532,15 @@ class _Train:
         grad_accum: int = 1,
         max_length: int | None = None,
         warmup_ratio: float = 0.03,
-        schedule: Literal['cosine', 'linear', 'constant'] = 'cosine',
+        schedule: Literal["cosine", "linear", "constant"] = "cosine",
         seed: int = 0,
-        precision: Literal['auto', 'bf16', 'fp32'] = 'auto',
-        gradient_checkpointing: Literal['auto', 'on', 'off'] = 'auto',
+        precision: Literal["auto", "bf16", "fp32"] = "auto",
+        gradient_checkpointing: Literal["auto", "on", "off"] = "auto",
         save_minutes: float = 10.0,
         save_steps: int | None = None,
         model: str,
         pairs: str | None = None,
-        on: Literal['chosen', 'rejected'] = 'chosen',
+        on: Literal["chosen", "rejected"] = "chosen",
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
@@ -1526,10 +1579,10 @@ class _Train:
             pairs: train on the answers of this pairs run, not on samples.
             on: with pairs: which answers.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1542,11 +1595,11 @@ class _Train:
         dataset: Dataset | str | os.PathLike[str],
         *,
         adapter: str | os.PathLike[str] | None = None,
-        peft: Literal['lora', 'qlora', 'none'] = 'lora',
+        peft: Literal["lora", "qlora", "none"] = "lora",
         rank: int | None = None,
         alpha: float | None = None,
         dropout: float | None = None,
-        target: str | Sequence[str] = ('language',),
+        target: str | Sequence[str] = ("language",),
         lr: float | None = None,
         epochs: float = 1.0,
         max_steps: int | None = None,
@@ -1554,16 +1607,16 @@ class _Train:
         grad_accum: int = 1,
         max_length: int | None = None,
         warmup_ratio: float = 0.03,
-        schedule: Literal['cosine', 'linear', 'constant'] = 'cosine',
+        schedule: Literal["cosine", "linear", "constant"] = "cosine",
         seed: int = 0,
-        precision: Literal['auto', 'bf16', 'fp32'] = 'auto',
-        gradient_checkpointing: Literal['auto', 'on', 'off'] = 'auto',
+        precision: Literal["auto", "bf16", "fp32"] = "auto",
+        gradient_checkpointing: Literal["auto", "on", "off"] = "auto",
         save_minutes: float = 10.0,
         save_steps: int | None = None,
         model: str | None = None,
         pairs: str | None = None,
         beta: float = 0.1,
-        loss: str | Sequence[str] = ('sigmoid', 'sft'),
+        loss: str | Sequence[str] = ("sigmoid", "sft"),
         loss_weights: str | Sequence[str] = (),
         label_smoothing: float = 0.0,
         run: str | None = None,
@@ -1608,10 +1661,10 @@ class _Train:
             label_smoothing: share of pairs taken to be the wrong way round (sigmoid, robust,
                 exo_pair).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1625,14 +1678,14 @@ class _Train:
         *,
         model: str,
         adapter: str | os.PathLike[str] | None = None,
-        task: Literal['exact-match', 'preference'] = 'exact-match',
+        task: Literal["exact-match", "preference"] = "exact-match",
         split: str | None = None,
-        reference_field: Literal['answer', 'reference'] = 'answer',
+        reference_field: Literal["answer", "reference"] = "answer",
         pairs: str | None = None,
         per_token: bool = False,
         generate_max_tokens: int = 32,
         batch_size: int | None = None,
-        precision: Literal['auto', 'bf16', 'fp32'] = 'auto',
+        precision: Literal["auto", "bf16", "fp32"] = "auto",
         seed: int = 0,
         run: str | None = None,
         replace: bool = False,
@@ -1658,10 +1711,10 @@ class _Train:
             precision: auto: bf16 where the accelerator has it, else fp32.
             seed: seed of the interval's resampling.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1692,10 +1745,10 @@ class _Train:
             model: base model, instead of a run.
             adapter: adapter on model, instead of a run.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
