@@ -45,7 +45,7 @@ COMMANDS = (
         name="use",
         target="pairwright.status:use",
         options="pairwright.status:UseOptions",
-        summary="put another run in force for readers",
+        summary="make another run active",
         examples=("pairwright use data/ decisions/strict",),
     ),
     Command(

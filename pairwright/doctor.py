@@ -27,7 +27,7 @@ _EXTRAS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorOptions:
-    """`pairwright doctor` has no options of its own."""
+    """`pairwright doctor` has no own options."""
 
 
 def doctor(options: DoctorOptions, run: RunOptions) -> Outcome:
@@ -97,4 +97,8 @@ def _servers() -> str:
 
 def _ray() -> str:
     address = os.environ.get("RAY_ADDRESS")
-    return f"RAY_ADDRESS={address}" if address else "no RAY_ADDRESS: --engine ray stays here"
+    return (
+        f"RAY_ADDRESS={address}"
+        if address
+        else "no RAY_ADDRESS: --engine ray runs on this machine only"
+    )

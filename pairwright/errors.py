@@ -45,7 +45,7 @@ class MissingExtraError(PairwrightError, ImportError):
     """An optional part is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
-        """Say which extra brings the package."""
+        """Name the extra that brings the package."""
         super().__init__(
             f"this needs the package {package}, which is not installed: "
             f"install the extra with `uv sync --extra {extra}` or `uv pip install 'pairwright[{extra}]'`"

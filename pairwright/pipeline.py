@@ -9,7 +9,7 @@
       - train dpo: {beta: 0.1}
 
 Each step is a command line in other clothes: it resumes, and a finished one does nothing, so the
-same file run again goes on where it stopped.
+same file run again continues where it stopped.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def run_pipeline(options: PipelineOptions, run: RunOptions) -> Outcome:
 
     Raises:
         UsageError: If the file, a command or an option of it is wrong: nothing has run then.
-        PairwrightError: If a step fails; the steps before it stay done.
+        PairwrightError: If a step fails; the steps before it remain done.
     """
     commands = plan(options.file)
     lines = [shlex.join(words) for words in commands]
@@ -53,13 +53,13 @@ def run_pipeline(options: PipelineOptions, run: RunOptions) -> Outcome:
         say(f"[{number}/{len(commands)}] {lines[number - 1]}")
         code = run_step(words)
         if code:
-            msg = f"{options.file}: step {number} ({lines[number - 1]}) ended with exit code {code}; mend it and run the file again"
+            msg = f"{options.file}: step {number} ({lines[number - 1]}) ended with exit code {code}; fix it and run the file again"
             raise PairwrightError(msg)
     return Outcome(message=f"{len(commands)} steps done", summary={"steps": lines})
 
 
 def run_step(words: list[str]) -> int:
-    """Run one command line in a process of its own, as the heavy libraries like it."""
+    """Run one command line in a process of its own: heavy libraries need one."""
     code = f"from {words[0]}.cli import main; main()"
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     return subprocess.run(

@@ -43,7 +43,7 @@ def bootstrap_mean(
         groups: Which group an item belongs to (its image); without it, every item is its own.
         draws: Number of resamples.
         seed: Makes the interval repeatable.
-        level: Share of the resampled means inside the bounds.
+        level: Fraction of the resampled means inside the bounds.
 
     Raises:
         ValueError: If there are no values, or as many groups as values are not given.
@@ -84,11 +84,11 @@ def bootstrap(
     """A statistic of rows with a percentile bootstrap interval that resamples whole groups.
 
     Args:
-        statistic: Its value where each row counts as often as its weight says.
+        statistic: Its value where each row counts as often as its weight.
         groups: Which group a row belongs to (its image).
         draws: Number of resamples.
         seed: Makes the interval repeatable.
-        level: Share of the resampled values inside the bounds.
+        level: Fraction of the resampled values inside the bounds.
 
     Returns:
         The value with all weights one, and the bounds. Resamples for which the statistic does not

@@ -38,7 +38,7 @@ class UseOptions:
     """Options of `pairwright use`."""
 
     table: str = option(
-        help="complete run to put in force, such as decisions/strict", positional=True
+        help="complete run to make active, such as decisions/strict", positional=True
     )
 
 
@@ -57,10 +57,10 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
         for manifest in dataset.runs(kind):
             if kind == "rejects" and not manifest.rows:
                 continue
-            # Stopped or under way: the table does not tell.
+            # Stopped or still running: the table cannot distinguish them.
             marks = [manifest.status if manifest.is_complete else "unfinished"]
             if kind not in ("images", "samples", "rejects") and manifest.run in active:
-                marks.append("in force")
+                marks.append("active")
             lines.append(f"  {manifest.ref:<34}{manifest.rows:>12,}  {', '.join(marks)}")
             if options.lineage:
                 lines.append(f"      {manifest.command}")
@@ -70,8 +70,8 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
     if orphans:
         lines += [
             "",
-            f"  {orphans:,} duplicate groups lost the row that stood for them to a later step;",
-            "  `curate dedup --rescue --replace` lets the next of each stand",
+            f"  {orphans:,} duplicate groups lost their kept representative to a later step;",
+            "  `curate dedup --rescue --replace` promotes the next row of each",
         ]
     summary = {"funnel": dict(funnel), "tables": tables, "orphaned_groups": orphans}
     return Outcome(message="\n".join(lines), summary=summary)
@@ -173,10 +173,10 @@ def _as_text(row: dict[str, Any]) -> str:
 
 
 def use(dataset: Dataset, options: UseOptions, run: RunOptions) -> Outcome:
-    """Put a run in force for readers."""
+    """Make a run active."""
     del run
     manifest = dataset.use(options.table.strip("/"))
     return Outcome(
-        message=f"{manifest.ref} is now in force for {manifest.kind} made by {manifest.step}",
+        message=f"{manifest.ref} is now the active run of {manifest.kind} made by {manifest.step}",
         table=manifest.ref,
     )

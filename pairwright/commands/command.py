@@ -1,4 +1,4 @@
-"""Commands: parse, call one function, print what it says.
+"""Commands: parse, call one function, print its message.
 
 A program (`curate`, `judge`, ...) is a list of `Command`s. The target and its options are imported
 when the command runs, so `--help` stays fast.
@@ -21,7 +21,7 @@ from typing import Any, Literal
 from pairwright.errors import GateError, PairwrightError, UsageError
 
 EXIT_CODES = (
-    "exit codes: 0 done, 1 failed, 2 wrong usage, 3 more rows rejected than --max-rejects allows, "
+    "exit codes: 0 done, 1 failed, 2 wrong usage, 3 more invalid rows than --max-rejects allows, "
     "4 a quality gate failed, 130 interrupted"
 )
 
@@ -53,11 +53,11 @@ class Outcome:
     """What a command did.
 
     Attributes:
-        message: One or more lines for people.
+        message: One or more lines of text.
         table: `kind/run` that was written, if any.
         rows: Rows in it.
-        rejects: Rows that were rejected.
-        summary: Figures for machines; printed by `--json`.
+        rejects: Number of invalid rows.
+        summary: Metrics as JSON values; printed by `--json`.
         gate_failed: Why a quality gate failed, if one did.
     """
 
@@ -126,7 +126,7 @@ def overview(program: str, summary: str, commands: Sequence[Command]) -> str:
     lines += [f"  {command.name:<{width}}  {command.summary}" for command in commands]
     lines += ["", "examples:"]
     lines += [f"  {command.examples[0]}" for command in commands if command.examples]
-    lines += ["", f"{program} COMMAND --help tells a command's options.", EXIT_CODES]
+    lines += ["", f"{program} COMMAND --help lists the options of a command.", EXIT_CODES]
     return "\n".join(lines) + "\n"
 
 
@@ -194,14 +194,14 @@ def run_command(program: str, command: Command, words: Sequence[str]) -> int:
     except PairwrightError as error:
         return _fail(as_json, str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); nothing to tell it.
+        # Whoever read our output ended (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return _finish(as_json, outcome, run.max_rejects)
 
 
 def _on_terminate(*_: object) -> None:
-    # Like Ctrl-C: blocks are left, servers stopped, what is durable stays.
+    # Like Ctrl-C: blocks end, servers stop, what is durable is kept.
     raise KeyboardInterrupt
 
 
@@ -232,9 +232,9 @@ def _finish(as_json: bool, outcome: Outcome, max_rejects: float) -> int:
         notes.append(f"gate failed: {outcome.gate_failed}")
     elif total and outcome.rejects / total > max_rejects:
         code = 3
-        share = 100 * outcome.rejects / total
+        percent = 100 * outcome.rejects / total
         notes.append(
-            f"{outcome.rejects:,} of {total:,} rows ({share:.1f} %) were rejected, more than "
+            f"{outcome.rejects:,} of {total:,} rows ({percent:.1f} %) are invalid, more than "
             f"--max-rejects {max_rejects:g} allows; see `pairwright show` on the rejects table"
         )
     if as_json:

@@ -19,7 +19,7 @@ _UNITS = (("d", "h", 86_400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1))
 class Progress:
     """A bar for one long step, used as a context manager; above it the last notes.
 
-    stdout is never touched, so that `--json` output stays clean.
+    stdout is never touched, so `--json` output is never mixed with it.
     """
 
     quiet = False
@@ -45,7 +45,7 @@ class Progress:
         from rich.live import Live
 
         self._console = Console(stderr=True)
-        # rich draws on its own clock, so that marks by the thousand cost no drawing.
+        # rich draws at its own pace, so thousands of updates cost nothing.
         self._live = Live(
             console=self._console,
             transient=True,
@@ -62,7 +62,7 @@ class Progress:
         from rich.table import Table
         from rich.text import Text
 
-        # Texts, never rich's mark-up; what does not fit is cut, not wrapped.
+        # Plain texts, never rich's markup; what does not fit is truncated, not wrapped.
         notes = [
             Text(note, style="dim", no_wrap=True, overflow="ellipsis") for note in list(self._notes)
         ]
@@ -90,7 +90,7 @@ class Progress:
         Args:
             count: Rows, or what the unit is.
             note: A word on it; the last few are shown.
-            tokens: Tokens that it took, if a model was asked.
+            tokens: Tokens generated, if a model was called.
         """
         self._done += count
         self._tokens += tokens
@@ -106,7 +106,7 @@ class Progress:
         say(", ".join([*words, *list(self._notes)[-1:]]))
 
     def _pace(self) -> list[str]:
-        """Rows a second, tokens a second, and how long the rest will take, as far as known."""
+        """Rows per second, tokens per second, and the time left, as far as known."""
         seconds = time.monotonic() - self._started
         if seconds < _WARM_S or not self._done:
             return []
@@ -130,7 +130,7 @@ class Progress:
 
 def shown(text: str, most: int = 200) -> str:
     """Text of strangers on a terminal: one line in which nothing acts and nothing hides."""
-    # What is cut away need not be looked at: a row can be megabytes.
+    # What is truncated need not be examined: a row can be megabytes.
     words = "".join(_character(char) for char in text[: 4 * most])
     line = " ".join(words.split())
     return line if len(line) <= most else line[: most - 3] + "..."

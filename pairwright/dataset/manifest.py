@@ -114,7 +114,7 @@ class Manifest:
         """Read a folder's manifest; `None` where there is none.
 
         Raises:
-            DataError: If it is broken or of a newer format.
+            DataError: If it is malformed or of a newer format.
         """
         path = folder / FILE_NAME
         try:
