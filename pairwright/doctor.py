@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
-from pairwright.errors import MissingExtraError, PairwrightError
+from pairwright.errors import Error, MissingExtraError
 from pairwright.vlm.servers.hardware import visible_gpus
 from pairwright.vlm.servers.launch import installed_server
 
@@ -91,7 +91,7 @@ def _servers() -> str:
 
     try:
         return plan_here(PlaceOptions(model="any")).words
-    except PairwrightError as error:
+    except Error as error:
         return str(error)
 
 

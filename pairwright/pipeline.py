@@ -26,7 +26,7 @@ from pairwright.commands.command import Command, Outcome, load, make_parser
 from pairwright.commands.options import RunOptions, option
 from pairwright.commands.progress import say
 from pairwright.commands.userconfig import read_yaml
-from pairwright.errors import PairwrightError, UsageError
+from pairwright.errors import Error, UsageError
 
 PROGRAMS = ("curate", "judge", "prefs", "train")
 
@@ -43,7 +43,7 @@ def run_pipeline(options: PipelineOptions, run: RunOptions) -> Outcome:
 
     Raises:
         UsageError: If the file, a command or an option of it is wrong: nothing has run then.
-        PairwrightError: If a step fails; the steps before it remain done.
+        Error: If a step fails; the steps before it remain done.
     """
     commands = plan(options.file)
     lines = [shlex.join(words) for words in commands]
@@ -54,16 +54,15 @@ def run_pipeline(options: PipelineOptions, run: RunOptions) -> Outcome:
         code = run_step(words)
         if code:
             msg = f"{options.file}: step {number} ({lines[number - 1]}) ended with exit code {code}; fix it and run the file again"
-            raise PairwrightError(msg)
+            raise Error(msg)
     return Outcome(message=f"{len(commands)} steps done", summary={"steps": lines})
 
 
 def run_step(words: list[str]) -> int:
     """Run one command line in a process of its own: heavy libraries need one."""
-    code = f"from {words[0]}.cli import main; main()"
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     return subprocess.run(
-        [sys.executable, "-c", code, *words[1:]], check=False, env=environment
+        [sys.executable, "-m", "pairwright", *words], check=False, env=environment
     ).returncode
 
 

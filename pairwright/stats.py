@@ -41,7 +41,7 @@ def bootstrap_mean(
     Args:
         values: One number an item; booleans count as 0 and 1.
         groups: Which group an item belongs to (its image); without it, every item is its own.
-        draws: Number of resamples.
+        resamples: Number of resamples.
         seed: Makes the interval repeatable.
         level: Fraction of the resampled means inside the bounds.
 
@@ -86,7 +86,7 @@ def bootstrap(
     Args:
         statistic: Its value where each row counts as often as its weight.
         groups: Which group a row belongs to (its image).
-        draws: Number of resamples.
+        resamples: Number of resamples.
         seed: Makes the interval repeatable.
         level: Fraction of the resampled values inside the bounds.
 

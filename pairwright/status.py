@@ -47,9 +47,9 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
     del run
     from schemas.tables import TABLES
 
-    funnel = _funnel(dataset)
+    stages = funnel(dataset)
     lines = [f"{dataset.name}: {dataset.path}", ""]
-    lines += [f"  {label:<34}{count:>12,}" for label, count in funnel]
+    lines += [f"  {label:<34}{count:>12,}" for label, count in stages]
     tables: list[dict[str, Any]] = []
     lines += ["", f"  {'table':<34}{'rows':>12}  status"]
     for kind in TABLES:
@@ -73,11 +73,12 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
             f"  {orphans:,} duplicate groups lost their kept representative to a later step;",
             "  `curate dedup --rescue --replace` promotes the next row of each",
         ]
-    summary = {"funnel": dict(funnel), "tables": tables, "orphaned_groups": orphans}
+    summary = {"funnel": dict(stages), "tables": tables, "orphaned_groups": orphans}
     return Outcome(message="\n".join(lines), summary=summary)
 
 
-def _funnel(dataset: Dataset) -> list[tuple[str, int]]:
+def funnel(dataset: Dataset) -> list[tuple[str, int]]:
+    """Rows at every stage from ingest to pairs."""
     import polars as pl
 
     def size(frame: pl.LazyFrame) -> int:
@@ -137,7 +138,7 @@ def show(dataset: Dataset, options: ShowOptions, run: RunOptions) -> Outcome:
         msg = f"{options.table}: no such table in {dataset.path}; there are: {known}"
         raise UsageError(msg)
     frame = dataset.scan(manifest).head(options.rows).collect()
-    rows = [{k: _printable(v) for k, v in row.items()} for row in frame.to_dicts()]
+    rows = [{k: printable(v) for k, v in row.items()} for row in frame.to_dicts()]
     if options.format == "json":
         text = "\n".join(json.dumps(row, ensure_ascii=False, default=str) for row in rows)
     else:
@@ -147,7 +148,8 @@ def show(dataset: Dataset, options: ShowOptions, run: RunOptions) -> Outcome:
     )
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
+    """A value of a table, image bytes and vectors described instead of shown."""
     if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"
     if isinstance(value, list) and len(value) > 32 and isinstance(value[0], int | float):

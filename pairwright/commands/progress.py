@@ -1,4 +1,4 @@
-"""Progress on stderr: a live view in a terminal, a line now and then elsewhere."""
+"""Progress: a live view in a terminal, a bar in a notebook, a line on stderr now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections import deque
 from types import TracebackType
 from typing import Any, Self
+
+from pairwright.commands.notebook import NotebookBar, is_notebook
 
 _NOTES = 5
 _BAR_LEAST, _BAR_MOST = 8, 40
@@ -32,11 +34,16 @@ class Progress:
         self._notes: deque[str] = deque(maxlen=_NOTES)
         self._live: Any = None
         self._console: Any = None
+        self._bar: NotebookBar | None = None
 
     def __enter__(self) -> Self:
         """Show the bar."""
         self._started = self._printed = time.monotonic()
-        if not self.quiet and sys.stderr.isatty():
+        if self.quiet:
+            return self
+        if is_notebook():
+            self._bar = NotebookBar()
+        elif sys.stderr.isatty():
             self._draw()
         return self
 
@@ -96,14 +103,17 @@ class Progress:
         self._tokens += tokens
         if note:
             self._notes.append(shown(note))
-        if self._live is None and not self.quiet and time.monotonic() - self._printed > _LINE_S:
+        if self._bar is not None:
+            if self._bar.is_due():
+                note = self._notes[-1] if self._notes else None
+                self._bar.show(self._done, self._total, self._line(), note)
+        elif self._live is None and not self.quiet and time.monotonic() - self._printed > _LINE_S:
             self._printed = time.monotonic()
-            self._say_line()
+            say(", ".join([self._line(), *list(self._notes)[-1:]]))
 
-    def _say_line(self) -> None:
+    def _line(self) -> str:
         of = f" of {self._total:,}" if self._total else ""
-        words = [f"{shown(self._title)}: {self._done:,}{of} {self._unit}", *self._pace()]
-        say(", ".join([*words, *list(self._notes)[-1:]]))
+        return ", ".join([f"{shown(self._title)}: {self._done:,}{of} {self._unit}", *self._pace()])
 
     def _pace(self) -> list[str]:
         """Rows per second, tokens per second, and the time left, as far as known."""
@@ -126,6 +136,8 @@ class Progress:
         """Take the bar away."""
         if self._live is not None:
             self._live.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
 
 def shown(text: str, most: int = 200) -> str:
@@ -160,7 +172,8 @@ def _figure(rate: float) -> str:
 
 
 def say(text: str) -> None:
-    """One line on stderr, unless `--quiet`."""
+    """One line on stderr, unless `--quiet`; in a notebook, where stderr is red, on stdout."""
     if not Progress.quiet:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        stream = sys.stdout if is_notebook() else sys.stderr
+        stream.write(text + "\n")
+        stream.flush()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pairwright.dataset.folder import FILE_NAME as FILE_NAME
-from pairwright.dataset.manifest import Manifest, RunKey
+from pairwright.dataset.manifest import Manifest, RunKey, called_as
 from pairwright.dataset.tables import DatasetTables
 from pairwright.dataset.writer import RunWriter
 from pairwright.errors import UsageError
@@ -212,12 +212,20 @@ def check_run_name(run: str) -> str:
 
 def _command_line() -> str:
     """The command as typed, secrets removed."""
+    called = called_as.get()
+    if called is not None:
+        return _without_password(called)
     out: list[str] = []
     hide = False
     for word in [Path(sys.argv[0]).name, *sys.argv[1:]]:
         name, equals, _ = word.partition("=")
         secret = bool(re.search(r"(key|token|password|secret)$", name)) and name.startswith("-")
-        shown = re.sub(r"//[^/@\s]+@", "//***@", word)
-        out.append("***" if hide else f"{name}=***" if secret and equals else shown)
+        out.append(
+            "***" if hide else f"{name}=***" if secret and equals else _without_password(word)
+        )
         hide = secret and not equals
     return " ".join(out)
+
+
+def _without_password(text: str) -> str:
+    return re.sub(r"//[^/@\s]+@", "//***@", text)
