@@ -119,6 +119,8 @@ def main(
 
         sys.stdout.write(f"pairwright {importlib.metadata.version('pairwright')}\n")
         return 0
+    if words[0] == "--print-completion":
+        return _print_completion(program, commands, words[1:])
     command = by_name.get(words[0])
     if command is None:
         import difflib
@@ -128,6 +130,16 @@ def main(
         sys.stderr.write(f"{shown}: no command {words[0]!r}{hint} (see {shown} --help)\n")
         return 2
     return run_command(program, command, words[1:], shown=shown)
+
+
+def _print_completion(program: str, commands: Sequence[Command], words: Sequence[str]) -> int:
+    from pairwright.commands.completion import completion
+
+    try:
+        sys.stdout.write(completion(program, commands, words[0] if words else "bash"))
+    except Error as error:
+        return _fail(as_json=False, text=str(error), code=error.exit_code)
+    return 0
 
 
 def call(name: str, *dataset: Any, run: Any = None, **values: Any) -> Outcome:
@@ -156,7 +168,11 @@ def overview(program: str, summary: str, commands: Sequence[Command]) -> str:
     lines += [f"  {command.name:<{width}}  {command.summary}" for command in commands]
     lines += ["", "examples:"]
     lines += [f"  {command.examples[0]}" for command in commands if command.examples]
-    lines += ["", f"{program} COMMAND --help lists the options of a command.", EXIT_CODES]
+    lines += ["", f"{program} COMMAND --help lists the options of a command."]
+    lines += [
+        f"{program} --print-completion bash (or zsh, tcsh) prints a script for tab completion."
+    ]
+    lines += [EXIT_CODES]
     return "\n".join(lines) + "\n"
 
 
