@@ -21,11 +21,7 @@ def pages() -> dict[str, str]:
     items = {name: getattr(module, name) for name in getattr(module, "__all__", ())}
     if not items:
         return {}
-    lines = [_NOTE, "# Python reference\n"]
-    lines.append(
-        "Everything that `import pairwright as pw` gives. [Python](../python.md) shows how to"
-    )
-    lines.append("use it.\n")
+    lines = [_NOTE, "# Python reference\n", "Everything that `import pairwright as pw` gives.\n"]
     errors = {name: item for name, item in items.items() if _is_error(item)}
     programs = [name for name in items if not callable(items[name])]
     rest = [name for name in items if name not in errors and name not in programs]
