@@ -53,7 +53,7 @@ class _Curate:
         dataset: Dataset | str | os.PathLike[str],
         source: str | os.PathLike[str],
         *,
-        format: Literal['auto', 'llava', 'sharegpt', 'messages', 'swift', 'qa', 'caption', 'folder', 'm3it', 'minigpt', 'trl-preference', 'rlhf-v', 'rlaif-v', 'vlfeedback', 'label-studio', 'claims', 'side-by-side', 'webdataset', 'easy-vqa'] = 'auto',
+        format: Literal['auto', 'webdataset', 'label-studio', 'claims', 'side-by-side', 'vlfeedback', 'm3it', 'rlhf-v', 'rlaif-v', 'swift', 'minigpt', 'llava', 'sharegpt', 'trl-preference', 'messages', 'caption', 'qa', 'folder', 'easy-vqa'] = 'auto',
         as_: Literal['samples', 'pairs', 'feedback', 'responses', 'comparisons', 'scores', 'claims'] | None = None,
         image_folder: str | os.PathLike[str] | None = None,
         image_pattern: str | None = None,
@@ -92,36 +92,45 @@ class _Curate:
             source: JSON, JSON lines, CSV, Parquet, Arrow or WebDataset (tar) file, compressed or
                 not; a folder of such shards, of a Hub repository, of save_to_disk, or of images
                 with a metadata file; a glob; easy-vqa; with fetch_urls=True an http(s) address.
-            format: format of the rows; auto tells it by their fields and says why.
-            as_: table to write; the samples that rows are about are written too where the rows
-                hold them whole, else they must be there (default: by the rows).
-            image_folder: folder of the images, the only one they are read from (default: SRC's).
-            image_pattern: file name of an image whose row gives an id only, such as
+            format: format of the rows: auto: detected from the fields; webdataset: detected from
+                the fields, in tar archives only; label-studio: a Label Studio export; claims:
+                answers with judged claims or labelled parts; side-by-side: two answers side by
+                side with verdicts of human annotators; vlfeedback: VLFeedback (several answers
+                with ratings); m3it: M3IT instructions; rlhf-v: RLHF-V corrections; rlaif-v:
+                RLAIF-V preferences; swift: ms-swift rows; minigpt: MiniGPT-4 or SkyEyeGPT rows;
+                llava: LLaVA conversations; sharegpt: ShareGPT conversations; trl-preference: TRL
+                preferences (prompt, chosen, rejected); messages: messages; caption: images with
+                captions; qa: question and answer, or captions; folder: an image folder with
+                questions or captions; easy-vqa: easy-vqa.
+            as_: table to write; samples are written too if the rows contain them, else the rows
+                must be about samples of the dataset (default: detected from the rows).
+            image_folder: folder of the images; none outside of it is read (default: the source's
+                folder).
+            image_pattern: file name of an image whose row has only an id, such as
                 'COCO_train2014_{:012d}.jpg'.
-            fetch_urls: fetch images that are http(s) addresses, and SRC itself if it is one.
-            allow_private_urls: with fetch_urls=True: also from loopback and private addresses.
-            source_name: name of the source, part of all ids (default: from SRC).
+            fetch_urls: fetch images that are http(s) addresses, and the source if it is one.
+            allow_private_urls: with fetch_urls=True: allow loopback and private addresses too.
+            source_name: name of the source, part of all ids (default: from its path).
             license: license of rows that name none.
-            split: split to take of a source that has several; else the split of rows that name
-                none.
-            subset: configuration to take of a Hub repository that has several in its README.
-            link: record the paths of image files instead of their bytes.
-            images: images=False takes rows as text, whatever images they name.
+            split: split to take of a source with several; else the split of rows that name none.
+            subset: configuration to take of a Hub repository with several in its README.
+            link: store the paths of image files instead of their bytes.
+            images: images=False reads rows as text, whatever images they name.
             id: field of the row's id.
             question: field of the question.
             answer: field of the answer.
             image: field of the image or images.
-            reference: field of the reference answer; may be the answer's, for evaluation sets.
+            reference: field of the reference answer; for evaluation sets it may be the answer's.
             prompt: question of rows with a caption only.
             match: responses and labels: field that names the sample (default: sample_id,
                 question_id or id).
             match_source: responses and labels: match samples of this source only.
             model: responses: model of rows that name none.
-            by: labels: annotator of rows that name none (default: human; of votes the source's
-                name).
-            inverted: claims: the source's 1 says that a claim is NOT supported (check its
+            by: labels: annotator of rows that name none (default: human; for verdicts the
+                source's name).
+            inverted: claims: a 1 in the source means that a claim is NOT supported (check its
                 legend).
-            max_text: characters that a text may have.
+            max_text: max characters of a text.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.

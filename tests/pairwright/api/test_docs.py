@@ -1,4 +1,4 @@
-"""Every snippet of docs/python.md runs, one after the other, and the notebook runs whole."""
+"""Every snippet of docs/how-to/python.md runs, one after the other, and the notebook runs whole."""
 
 import importlib
 import json
@@ -12,7 +12,7 @@ import pairwright as pw
 from pairwright.demo.steps import MODELS, RUBRIC
 
 REPO = Path(__file__).resolve().parents[3]
-PAGE = (REPO / "docs" / "python.md").read_text()
+PAGE = (REPO / "docs" / "how-to" / "python.md").read_text()
 NOTEBOOK = REPO / "examples" / "notebook.ipynb"
 SHADOWS = ("schemas", "judge", "prefs", "train", "curate")
 tiny = importlib.import_module("tiny_dataset")
