@@ -15,6 +15,8 @@ sys.path.insert(0, str(REPO / "tests"))  # for tiny_models
 # Before anything imports huggingface_hub, which reads them once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Two workers on two cores, and a model server: one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Processes that tests start compile torch and vLLM once, and not again in each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # vLLM looks at a model's code once and keeps what it saw, wherever a test moves other caches.
