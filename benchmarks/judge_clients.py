@@ -21,6 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from pairwright.dataset.manifest import RunKey
+
 ROOT = Path(__file__).resolve().parents[1]
 WORKERS = 64
 
@@ -48,7 +50,9 @@ def requests_of(dataset: Any) -> list[Any]:
             messages=render(rubric, criterion, target),
             labels=tuple(rubric.labels),
         )
-        for frame in target_batches(dataset, source, before="scores/score", limit=None)
+        for frame in target_batches(
+            dataset, source, for_run=RunKey("score", "scores/score"), limit=None
+        )
         for target in targets_of(by_image(frame, reader), None)  # type: ignore[arg-type]
         for criterion in rubric.criteria
     ]

@@ -142,7 +142,7 @@ class Marker:
         source = write(folder / "raw", rows, picture)
         call(
             "curate ingest", source=str(source), output=folder / "data", source_name="rows",
-            licence="mit", images=images,
+            license="mit", images=images,
         )  # fmt: skip
         dataset = Dataset(folder / "data")
         started = time.monotonic()

@@ -96,7 +96,7 @@ def make(path: Path, rows: int, per_image: int) -> None:
     dataset = Dataset.create(path)
     made = {"images": image_rows(rows // per_image), "samples": sample_rows(rows, per_image)}
     for kind, content in made.items():
-        with dataset.write(kind, "made", verb="ingest", config={}, rejects=False) as writer:
+        with dataset.write(kind, "made", step="ingest", config={}, rejects=False) as writer:
             while some := list(itertools.islice(content, 5_000)):
                 writer.add(some)
 

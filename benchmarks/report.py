@@ -20,6 +20,7 @@ import polars as pl
 from PIL import Image
 from running import keep_bytecode
 
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 
 BATCH = 50_000
@@ -73,9 +74,9 @@ def make(path: Path, rows: int, rng: np.random.Generator) -> None:
     dataset = Dataset.create(path)
     images = write_images(dataset, max(1, rows // 5), rng)
     alive = write_samples(dataset, rows, images, rng)
-    for verb, share, reasons in STEPS:
-        alive = decide(dataset, verb, alive, share, reasons, rng)
-        if verb == "dedup":
+    for step, share, reasons in STEPS:
+        alive = decide(dataset, step, alive, share, reasons, rng)
+        if step == "dedup":
             write_marks(dataset, alive, rng)
 
 
@@ -88,7 +89,7 @@ def write_images(dataset: Dataset, n: int, rng: np.random.Generator) -> np.ndarr
         Image.fromarray(pixels).save(buffer, "JPEG")
         pictures.append(buffer.getvalue())
     ids: list[str] = []
-    with dataset.write("images", "made", verb="ingest", config={}, rejects=False) as writer:
+    with dataset.write("images", "made", step="ingest", config={}, rejects=False) as writer:
         for start in range(0, n, BATCH):
             part = []
             for number in range(start, min(n, start + BATCH)):
@@ -108,7 +109,7 @@ def write_samples(
 ) -> np.ndarray:
     """One question and answer a sample; a third of the answers short."""
     ids: list[str] = []
-    with dataset.write("samples", "made", verb="ingest", config={}) as writer:
+    with dataset.write("samples", "made", step="ingest", config={}) as writer:
         for start in range(0, rows, BATCH):
             n = min(BATCH, rows - start)
             questions = texts(rng.integers(5, 20, n), rng)
@@ -129,7 +130,7 @@ def write_samples(
                         ],
                         "source": [f"source-{k % 7}" for k in range(n)],
                         "source_id": [str(start + k) for k in range(n)],
-                        "licence": ["mit" if k % 3 else None for k in range(n)],
+                        "license": ["mit" if k % 3 else None for k in range(n)],
                         "task": [f"task {k % 23}" for k in range(n)],
                     }
                 )
@@ -143,7 +144,7 @@ def texts(lengths: np.ndarray, rng: np.random.Generator) -> list[str]:
 
 
 def decide(
-    dataset: Dataset, verb: str, alive: np.ndarray, share: float, reasons: tuple[str, ...],
+    dataset: Dataset, step: str, alive: np.ndarray, share: float, reasons: tuple[str, ...],
     rng: np.random.Generator,
 ) -> np.ndarray:  # fmt: skip
     """A decisions run that drops a share; returns what is left."""
@@ -152,19 +153,19 @@ def decide(
     frame = pl.DataFrame(
         {
             "sample_id": alive,
-            "run": verb,
+            "run": step,
             "kept": ~gone,
             "reason": np.where(gone, np.array(reasons)[rng.integers(0, len(reasons), n)], "kept"),
-            "method": verb,
+            "method": step,
             "similarity": rng.uniform(0.7, 1, n),
             "kept_id": stays[rng.integers(0, len(stays), n)],
         }
     )
-    stands = ~pl.col("kept") & pl.lit(verb == "dedup")
+    stands = ~pl.col("kept") & pl.lit(step == "dedup")
     frame = frame.with_columns(pl.when(stands).then("kept_id").alias("kept_id"))
-    inputs = dataset.sample_inputs(before=f"decisions/{verb}")
+    inputs = dataset.sample_inputs(for_run=RunKey(step, f"decisions/{step}"))
     settings = {"config": {"threshold": 0.7}, "inputs": inputs, "rejects": False}
-    with dataset.write("decisions", verb, verb=verb, **settings) as writer:
+    with dataset.write("decisions", step, step=step, **settings) as writer:
         for start in range(0, n, BATCH):
             writer.add(frame[start : start + BATCH])
     return stays
@@ -172,21 +173,21 @@ def decide(
 
 def write_marks(dataset: Dataset, alive: np.ndarray, rng: np.random.Generator) -> None:
     """Two criteria a sample, and contradictions of a twentieth of them."""
-    with dataset.write("scores", "score", verb="score", config={}) as writer:
+    with dataset.write("scores", "score", step="score", config={}) as writer:
         for criterion in ("accuracy", "relevance"):
             marks = rng.normal(3.5, 0.8, len(alive)).clip(1, 5)
             frame = pl.DataFrame({"target_id": alive, "criterion": criterion, "score": marks})
             writer.add(
                 frame.with_columns(
                     pl.lit("r").alias("rubric"), pl.lit("j").alias("judge"),
-                    pl.lit(0, pl.Int32).alias("draw"), pl.lit("sample").alias("target_kind"),
+                    pl.lit(0, pl.Int32).alias("repeat"), pl.lit("sample").alias("target_kind"),
                     pl.lit(1.0).alias("label_mass"), pl.lit("x").alias("rubric_hash"),
                     pl.lit("y").alias("prompt_hash"),
                 )
             )  # fmt: skip
     n = max(1, len(alive) // 20)
     a, b = (alive[rng.integers(0, len(alive), n)] for _ in range(2))
-    with dataset.write("conflicts", "dedup", verb="dedup", config={}, rejects=False) as writer:
+    with dataset.write("conflicts", "dedup", step="dedup", config={}, rejects=False) as writer:
         writer.add(
             pl.DataFrame(
                 {"conflict_id": [hashlib.md5(b"c%d" % k).hexdigest() for k in range(n)],

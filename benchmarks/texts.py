@@ -114,7 +114,7 @@ def write_dataset(texts: Texts, path: Path) -> None:
 
     dataset = Dataset.create(path)
     with dataset.write(
-        "samples", "texts", verb="ingest", config={}, part_rows=CHUNK, rejects=False
+        "samples", "texts", step="ingest", config={}, part_rows=CHUNK, rejects=False
     ) as writer:
         for first, strings in chunks(texts):
             ids = [f"{number:032x}" for number in range(first, first + len(strings))]

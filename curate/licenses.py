@@ -1,4 +1,4 @@
-"""What the licences of sources allow, as far as their names tell."""
+"""What the licenses of sources allow, as far as their names tell."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _RESTRICTED: Final = re.compile(
 )
 
 
-def hub_id(licence: str | None) -> str:
+def hub_id(license: str | None) -> str:
     """Identifier of the Hub's list: `unknown` if there is none, `other` if it is not on it."""
-    name = _slug(licence)
+    name = _slug(license)
     if name in _NONE:
         return "unknown"
     name = _ALIASES.get(name, name)
     return name if name in _HUB_IDS else "other"
 
 
-def objection(licence: str | None) -> str | None:
-    """Why rows under this licence should not be published as they are, if anything."""
-    name = _slug(licence)
+def objection(license: str | None) -> str | None:
+    """Why rows under this license should not be published as they are, if anything."""
+    name = _slug(license)
     if name in _NONE:
-        return "no licence stated"
+        return "no license stated"
     return "no commercial use" if _RESTRICTED.search(name) else None
 
 
-def _slug(licence: str | None) -> str:
-    return re.sub(r"[\s_/]+", "-", (licence or "").strip().lower())
+def _slug(license: str | None) -> str:
+    return re.sub(r"[\s_/]+", "-", (license or "").strip().lower())

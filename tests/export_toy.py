@@ -37,7 +37,7 @@ def sample(number: int, image_ids: list[str], content: str | None = None, **more
         ],
         "source": "toy",
         "source_id": str(number),
-        "licence": "mit",
+        "license": "mit",
         **more,
     }
 
@@ -61,9 +61,9 @@ def pair(number: int, image_ids: list[str]) -> dict:
 
 
 def write(
-    dataset: Dataset, kind: str, verb: str, rows: list[dict], name: str | None = None
+    dataset: Dataset, kind: str, step: str, rows: list[dict], name: str | None = None
 ) -> None:
-    with dataset.write(kind, name or verb, verb=verb, config={}) as out:
+    with dataset.write(kind, name or step, step=step, config={}) as out:
         out.add(rows)
 
 

@@ -11,6 +11,7 @@ from curate.dedup.options import DedupOptions
 from curate.report.command import report
 from curate.report.options import ReportOptions
 from pairwright.commands.options import RunOptions
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 
 EVIL = (
@@ -47,9 +48,9 @@ def build(path: Path) -> Dataset:
     rows += [sample(f"<b>{n}", [images[3]], f"{e} <image>", e) for n, e in enumerate(EVIL)]
     rows.append(sample("evil-double", [images[3]], f"{EVIL[0]} <image>", EVIL[0] + "."))
     for number, row in enumerate(rows):
-        row |= {"source": "<i>a" if number % 2 else "b", "licence": "mit" if number % 3 else None}
+        row |= {"source": "<i>a" if number % 2 else "b", "license": "mit" if number % 3 else None}
     dataset = write_dataset(path, images, rows)
-    with dataset.write("samples", "late", verb="ingest", config={}) as writer:
+    with dataset.write("samples", "late", step="ingest", config={}) as writer:
         writer.reject("late:1", "image", "broken_image", "<script>alert(2)</script>")
         writer.reject("late:2", "image", "broken_image", "no pixels")
     return dataset
@@ -59,15 +60,15 @@ def curated(dataset: Dataset) -> Dataset:
     """With a dedup, marks and a filter that takes every third current row."""
     dedup(dataset, DedupOptions(), RunOptions())
     ids = dataset.current_samples().collect()["sample_id"].to_list()
-    with dataset.write("scores", "score", verb="score", config={}) as writer:
+    with dataset.write("scores", "score", step="score", config={}) as writer:
         writer.add(
-            {"target_id": i, "rubric": "r", "criterion": "accuracy", "judge": "j", "draw": 0,
+            {"target_id": i, "rubric": "r", "criterion": "accuracy", "judge": "j", "repeat": 0,
              "target_kind": "sample", "score": 1.0 + n % 3, "label_mass": 1.0, "rubric_hash": "x",
              "prompt_hash": "y"}
             for n, i in enumerate(ids)
         )  # fmt: skip
-    inputs = dataset.sample_inputs(before="decisions/filter")
-    settings: dict[str, Any] = {"verb": "filter", "config": {"min_score": 1.5}, "inputs": inputs}
+    inputs = dataset.sample_inputs(for_run=RunKey("filter", "decisions/filter"))
+    settings: dict[str, Any] = {"step": "filter", "config": {"min_score": 1.5}, "inputs": inputs}
     with dataset.write("decisions", "filter", rejects=False, **settings) as writer:
         writer.add(
             {"sample_id": i, "run": "filter", "kept": n % 3 != 0, "method": "score:mean",

@@ -63,7 +63,7 @@ def folder(tmp_path):
         "raw.json",
         "--image-folder",
         images,
-        "--licence",
+        "--license",
         "mit",
         "-o",
         "data",

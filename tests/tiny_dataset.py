@@ -74,6 +74,6 @@ def write_dataset(
             }
         )
     for kind, content_rows in (("images", rows), ("samples", samples)):
-        with dataset.write(kind, source, verb="ingest", config={}, rejects=False) as writer:
+        with dataset.write(kind, source, step="ingest", config={}, rejects=False) as writer:
             writer.add(content_rows)
     return dataset

@@ -17,6 +17,7 @@ from curate.decontaminate.options import DecontaminateOptions
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions, as_config
 from pairwright.commands.progress import Progress
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from curate.decontaminate.text import TextIndex
 
-VERB = "decontaminate"
+STEP = "decontaminate"
 _BATCH = 50_000
 # What says most about a row stands in its decision.
 _ORDER = ("exact", "phash", "copy", "words", "minhash", "ngram", "clip", "group")
@@ -35,14 +36,14 @@ def decontaminate(dataset: Dataset, options: DecontaminateOptions, run: RunOptio
     """Write one decision a current sample, and what overlaps with which benchmark row.
 
     Raises:
-        PairwrightError: If the dataset has no samples, or a benchmark cannot be read.
+        Error: If the dataset has no samples, or a benchmark cannot be read.
     """
-    name = run.run or VERB
+    name = run.run or STEP
     ref = f"decisions/{name}"
-    inputs = dataset.need_samples(before=ref, verb=VERB)
+    inputs = dataset.need_samples(for_run=RunKey(STEP, ref))
     inputs += [m for m in dataset.runs("images") if m.is_complete]
     if options.clip_threshold is not None and options.by != "text":
-        embeddings = dataset.pick("embeddings", options.embeddings, verbs={"embed"})
+        embeddings = dataset.pick("embeddings", options.embeddings, steps={"embed"})
         if embeddings is None:
             msg = "--clip-threshold needs embeddings: run `curate embed` on both sides first"
             raise UsageError(msg)
@@ -53,7 +54,7 @@ def decontaminate(dataset: Dataset, options: DecontaminateOptions, run: RunOptio
             text = report.text(summary, overlaps, options, None)
             return Outcome(message=f"dry run, nothing written\n{text}", summary=summary)
         settings: dict[str, Any] = {
-            "verb": VERB,
+            "step": STEP,
             "config": _config(options, run, benches),
             "inputs": inputs,
             "fingerprints": {f"benchmark {one.name}": one.fingerprint for one in benches},
@@ -101,7 +102,7 @@ def _find(
     import polars as pl
 
     started = time.monotonic()
-    frame = dataset.current_samples(before=f"decisions/{name}", verb=VERB)
+    frame = dataset.current_samples(for_run=RunKey(STEP, f"decisions/{name}"))
     frame = frame.select("sample_id", "image_ids")
     rows = (frame.head(run.limit) if run.limit else frame).collect()
     rows = rows.with_columns(row=np.arange(rows.height))
@@ -147,7 +148,7 @@ def _batches(dataset: Dataset, rows: pl.DataFrame, name: str) -> Iterator[pl.Dat
     columns = ("sample_id", "image_ids", "messages")
     numbers = rows.select("sample_id", "row")
     for batch in dataset.current_batches(
-        columns, before=f"decisions/{name}", verb=VERB, rows=_BATCH
+        columns, for_run=RunKey(STEP, f"decisions/{name}"), rows=_BATCH
     ):
         some = batch.join(numbers, on="sample_id", how="inner", maintain_order="left")
         if some.height:
@@ -247,7 +248,7 @@ def decide(rows: pl.DataFrame, matches: pl.DataFrame, run: str) -> pl.DataFrame:
             pl.lit(run).alias("run"),
             pl.col("method").is_null().alias("kept"),
             pl.col("reason").fill_null("kept"),
-            (pl.col("benchmark") + ":" + pl.col("method")).fill_null(VERB).alias("method"),
+            (pl.col("benchmark") + ":" + pl.col("method")).fill_null(STEP).alias("method"),
             "similarity",
         )
     )

@@ -138,7 +138,7 @@ def _near(
     none = _rows(
         pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.String), "clip", np.empty(0)
     )
-    mine = dataset.pick("embeddings", options.embeddings, verbs={"embed"})
+    mine = dataset.pick("embeddings", options.embeddings, steps={"embed"})
     if mine is None:
         return none, {"embeddings": "the dataset has none"}
     runs = [

@@ -21,6 +21,7 @@ from curate.dedup.options import DedupOptions
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions, as_config
 from pairwright.commands.progress import Progress, say
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.scores import mean_marks
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from curate.near.images.matching import Pictures
     from pairwright.dataset.manifest import Manifest
 
-VERB = "dedup"
+STEP = "dedup"
 _COLUMNS = ("sample_id", "image_ids", "messages", "meta")
 _PART_ROWS = 500_000
 
@@ -83,7 +84,7 @@ def dedup(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Outcome:
     """Write one decision a current sample, and the conflicts.
 
     Raises:
-        PairwrightError: If the dataset has no samples, or a run that the options need is missing.
+        Error: If the dataset has no samples, or a run that the options need is missing.
     """
     plan = _plan(dataset, options, run)
     if plan.base is not None and not _has_new(dataset, plan):
@@ -98,7 +99,7 @@ def dedup(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Outcome:
         text = report.text(summary, options, plan.name, report.examples(found, options))
         return Outcome(message=f"dry run, nothing written\n{text}", summary=summary)
     settings: dict[str, Any] = {
-        "verb": VERB,
+        "step": STEP,
         "config": _config(options, run),
         "inputs": plan.inputs(),
         "fingerprints": plan.fingerprints(),
@@ -151,28 +152,28 @@ def _config(options: DedupOptions, run: RunOptions) -> dict[str, Any]:
 
 def _plan(dataset: Dataset, options: DedupOptions, run: RunOptions) -> _Plan:
     base = _base(dataset, options, run) if options.extend else None
-    name = run.run or (_next_name(dataset) if base else VERB)
+    name = run.run or (_next_name(dataset) if base else STEP)
     ref = f"decisions/{name}"
-    samples = dataset.need_samples(before=ref, verb=VERB)
+    samples = dataset.need_samples(for_run=RunKey(STEP, ref))
     sees_images = options.on != "text" and options.image_match != "exact"
     wants_images = sees_images or "resolution" in options.priorities
     images = [one for one in dataset.runs("images") if one.is_complete] if wants_images else []
     embeddings = scores = None
     if sees_images and options.image_match == "clip":
-        embeddings = dataset.pick("embeddings", options.embeddings, verbs={"embed"})
+        embeddings = dataset.pick("embeddings", options.embeddings, steps={"embed"})
         if embeddings is None:
             msg = "--image-match clip needs embeddings: run `curate embed` first"
             raise UsageError(msg)
     if "score" in options.priorities:
-        scores = dataset.pick("scores", options.scores, verbs={"score"})
+        scores = dataset.pick("scores", options.scores, steps={"score"})
         if scores is None:
             msg = "--keep score needs scores: run `judge score` first, or leave score out of --keep"
             raise UsageError(msg)
     later = []
     if options.rescue:
         upstream = {one.ref for one in samples}
-        found = dataset.in_force("decisions").values()
-        later = [one for one in found if one.verb != VERB and one.ref not in upstream]
+        found = dataset.active("decisions").values()
+        later = [one for one in found if one.step != STEP and one.ref not in upstream]
         if not later:
             msg = "--rescue: no filter or selection in force came after this dedup; there is nothing to rescue from"
             raise UsageError(msg)
@@ -182,7 +183,7 @@ def _plan(dataset: Dataset, options: DedupOptions, run: RunOptions) -> _Plan:
 
 def _base(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Manifest:
     """The run that is to be extended."""
-    found = dataset.in_force("decisions").get(VERB)
+    found = dataset.active("decisions").get(STEP)
     if found is None:
         msg = "--extend: there is no finished dedup to extend; run `curate dedup` first"
         raise UsageError(msg)
@@ -206,9 +207,9 @@ def _base(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Manifest:
 def _next_name(dataset: Dataset) -> str:
     """`dedup-2`, or the next number without a finished run; an unfinished one is taken up."""
     number = 2
-    while (one := dataset.manifest("decisions", f"{VERB}-{number}")) and one.is_complete:
+    while (one := dataset.manifest("decisions", f"{STEP}-{number}")) and one.is_complete:
         number += 1
-    return f"{VERB}-{number}"
+    return f"{STEP}-{number}"
 
 
 def _batches(dataset: Dataset, plan: _Plan, limit: int | None) -> Iterator[pl.DataFrame]:
@@ -217,7 +218,7 @@ def _batches(dataset: Dataset, plan: _Plan, limit: int | None) -> Iterator[pl.Da
     if plan.base is not None:
         known = dataset.scan(plan.base).select("sample_id").collect()
     left = limit
-    for batch in dataset.current_batches(_COLUMNS, before=f"decisions/{plan.name}", verb=VERB):
+    for batch in dataset.current_batches(_COLUMNS, for_run=RunKey(STEP, f"decisions/{plan.name}")):
         frame = batch
         if known is not None:
             frame = frame.join(known, on="sample_id", how="anti", maintain_order="left")
@@ -242,7 +243,9 @@ def _anchors(
 
     if plan.base is not None:
         kept = dataset.scan(plan.base).filter("kept").select("sample_id").collect()
-        for batch in dataset.current_batches(columns, before=f"decisions/{plan.name}", verb=VERB):
+        for batch in dataset.current_batches(
+            columns, for_run=RunKey(STEP, f"decisions/{plan.name}")
+        ):
             yield batch.join(kept, on="sample_id", how="semi", maintain_order="left")
     for other in plan.others:
         for batch in other.current_batches(columns):

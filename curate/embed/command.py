@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from curate.clip.model import ClipModel
     from pairwright.dataset.writer import RunWriter
 
-VERB = "embed"
+STEP = "embed"
 STAGE = "embed"
 # A killed run loses what came after its last part: this many rows, or half a minute's.
 PART_ROWS = 20_000
@@ -38,7 +38,7 @@ def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
     different weights never mix. The same command again, after more was ingested, adds what is new.
 
     Raises:
-        PairwrightError: If the dataset has no images, or the model cannot be loaded.
+        Error: If the dataset has no images, or the model cannot be loaded.
     """
     from curate.clip.model import load_clip
 
@@ -58,7 +58,7 @@ def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
         inputs += dataset.sample_inputs()
     config = {"model": model.name, "text": options.text, "limit": run.limit}
     with dataset.write(
-        "embeddings", name, verb=VERB, config=config, inputs=inputs, replace=run.replace,
+        "embeddings", name, step=STEP, config=config, inputs=inputs, replace=run.replace,
         grows=True, part_rows=PART_ROWS,
     ) as writer:  # fmt: skip
         if writer.is_complete:

@@ -1,6 +1,6 @@
 """The dataset card: what is in an export, where it comes from and how it was made.
 
-Texts of strangers (names of sources, licences, commands) are escaped: mark-up in them stays text.
+Texts of strangers (names of sources, licenses, commands) are escaped: mark-up in them stays text.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CardFacts:
     Attributes:
         rows: By split.
         n_images: Distinct images.
-        sources: By source and licence.
+        sources: By source and license.
         tasks: By task.
         methods: Pairs by method and control.
         turns: Turns of conversations by role.
@@ -65,7 +65,7 @@ class CardFacts:
         if frame.is_empty():
             return
         self.rows[split] = self.rows.get(split, 0) + frame.height
-        self.sources.update(frame.select("source", "licence").iter_rows())
+        self.sources.update(frame.select("source", "license").iter_rows())
         self.tasks.update(frame["task"].to_list())
         if "messages" in frame.columns:
             turns = frame.select(pl.col("messages").explode()).unnest("messages")
@@ -152,7 +152,7 @@ def write_card(
         "\n\n".join(_introduction(part) for part in parts),
         "## Rows",
         _rows(parts),
-        "## Sources and licences",
+        "## Sources and licenses",
         _sources(parts),
         "## Columns",
     ]
@@ -177,7 +177,7 @@ def write_card(
 
 
 def _front_matter(parts: Sequence[CardPart], title: str) -> dict[str, Any]:
-    licences = sorted({hub_id(licence) for part in parts for _, licence in part.facts.sources})
+    licenses = sorted({hub_id(license) for part in parts for _, license in part.facts.sources})
     images = any(part.facts.n_images for part in parts)
     n_rows = sum(part.facts.n_rows for part in parts)
     tags = ["pairwright", *(["vision-language"] if images else [])]
@@ -185,7 +185,7 @@ def _front_matter(parts: Sequence[CardPart], title: str) -> dict[str, Any]:
         tags += ["preference", "dpo", "trl"]
     return {
         "pretty_name": " ".join(title.split()),
-        "license": licences[0] if len(licences) == 1 else licences,
+        "license": licenses[0] if len(licenses) == 1 else licenses,
         "task_categories": ["image-text-to-text" if images else "text-generation"],
         "size_categories": [next((name for most, name in _SIZES if n_rows < most), "n>10M")],
         "tags": tags,
@@ -210,18 +210,18 @@ def _rows(parts: Sequence[CardPart]) -> str:
 def _sources(parts: Sequence[CardPart]) -> str:
     counts: Counter[tuple[str, str]] = Counter()
     for part in parts:
-        for (source, licence), n in part.facts.sources.items():
-            counts[source or "", licence or ""] += n
+        for (source, license), n in part.facts.sources.items():
+            counts[source or "", license or ""] += n
     rows = [
         (
             escape(source or "unknown"),
-            escape(licence or "not stated"),
+            escape(license or "not stated"),
             f"{n:,}",
-            objection(licence) or "",
+            objection(license) or "",
         )
-        for (source, licence), n in sorted(counts.items())
+        for (source, license), n in sorted(counts.items())
     ]
-    return _table(("source", "licence", "rows", "caution"), rows)
+    return _table(("source", "license", "rows", "caution"), rows)
 
 
 def _figures(part: CardPart) -> list[tuple[str, str]]:

@@ -146,7 +146,7 @@ def record_rejects(
     with dataset.write(
         "rejects/export",
         run.run or "export",
-        verb="export",
+        step="export",
         config={**as_config(options), "limit": run.limit},
         inputs=done.roots,
         replace=True,

@@ -32,7 +32,7 @@ _RLHF_V: Final = schema_of(
         *(Column(name=name, type=STRING, doc="") for name in ("text", "origin_dataset")),
         Column(name="origin_split", type=STRING, doc=""),
         Column(name="idx", type=INTEGER, doc=""),
-        *(Column(name=name, type=STRING, doc="") for name in ("image_path", "pair_id", "licence")),
+        *(Column(name=name, type=STRING, doc="") for name in ("image_path", "pair_id", "license")),
         *(Column(name=n, type=FLOAT, doc="") for n in ("chosen_score", "rejected_score")),
         Column(name="control", type=STRING, doc=""),
     ]

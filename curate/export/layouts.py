@@ -12,7 +12,7 @@ from curate.export.parquet_table import HubTable
 from curate.export.rows import trl_columns
 
 _ID: Final = ("id", "sample_id or pair_id of the dataset")
-_REST: Final = ("source, licence, split, task, ...", "what else is known; loaders pass over it")
+_REST: Final = ("source, license, split, task, ...", "what else is known; loaders pass over it")
 _FIELDS: Final[dict[str, list[tuple[str, str]]]] = {
     "llava": [
         _ID,
@@ -40,7 +40,7 @@ _FIELDS: Final[dict[str, list[tuple[str, str]]]] = {
         ("ds_name, origin_dataset", "the source"),
         ("origin_split", "JSON text: model of the answers, task, how the pair was made"),
         ("idx, image_path", "number of the row; name of the image by its content"),
-        ("pair_id, licence, chosen_score, rejected_score, control", "more than RLHF-V's own files"),
+        ("pair_id, license, chosen_score, rejected_score, control", "more than RLHF-V's own files"),
     ],
 }
 _READING: Final = {

@@ -110,9 +110,10 @@ class PushOptions(TableOptions):
     public: bool = option(False, help="make a new repository public")
     branch: str | None = option(None, help="branch to push to (default: main)")
     message: str | None = option(None, help="commit message")
-    allow_licence: bool = option(
+    allow_license: bool = option(
         False,
-        help="push to a public repository although a licence is missing or forbids commercial use",
+        help="push to a public repository although a license is missing or forbids commercial use",
+        aliases=("allow_licence",),
     )
 
     def __post_init__(self) -> None:

@@ -99,7 +99,7 @@ def hub_tables(
     readers: list[_Reader] = []
     pairs = None
     if options.what != "samples":
-        pairs = dataset.pick("pairs", options.pairs, verbs=("build", "ingest"))
+        pairs = dataset.pick("pairs", options.pairs, steps=("build", "ingest"))
         if pairs is None and options.what != "auto":
             msg = "there are no pairs to export: make some with `prefs build`"
             raise UsageError(msg)
@@ -143,11 +143,11 @@ class _Samples:
     def __init__(self, dataset: Dataset, options: TableOptions) -> None:
         self._dataset = dataset
         self.roots = dataset.sample_inputs()
-        scores = dataset.pick("scores", options.scores, verbs=("score",))
+        scores = dataset.pick("scores", options.scores, steps=("score",))
         self.columns = [
             Column(name="images", type=IMAGES, doc="the images, in the order they are shown"),
             Column(name="messages", type=MESSAGES, doc="the conversation"),
-            *_described("samples", "sample_id", "image_ids", "source", "source_id", "licence"),
+            *_described("samples", "sample_id", "image_ids", "source", "source_id", "license"),
             *_described("samples", "task", "criteria", "reference", "meta"),
         ]
         self._marks: pl.DataFrame | None = None
@@ -170,7 +170,7 @@ class _Samples:
 
 
 class _Pairs:
-    """A run of pairs, with what their samples say of source, licence, split and task."""
+    """A run of pairs, with what their samples say of source, license, split and task."""
 
     what, key, talk = "pairs", "pair_id", "prompt"
 
@@ -188,10 +188,10 @@ class _Pairs:
             *_described("pairs", "chosen_score", "rejected_score", "margin", kind=FLOAT),
             *_described("pairs", "chosen_spans", "rejected_spans", kind=SPANS),
             *_described("pairs", "method", "control", "policy"),
-            *_described("samples", "source", "licence", "task"),
+            *_described("samples", "source", "license", "task"),
         ]
         used = dataset.scan(pairs).select("sample_id").unique()
-        origin = dataset.union("samples").select("sample_id", "source", "licence", "split", "task")
+        origin = dataset.union("samples").select("sample_id", "source", "license", "split", "task")
         self._origin = origin.join(used, on="sample_id", how="semi").collect(engine="streaming")
 
     def frames(self, names: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
@@ -200,8 +200,7 @@ class _Pairs:
         policy = pl.col("policy").str.replace(r"^(?:[/~]|[A-Za-z]:).*[/\\]", "")
         columns = None if names is None else [n for n in names if n != "split"]
         for part in self._pairs.parts:
-            file = self._dataset.path / self._pairs.ref / part.name
-            frame = pl.read_parquet(file, columns=columns, glob=False)
+            frame = self._dataset.read_part(self._pairs, part, columns)
             if names is None:
                 frame = frame.with_columns(policy, *_text_bytes("prompt", "chosen", "rejected"))
             yield frame.join(self._origin, on="sample_id", how="left", maintain_order="left")

@@ -23,7 +23,7 @@ from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
-from pairwright.errors import NotFoundError, PairwrightError, UsageError
+from pairwright.errors import Error, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -34,7 +34,7 @@ _SHOWN = 5
 _EXAMPLES = 3
 
 
-class PushError(PairwrightError):
+class PushError(Error):
     """The Hub did not take the data."""
 
 
@@ -44,7 +44,7 @@ class Content:
 
     Attributes:
         rows: Number of rows.
-        objections: Rows that should not be public as they are, by (source, licence, why).
+        objections: Rows that should not be public as they are, by (source, license, why).
         examples: Some of their ids.
     """
 
@@ -56,8 +56,8 @@ class Content:
         """Which rows and why, in words; empty if there are none."""
         lines = []
         for key, n in self.objections.most_common(_SHOWN):
-            source, licence, why = key
-            what = f"licence {licence!r}" if licence else "no licence"
+            source, license, why = key
+            what = f"license {license!r}" if license else "no license"
             ids = ", ".join(self.examples.get(key, []))
             lines.append(f"{n:,} rows of {source!r} ({what}: {why}), as {ids}")
         more = len(self.objections) - _SHOWN
@@ -68,7 +68,7 @@ def push(dataset: Dataset, options: PushOptions, run: RunOptions) -> Outcome:
     """Export, unless a folder is given, and upload what changed.
 
     Raises:
-        UsageError: If a public repository would get rows whose licence does not allow it.
+        UsageError: If a public repository would get rows whose license does not allow it.
         PushError: If the Hub refuses or cannot be reached.
     """
     if options.folder is not None:
@@ -102,7 +102,7 @@ def push_folder(folder: Path, options: PushOptions, run: RunOptions) -> Outcome:
 
         api = HfApi()
         private = _is_private(api, options)
-        check_licences(content, options, private=private)
+        check_licenses(content, options, private=private)
         if run.dry_run:
             text = f"dry run, nothing sent: {content.rows:,} rows to {options.repo}"
             return Outcome(message=text, rows=content.rows, summary={"repo": options.repo})
@@ -131,7 +131,7 @@ def push_folder(folder: Path, options: PushOptions, run: RunOptions) -> Outcome:
 
 
 def read_content(folder: Path) -> Content:
-    """Count the rows of an exported folder and look at their licences.
+    """Count the rows of an exported folder and look at their licenses.
 
     Raises:
         NotFoundError: If it is no exported folder.
@@ -151,27 +151,27 @@ def read_content(folder: Path) -> Content:
         key = next((name for name in ("pair_id", "sample_id") if name in known), None)
         columns = [
             pl.col(name) if name in known else pl.lit(None, dtype=pl.String).alias(name)
-            for name in ("source", "licence")
+            for name in ("source", "license")
         ]
         row_id = pl.lit("?").alias("id") if key is None else pl.col(key).alias("id")
         counts = (
             frame.select(*columns, row_id)
-            .group_by("source", "licence", maintain_order=True)
+            .group_by("source", "license", maintain_order=True)
             .agg(pl.len(), pl.col("id").head(_EXAMPLES))
             .collect()
         )
-        for source, licence, n, ids in counts.iter_rows():
+        for source, license, n, ids in counts.iter_rows():
             n_rows += n
-            why = objection(licence)
+            why = objection(license)
             if why is not None:
-                entry = (source or "unknown", licence or "", why)
+                entry = (source or "unknown", license or "", why)
                 objections[entry] += n
                 known_ids = examples.setdefault(entry, [])
                 known_ids += ids[: _EXAMPLES - len(known_ids)]
     return Content(rows=n_rows, objections=objections, examples=examples)
 
 
-def check_licences(content: Content, options: PushOptions, *, private: bool) -> None:
+def check_licenses(content: Content, options: PushOptions, *, private: bool) -> None:
     """Refuse what must not be public; warn where it stays private.
 
     Raises:
@@ -180,10 +180,10 @@ def check_licences(content: Content, options: PushOptions, *, private: bool) -> 
     complaint = content.complaint()
     if not complaint:
         return
-    if private or options.allow_licence:
-        say(f"licences: {complaint}")
+    if private or options.allow_license:
+        say(f"licenses: {complaint}")
         return
-    msg = f"{options.repo} is public, and licences stand against it: {complaint}. Push to a private repository, leave these rows out, or take it on yourself with --allow-licence"
+    msg = f"{options.repo} is public, and licenses stand against it: {complaint}. Push to a private repository, leave these rows out, or take it on yourself with --allow-license"
     raise UsageError(msg)
 
 
@@ -221,7 +221,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
     transport_error: type[BaseException] = HfHubHTTPError.__bases__[0]
     try:
         yield
-    except PairwrightError:
+    except Error:
         raise
     except HFValidationError as error:
         msg = f"{repo!r} is no name of a repository: use owner/name ({error})"

@@ -18,7 +18,7 @@ Row = dict[str, Any]
 _SPEAKERS: Final = {"user": "human", "assistant": "gpt", "system": "system"}
 _SAMPLE_FIELDS: Final[tuple[str, ...]] = (
     "source",
-    "licence",
+    "license",
     "split",
     "task",
     "criteria",
@@ -26,7 +26,7 @@ _SAMPLE_FIELDS: Final[tuple[str, ...]] = (
     "meta",
 )
 _PAIR_FIELDS: Final[tuple[str, ...]] = (
-    "sample_id", "source", "licence", "split", "task", "method", "control", "policy",
+    "sample_id", "source", "license", "split", "task", "method", "control", "policy",
 )  # fmt: skip
 _SAMPLE_MARKS: Final[tuple[str, ...]] = ("score",)
 _PAIR_MARKS: Final[tuple[str, ...]] = ("chosen_score", "rejected_score", "margin")
@@ -140,7 +140,7 @@ def rlhf_v(row: Row, paths: Sequence[str], table: HubTable) -> Row:
         "origin_dataset": row["source"],
         "origin_split": json.dumps(origin, ensure_ascii=False),
         "image_path": paths[0],
-        **{n: row[n] for n in ("pair_id", "licence", "chosen_score", "rejected_score", "control")},
+        **{n: row[n] for n in ("pair_id", "license", "chosen_score", "rejected_score", "control")},
     }
 
 

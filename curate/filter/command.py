@@ -1,7 +1,7 @@
 """`curate filter`: samples go by marks, images or texts; every filter says what it removes.
 
 Marks alone are the run `filter`, any other filter makes the run `filter-rules`, so that neither
-replaces the other. One command with both is one run of the verb `filter`.
+replaces the other. One command with both is one run of the step `filter`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ import numpy as np
 from curate.filter import report
 from curate.filter.found import Found, Rows
 from curate.filter.options import BESIDE, BROKEN_NAMES, FILTERS, SWITCHES, FilterOptions
-from curate.filter.rules.scores import VERB, by_marks
+from curate.filter.rules.scores import STEP, by_marks
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions, as_config
 from pairwright.commands.progress import say
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.images import ImageError, ImageReader
@@ -79,7 +80,7 @@ def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) ->
     """Write one decision a current sample; the first filter that it fails is its reason.
 
     Raises:
-        PairwrightError: If no filter is named, or a run or library that one needs is missing.
+        Error: If no filter is named, or a run or library that one needs is missing.
     """
     wanted = wanted_filters(options)
     if not wanted:
@@ -90,28 +91,28 @@ def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) ->
         raise UsageError(msg)
     if wanted == ["score"]:
         return by_marks(dataset, options, run)
-    verb = VERB if "score" in wanted else RULES
-    name = run.run or verb
+    step = STEP if "score" in wanted else RULES
+    name = run.run or step
     ref = f"decisions/{name}"
-    inputs = _inputs(dataset, options, ref, verb)
+    inputs = _inputs(dataset, options, ref, step)
     # Before anything is written, so that a wrong option or an interruption leaves no run behind.
     new = run.dry_run or run.replace or dataset.manifest("decisions", name) is None
-    result = _find(dataset, options, run, inputs, ref, verb) if new else None
+    result = _find(dataset, options, run, inputs, ref, step) if new else None
     if run.dry_run:
         assert result is not None
         text = _report(result, result.summary(options), options)
         return Outcome(message=f"dry run, nothing written\n{text}", summary=result.summary(options))
     with dataset.write(
-        "decisions", name, verb=verb, config={**config_of(options), "limit": run.limit},
+        "decisions", name, step=step, config={**config_of(options), "limit": run.limit},
         inputs=inputs.all(), replace=run.replace, resumable=False,
     ) as writer:  # fmt: skip
         if writer.is_complete:
             text = f"nothing to do: {ref} is finished\n{_stored(writer.summary)}"
         else:
-            result = result or _find(dataset, options, run, inputs, ref, verb)
+            result = result or _find(dataset, options, run, inputs, ref, step)
             _write(result, options, writer)
             text = _report(result, writer.summary, options)
-    chosen = dataset.in_force("decisions").get(verb)
+    chosen = dataset.active("decisions").get(step)
     if chosen is not None and chosen.run != name:
         text += f"\n{ref} is not in force, {chosen.ref} is: `pairwright use {ref}` changes that"
     return Outcome(
@@ -154,12 +155,12 @@ def config_of(options: FilterOptions) -> dict[str, Any]:
     }
 
 
-def _inputs(dataset: Dataset, options: FilterOptions, ref: str, verb: str) -> _Inputs:
+def _inputs(dataset: Dataset, options: FilterOptions, ref: str, step: str) -> _Inputs:
     from curate.filter.rules import alignment, images
     from curate.filter.rules import scores as marks
 
     wanted = set(wanted_filters(options))
-    inputs = _Inputs(dataset.sample_inputs(before=ref, verb=verb))
+    inputs = _Inputs(dataset.sample_inputs(for_run=RunKey(step, ref)))
     if images.wanted(options) or wanted & {"resolution", "aspect_ratio"}:
         inputs.images = [m for m in dataset.runs("images") if m.is_complete]
     if "score" in wanted:
@@ -175,10 +176,10 @@ def _find(
     run: RunOptions,
     inputs: _Inputs,
     ref: str,
-    verb: str,
+    step: str,
 ) -> _Result:
     started = time.monotonic()
-    frame = dataset.current_samples(before=ref, verb=verb)
+    frame = dataset.current_samples(for_run=RunKey(step, ref))
     frame = frame.select("sample_id", "image_ids", "messages")
     rows = Rows((frame.head(run.limit) if run.limit else frame).collect())
     failed: dict[str, ImageError] = {}

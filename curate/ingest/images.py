@@ -1,10 +1,10 @@
-"""Images that a dataset has already, and keeping those that others need."""
+"""Images of the dataset: which ones it has, and keeping those that other sources need."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from curate.ingest.tables import VERB
+from curate.ingest.plan import STEP
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
 
@@ -28,8 +28,8 @@ def _ids(dataset: Dataset, manifest: Manifest) -> set[str]:
 def carry_images(dataset: Dataset, run: str) -> None:
     """Before a source is replaced, keep its images that samples of other sources refer to.
 
-    An image is stored once, by the source that brought it first; replacing that source must not
-    take it from the others.
+    An image is stored once, by the first source that has it; replacing that source must not remove
+    it from the others.
     """
     import polars as pl
 
@@ -48,7 +48,7 @@ def carry_images(dataset: Dataset, run: str) -> None:
     name = next(
         n for n in (f"{run[:90]}.kept-{i}" for i in range(len(taken) + 1)) if n not in taken
     )
-    with dataset.write("images", name, verb=VERB, config={"of": run}, rejects=False) as writer:
+    with dataset.write("images", name, step=STEP, config={"of": run}, rejects=False) as writer:
         for part in old.parts:
             path = dataset.path / "images" / run / part.name
             rows = pl.scan_parquet(path, glob=False).filter(pl.col("image_id").is_in(list(needed)))

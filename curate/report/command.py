@@ -30,7 +30,7 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
     """Write `report.html` and `report.json`; they are remade whole every time.
 
     Raises:
-        PairwrightError: If the extra `report` is missing, or the folder holds another's page.
+        Error: If the extra `report` is missing, or the folder holds another's page.
     """
     from curate.report.page import render
 
@@ -142,7 +142,7 @@ def _headline(facts: Facts, figures: dict[str, Any], images: int, used: Used) ->
 
 def _summary(figures: dict[str, Any]) -> dict[str, Any]:
     dropped = {
-        step["verb"]: {one["reason"]: one["rows"] for one in step["reasons"]}
+        step["step"]: {one["reason"]: one["rows"] for one in step["reasons"]}
         for step in figures["funnel"]["steps"]
     }
     return {**figures["headline"], "dropped": dropped, "notes": figures["notes"]}

@@ -19,7 +19,7 @@ _TURNS: Final = 6
 _TEXT: Final = 700
 _REJECTS: Final = 4
 _PAIRS: Final = 10
-_LIKENESS: Final = ("dedup", "decontaminate")  # verbs whose value is a likeness: low is borderline
+_LIKENESS: Final = ("dedup", "decontaminate")  # steps whose value is a likeness: low is borderline
 
 Row = dict[str, Any]
 
@@ -55,7 +55,7 @@ def duplicates(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[s
     """Groups of doubles, the least alike first; `None` where no dedup is in force."""
     import polars as pl
 
-    step = next((s for s in facts.steps if s.manifest.verb == "dedup"), None)
+    step = next((s for s in facts.steps if s.manifest.step == "dedup"), None)
     if step is None:
         return None
     removed = (
@@ -154,7 +154,7 @@ def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Ro
 
     frame = dataset.scan(step.manifest)
     dropped = ~pl.col("kept")
-    if step.manifest.verb == "dedup":
+    if step.manifest.step == "dedup":
         dropped &= pl.col("kept_id").is_null()
     rows = frame.filter(dropped).select(
         "sample_id", "reason", "method", _value(), "kept_id", pl.col("sample_id").alias("key")
@@ -173,8 +173,8 @@ def _victims_of(dataset: Dataset, step: Step, options: ReportOptions) -> list[Ro
         out.append(
             {
                 "run": step.manifest.ref,
-                "verb": step.manifest.verb,
-                "step": step_title(step.manifest.verb),
+                "step": step.manifest.step,
+                "title": step_title(step.manifest.step),
                 "reason": reason,
                 "words": step.words(str(reason)),
                 "method": method,
@@ -231,7 +231,7 @@ def _picked(mine: pl.DataFrame, n: int, cut: float | None, step: Step, seed: int
     nearest: list[pl.Expr] = []
     if cut is not None:
         nearest = [(pl.col("similarity") - cut).abs()]
-    elif step.manifest.verb in _LIKENESS:
+    elif step.manifest.step in _LIKENESS:
         nearest = [pl.col("similarity")]
     chosen = pick(mine, n, seed=seed, nearest=nearest)
     return [
@@ -254,9 +254,9 @@ def conflicts(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[st
 
     from pairwright.text.texts import normalised
 
-    found = dataset.in_force("conflicts").get("dedup")
+    found = dataset.active("conflicts").get("dedup")
     for step in facts.steps:
-        if step.manifest.verb == "dedup":  # its own conflicts, whichever are in force
+        if step.manifest.step == "dedup":  # its own conflicts, whichever are in force
             found = dataset.manifest("conflicts", step.manifest.run) or found
     if found is None or not found.is_complete:
         return None
@@ -313,7 +313,7 @@ def rejects(dataset: Dataset) -> list[Row]:
             out.append(
                 {
                     "table": manifest.ref,
-                    "verb": manifest.verb,
+                    "step": manifest.step,
                     "stage_words": stage_words(one["stage"]),
                     "words": reason_words(one["reason"]),
                     **one,
@@ -337,7 +337,7 @@ def fetch(dataset: Dataset, facts: Facts, ids: Iterable[str]) -> dict[str, Row]:
         rows = dataset.scan(manifest).filter(pl.col("sample_id").is_in(wanted)).select(columns)
         for row in rows.collect().iter_rows(named=True):
             number = step_of.get(row["sample_id"], KEPT)
-            fate = None if number == KEPT else facts.steps[number].manifest.verb
+            fate = None if number == KEPT else facts.steps[number].manifest.step
             out.setdefault(row["sample_id"], _view(row, fate))
     return out
 

@@ -36,7 +36,7 @@ class Step:
 
     def words(self, reason: str) -> str:
         """A reason of this run in plain words."""
-        if self.manifest.verb == "dedup":
+        if self.manifest.step == "dedup":
             on = str(self.manifest.config.get("on"))
             return double_words(reason, on, images=self.images)
         return reason_words(reason)
@@ -75,7 +75,7 @@ class Facts:
 
 def steps_in_order(dataset: Dataset) -> list[Manifest]:
     """Decisions runs in force, each after those that it was built on."""
-    found = list(dataset.in_force("decisions").values())
+    found = list(dataset.active("decisions").values())
     refs = {one.ref for one in found}
 
     def key(one: Manifest) -> tuple[int, str, str]:
@@ -161,12 +161,11 @@ def sample_parts(
             "row", (pl.col("step") == KEPT).alias("kept")
         )
         start = at = 0
-        folder = dataset.path / manifest.kind / manifest.run
         for part in manifest.parts:
             stop = at + int(mine["row"].slice(at).search_sorted(start + part.rows))
             if stop > at:
                 wanted = mine.slice(at, stop - at)
-                frame = pl.read_parquet(folder / part.name, columns=columns, glob=False)
+                frame = dataset.read_part(manifest, part, columns)
                 if wanted.height < frame.height:
                     frame = frame[wanted["row"] - start]
                 done += frame.height

@@ -37,8 +37,8 @@ def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
         steps.append(
             {
                 "run": step.manifest.run,
-                "verb": step.manifest.verb,
-                "title": step_title(step.manifest.verb),
+                "step": step.manifest.step,
+                "title": step_title(step.manifest.step),
                 "decided": decided,
                 "dropped": step.dropped,
                 "left": left,
@@ -65,7 +65,7 @@ def _rejected(dataset: Dataset, facts: Facts) -> dict[str, int]:
     samples = {one.run for one in dataset.runs("samples")}
     out: dict[str, int] = {}
     for manifest in dataset.runs("rejects"):
-        if manifest.verb == "ingest" and manifest.run in samples and manifest.rows:
+        if manifest.step == "ingest" and manifest.run in samples and manifest.rows:
             ids = dataset.scan(manifest).select(pl.col("row_id").n_unique()).collect()
             name = source_of.get(manifest.run, manifest.run)
             out[name] = out.get(name, 0) + int(ids.item())
@@ -74,18 +74,18 @@ def _rejected(dataset: Dataset, facts: Facts) -> dict[str, int]:
 
 def notes(dataset: Dataset, facts: Facts) -> list[str]:
     """What a reader of the figures has to know: steps that are out of date or contradict."""
-    in_force = {step.manifest.ref: step.manifest for step in facts.steps}
+    active = {step.manifest.ref: step.manifest for step in facts.steps}
     out = []
     for step in facts.steps:
         if step.undecided:
             out.append(
                 f"{step.undecided:,} samples were read in after {step.manifest.ref} was made and are "
-                f"kept without having been looked at by it: run `curate {step.manifest.verb}` again "
+                f"kept without having been looked at by it: run `curate {step.manifest.step}` again "
                 "with --replace."
             )
         for entry in step.manifest.inputs:
             parent = _parent(dataset, entry["table"])
-            if entry["table"].startswith("decisions/") and entry["table"] not in in_force:
+            if entry["table"].startswith("decisions/") and entry["table"] not in active:
                 out.append(
                     f"{step.manifest.ref} was made after {entry['table']}, which is no longer in force."
                 )
@@ -117,7 +117,7 @@ def _orphaned_groups(dataset: Dataset, facts: Facts) -> int:
     gone = facts.frame.filter(pl.col("step") != KEPT).select("sample_id", "step").lazy()
     total = 0
     for number, step in enumerate(facts.steps):
-        if step.manifest.verb != "dedup":
+        if step.manifest.step != "dedup":
             continue
         stood = dataset.scan(step.manifest).filter(~pl.col("kept")).select("kept_id").unique()
         later = gone.filter(pl.col("step") > number)
@@ -133,19 +133,19 @@ def lineage(dataset: Dataset) -> list[dict[str, Any]]:
 
     out = []
     for kind in TABLES:
-        in_force = {m.run for m in dataset.in_force(kind).values()}
+        active = {m.run for m in dataset.active(kind).values()}
         for manifest in dataset.runs(kind):
             if kind == "rejects" and not manifest.rows:
                 continue
             out.append(
                 {
                     "table": manifest.ref,
-                    "verb": manifest.verb,
+                    "step": manifest.step,
                     "rows": manifest.rows,
                     "status": manifest.status,
-                    "in_force": None
+                    "active": None
                     if kind in ("images", "samples", "rejects")
-                    else manifest.run in in_force,
+                    else manifest.run in active,
                     "command": public_command(manifest.command),
                     "started_at": manifest.started_at,
                     "finished_at": manifest.finished_at,

@@ -174,14 +174,14 @@ def victims(figures: Figures, drawing: Drawing) -> str:
     from curate.report.sections import missing
 
     if not figures["victims"]:
-        if any(s["verb"] != "dedup" for s in figures["funnel"]["steps"]):
+        if any(s["step"] != "dedup" for s in figures["funnel"]["steps"]):
             return "<p class=none>The filters that ran dropped nothing.</p>"
         return missing("victims", figures)
     out, step, shown_here = [], None, 0
     for reason in figures["victims"]:
         if reason["run"] != step:
             step, shown_here = reason["run"], 0
-            out.append(f"<h3>{visible(reason['step'])} <small>{visible(step)}</small></h3>")
+            out.append(f"<h3>{visible(reason['title'])} <small>{visible(step)}</small></h3>")
         value, by = reason["value"], ""
         if not reason["method"].startswith(reason["reason"]):
             by = f"by {reason['method']}"

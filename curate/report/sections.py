@@ -101,7 +101,7 @@ def _story(figures: Figures) -> str:
     n = len(flow["sources"])
     out = [f"{flow['read']:,} samples came from {'one source' if n == 1 else f'{n} sources'}."]
     for step in flow["steps"]:
-        what = STEPS.get(step["verb"], ("", f"went by {step['verb']}"))[1]
+        what = STEPS.get(step["step"], ("", f"went by {step['step']}"))[1]
         if not figures["headline"]["images"]:
             what = what.replace(" about the same image", "")
         out.append(
@@ -306,8 +306,8 @@ def lineage(figures: Figures, drawing: Drawing) -> str:
     rows = []
     for one in figures["runs"]:
         state = one["status"] if one["status"] != "complete" else ""
-        force = tag("in force", "on") if one["in_force"] else ""
-        idle = tag("not in force") if one["in_force"] is False and not state else ""
+        force = tag("in force", "on") if one["active"] else ""
+        idle = tag("not in force") if one["active"] is False and not state else ""
         rows.append(
             [
                 f"{visible(one['table'])} {force}{idle}{tag(state, 'warn') if state else ''}",

@@ -19,7 +19,7 @@ _MOST_BINS: Final = 32
 _TOP: Final = 10
 _NAMED: Final = 10
 _LABEL: Final = 90
-_COLUMNS: Final = ["image_ids", "messages", "source", "task", "licence", "split"]
+_COLUMNS: Final = ["image_ids", "messages", "source", "task", "license", "split"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]],
         *(
             named(name, title, counts.table(name))
             for name, title in (
-                ("source", "Sources"), ("task", "Tasks"), ("licence", "Licences"),
+                ("source", "Sources"), ("task", "Tasks"), ("license", "Licenses"),
                 ("split", "Splits of the source"),
             )
         ),
@@ -123,7 +123,7 @@ def _count_part(counts: Counts, frame: pl.DataFrame) -> None:
 
     from pairwright.text.texts import n_words, normalised
 
-    for name in ("source", "task", "licence", "split"):
+    for name in ("source", "task", "license", "split"):
         counts.add(name, frame, pl.col(name))
     counts.add("n_images", frame, pl.col("image_ids").list.len().cast(pl.Int64))
     is_answer = pl.element().struct.field("role") == "assistant"
@@ -262,7 +262,7 @@ def mark_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:
         pl.col("sample_id").alias("target_id"), (pl.col("step") == KEPT).alias("kept")
     )
     out = []
-    for manifest in dataset.in_force("scores").values():
+    for manifest in dataset.active("scores").values():
         marks = (
             dataset.scan(manifest)
             .filter(pl.col("target_kind") == "sample")
@@ -286,7 +286,7 @@ def tag_distribution(dataset: Dataset, facts: Facts) -> dict[str, Any] | None:
 
     counts = Counts()
     fate = facts.frame.select("sample_id", (pl.col("step") == KEPT).alias("kept"))
-    for manifest in dataset.in_force("tags").values():
+    for manifest in dataset.active("tags").values():
         tags = dataset.scan(manifest).filter("main").select("sample_id", "task").collect()
         counts.add("tags", tags.join(fate, on="sample_id", how="inner"), pl.col("task"))
     table = counts.table("tags")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-# What a decisions run does, by its verb: a noun for headings and what it says of the rows.
+# What a decisions run does, by its step: a noun for headings and what it says of the rows.
 STEPS: Final[dict[str, tuple[str, str]]] = {
     "dedup": ("Duplicates", "went as duplicates: another row says the same about the same image"),
     "filter": ("Judge's marks", "went because the judge marked them too low"),
@@ -79,9 +79,9 @@ MISSING: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def step_title(verb: str) -> str:
-    """A heading for what a verb decides."""
-    return STEPS[verb][0] if verb in STEPS else verb.replace("-", " ").capitalize()
+def step_title(step: str) -> str:
+    """A heading for what a step decides."""
+    return STEPS[step][0] if step in STEPS else step.replace("-", " ").capitalize()
 
 
 def reason_words(reason: str) -> str:

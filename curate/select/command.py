@@ -22,13 +22,14 @@ from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions, as_config
 from pairwright.commands.progress import Progress, say
 from pairwright.dataset.ids import config_hash
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 
 if TYPE_CHECKING:
     import polars as pl
 
-VERB = "select"
+STEP = "select"
 _QUALITY = 0.3
 
 
@@ -51,17 +52,17 @@ def select(dataset: Dataset, options: SelectOptions, run: RunOptions) -> Outcome
     """Write one decision a current sample.
 
     Raises:
-        PairwrightError: If the size is missing, the plan is wrong, or a run it needs is not there.
+        Error: If the size is missing, the plan is wrong, or a run it needs is not there.
     """
-    name = run.run or VERB
+    name = run.run or STEP
     ref = f"decisions/{name}"
-    inputs = dataset.need_samples(before=ref, verb=VERB)
+    inputs = dataset.need_samples(for_run=RunKey(STEP, ref))
     settings, sources = _settings(dataset, options)
     if run.dry_run:
         decisions, summary = _choose(dataset, settings, sources, run, name)
         return Outcome(message=f"dry run, nothing written\n{report.text(summary)}", summary=summary)
     with dataset.write(
-        "decisions", name, verb=VERB, config=_config(options, settings, run),
+        "decisions", name, step=STEP, config=_config(options, settings, run),
         inputs=[*inputs, *sources.all()], replace=run.replace, resumable=False, rejects=False,
     ) as writer:  # fmt: skip
         done = ""
@@ -121,7 +122,7 @@ def _choose(
 
     started = time.monotonic()
     rows = read_rows(
-        dataset, sources, settings.plan, before=f"decisions/{name}", verb=VERB,
+        dataset, sources, settings.plan, for_run=RunKey(STEP, f"decisions/{name}"),
         seed=settings.seed, limit=run.limit,
     )  # fmt: skip
     total = settings.n or max(1, round((settings.fraction or 0) * rows.height))

@@ -21,8 +21,10 @@ class SelectOptions:
     plan: Path | None = option(
         None, help="YAML file with target sizes or shares of tasks, sources or other groups"
     )
-    balance: Literal["task", "source", "split", "licence"] | None = option(
-        None, help="without a plan: as many rows of every task (source, ...), as far as there are"
+    balance: Literal["task", "source", "split", "license"] | None = option(
+        None,
+        help="without a plan: as many rows of every task (source, ...), as far as there are",
+        value_aliases={"licence": "license"},
     )
     method: Method | None = option(
         None,

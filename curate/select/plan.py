@@ -13,7 +13,7 @@ from curate.select.options import Method, check_values
 from pairwright.commands.userconfig import read_yaml
 from pairwright.errors import UsageError
 
-GROUPINGS = ("task", "source", "split", "licence")
+GROUPINGS = ("task", "source", "split", "license")
 REST = "(rest)"
 _KEYS = ("n", "fraction", "by", "groups", "rest", "redistribute", "per_image", "quality", "method",
          "seed")  # fmt: skip

@@ -9,6 +9,7 @@ import numpy as np
 
 from curate.select.greedy import Points, unit
 from curate.select.plan import Plan
+from pairwright.dataset.manifest import RunKey
 from pairwright.errors import UsageError
 from pairwright.scores import mean_marks
 
@@ -41,9 +42,9 @@ def find_sources(dataset: Dataset, options: SelectOptions, plan: Plan, method: s
     Raises:
         UsageError: If the method or the plan needs a run that is not there.
     """
-    scores = dataset.pick("scores", options.scores, verbs={"score"})
-    embeddings = dataset.pick("embeddings", options.embeddings, verbs={"embed"})
-    tags = dataset.pick("tags", options.tags, verbs={"tag"})
+    scores = dataset.pick("scores", options.scores, steps={"score"})
+    embeddings = dataset.pick("embeddings", options.embeddings, steps={"embed"})
+    tags = dataset.pick("tags", options.tags, steps={"tag"})
     if method in ("facility-location", "k-center") and embeddings is None:
         msg = f"--method {method} needs embeddings: run `curate embed` first"
         raise UsageError(msg)
@@ -57,7 +58,7 @@ def find_sources(dataset: Dataset, options: SelectOptions, plan: Plan, method: s
 
 
 def read_rows(
-    dataset: Dataset, sources: Sources, plan: Plan, *, before: str, verb: str, seed: int,
+    dataset: Dataset, sources: Sources, plan: Plan, *, for_run: RunKey, seed: int,
     limit: int | None,
 ) -> pl.DataFrame:  # fmt: skip
     """Current samples and what is known of each.
@@ -68,8 +69,8 @@ def read_rows(
     """
     import polars as pl
 
-    columns = ["sample_id", "image_ids", "source", "split", "licence"]
-    frame = dataset.current_samples(before=before, verb=verb).select(columns)
+    columns = ["sample_id", "image_ids", "source", "split", "license"]
+    frame = dataset.current_samples(for_run=for_run).select(columns)
     rows = (frame.head(limit) if limit else frame).collect()
     task = pl.DataFrame(schema={"sample_id": pl.String, "task": pl.String})
     if sources.tags is not None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-VERB = "tag"
+STEP = "tag"
 _COLUMNS = ("sample_id", "image_ids", "messages", "reference", "source", "split", "task")
 _EXAMPLES, _WIDTH = 2, 110
 _BATCH = 50_000
@@ -30,12 +30,12 @@ def tag(dataset: Dataset, options: TagOptions, run: RunOptions) -> Outcome:
     """Write the tasks of all samples, also of those that decisions drop: they may come back.
 
     Raises:
-        PairwrightError: If the rules are wrong, or there are no samples.
+        Error: If the rules are wrong, or there are no samples.
     """
     rules = read_rules(options.rules)
     if options.print_rules:
         return Outcome(message=(options.rules or BUILT_IN).read_text(encoding="utf-8"))
-    name = run.run or VERB
+    name = run.run or STEP
     inputs = [m for m in dataset.runs("samples") if m.is_complete]
     if not inputs:
         msg = (
@@ -48,7 +48,7 @@ def tag(dataset: Dataset, options: TagOptions, run: RunOptions) -> Outcome:
         return Outcome(message=f"dry run, nothing written\n{text}", summary=_summary(tags, n))
     named = str(options.rules.name) if options.rules else "built-in"
     with dataset.write(
-        "tags", name, verb=VERB, config={"rules": named, "limit": run.limit}, inputs=inputs,
+        "tags", name, step=STEP, config={"rules": named, "limit": run.limit}, inputs=inputs,
         fingerprints={"rules": config_hash([[r.name, r.task, str(r)] for r in rules])},
         replace=run.replace, resumable=False, rejects=False,
     ) as writer:  # fmt: skip

@@ -1,7 +1,7 @@
 r"""Rows that teach the shipped judge to compare: two answers, a letter.
 
     python pairwise_rows.py --out /tmp/pairwise
-    curate ingest /tmp/pairwise/rows.json -o /tmp/pairwise/data --licence mit
+    curate ingest /tmp/pairwise/rows.json -o /tmp/pairwise/data --license mit
     train sft /tmp/pairwise/data --model ../../pairwright/demo/models/judge \
         --rank 64 --lr 1e-3 --batch-size 32 --epochs 3 --run pairwise
 

@@ -68,7 +68,7 @@ def find_run(dataset: Dataset, ref: str | None, *, flag: str) -> Manifest:
         found = dataset.pick(kind, run)
         assert found is not None
         return found
-    verdicts = [m for kind in KINDS[:3] for m in dataset.in_force(kind).values() if _judged(m)]
+    verdicts = [m for kind in KINDS[:3] for m in dataset.active(kind).values() if _judged(m)]
     if len(verdicts) == 1:
         return verdicts[0]
     if not verdicts:
@@ -82,7 +82,7 @@ def find_run(dataset: Dataset, ref: str | None, *, flag: str) -> Manifest:
 
 def _judged(manifest: Manifest) -> bool:
     """Whether a judge of ours made it: imports are people's or others'."""
-    return not manifest.verb.startswith("ingest")
+    return not manifest.step.startswith("ingest")
 
 
 def read_votes(dataset: Dataset, manifest: Manifest) -> Votes:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pairwright.dataset.writer import RunWriter
 
 _ROWS_AT_ONCE = 500_000
-KEYS = ("target_id", "criterion", "draw")
+KEYS = ("target_id", "criterion", "repeat")
 
 
 def add_jury(writer: RunWriter, rubric: Rubric, *, judges: int, by: JuryBy) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def parts_of(marks: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     parts = max(1, -(-rows // _ROWS_AT_ONCE))
     for number in range(parts):
         mine = marks.filter(pl.col("target_id").hash(7) % parts == number)
-        yield mine.sort("target_id", "criterion", "draw", "judge").collect()
+        yield mine.sort("target_id", "criterion", "repeat", "judge").collect()
 
 
 def jury_rows(
@@ -156,10 +156,10 @@ class Disagreement:
         marks = pl.concat(self._parts)
         out: dict[str, Any] = {}
         for (criterion,), rows in sorted(marks.group_by("criterion")):
-            wide = rows.pivot("judge", index=["target_id", "draw"], values="score")
-            judges = [name for name in wide.columns if name not in ("target_id", "draw")]
+            wide = rows.pivot("judge", index=["target_id", "repeat"], values="score")
+            judges = [name for name in wide.columns if name not in ("target_id", "repeat")]
             ratings = wide.select(pl.col(judges).cast(pl.Float64))
-            sd = rows.group_by("target_id", "draw").agg(pl.col("score").std(ddof=0))["score"]
+            sd = rows.group_by("target_id", "repeat").agg(pl.col("score").std(ddof=0))["score"]
             means = ratings.mean().row(0, named=True)
             out[str(criterion)] = {
                 "sd": _rounded(sd.mean()),

@@ -67,7 +67,7 @@ class Marking:
             "rubric": rubric.name,
             "criterion": key.criterion,
             "judge": self.choice.label,
-            "draw": key.draw,
+            "repeat": key.draw,
             "turn": key.turn,
             "target_kind": self.source.kind,
             "score": mark,

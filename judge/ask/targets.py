@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from judge.rubric.render import Target
-from pairwright.dataset.manifest import Manifest
+from pairwright.dataset.manifest import Manifest, RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, UsageError
 from pairwright.text.conversation import count_images, split_answer, unescape
@@ -27,12 +27,12 @@ class Source:
 
     Attributes:
         kind: Goes into the scores.
-        verb: Verb and default run of the scores.
+        step: Verb and default run of the scores.
         responses: The run of responses, if responses are judged.
     """
 
     kind: Kind
-    verb: str
+    step: str
     responses: Manifest | None
 
 
@@ -58,21 +58,21 @@ def choose_source(dataset: Dataset, options: Aims) -> Source:
     if options.responses is not None:
         target = "responses"
     if target is None:
-        target = "responses" if "sample" in dataset.in_force("responses") else "samples"
+        target = "responses" if "sample" in dataset.active("responses") else "samples"
     if target == "samples":
-        return Source(kind="sample", verb="score", responses=None)
-    verbs = None
-    if options.responses is None and "sample" in dataset.in_force("responses"):
-        verbs = {"sample"}
-    manifest = dataset.pick("responses", options.responses, verbs=verbs)
+        return Source(kind="sample", step="score", responses=None)
+    steps = None
+    if options.responses is None and "sample" in dataset.active("responses"):
+        steps = {"sample"}
+    manifest = dataset.pick("responses", options.responses, steps=steps)
     if manifest is None:
         msg = "there are no responses to judge: make some with `prefs sample`, ingest some with `curate ingest --as responses`, or judge the samples with --target samples"
         raise UsageError(msg)
-    return Source(kind="response", verb="score-responses", responses=manifest)
+    return Source(kind="response", step="score-responses", responses=manifest)
 
 
 def target_batches(
-    dataset: Dataset, source: Source, *, before: str, limit: int | None, rows: int = 10_000
+    dataset: Dataset, source: Source, *, for_run: RunKey, limit: int | None, rows: int = 10_000
 ) -> Iterator[pl.DataFrame]:
     """Target id, images, messages and the source's own criteria, one row an answer.
 
@@ -81,7 +81,7 @@ def target_batches(
     Args:
         dataset: The dataset.
         source: Samples or responses.
-        before: The run of scores; decisions that were made on it do not count.
+        for_run: The run of scores; decisions that were made on it do not count.
         limit: Take the first so many only.
         rows: Most rows a frame.
 
@@ -91,7 +91,7 @@ def target_batches(
     """
     left = limit
     made = _responses if source.responses is not None else _samples
-    for frame in made(dataset, source, before, rows):
+    for frame in made(dataset, source, for_run, rows):
         batch = frame if left is None else frame.head(left)
         if batch.height:
             yield batch
@@ -101,11 +101,11 @@ def target_batches(
                 return
 
 
-def count_targets(dataset: Dataset, source: Source, *, before: str, limit: int | None) -> int:
+def count_targets(dataset: Dataset, source: Source, *, for_run: RunKey, limit: int | None) -> int:
     """How many rows `target_batches` yields together."""
     import polars as pl
 
-    frame = dataset.current_samples(before=before).select("sample_id")
+    frame = dataset.current_samples(for_run=for_run).select("sample_id")
     if source.responses is not None:
         answers = dataset.scan(source.responses).select("sample_id")
         frame = answers.join(frame, on="sample_id", how="semi")
@@ -117,17 +117,17 @@ def count_answers(
     dataset: Dataset,
     source: Source,
     *,
-    before: str,
+    for_run: RunKey,
     limit: int | None,
     turns: Literal["last", "all"],
 ) -> int:
     """How many answers are judged: targets, or the assistant's turns in them."""
     if turns == "last":
-        return count_targets(dataset, source, before=before, limit=limit)
+        return count_targets(dataset, source, for_run=for_run, limit=limit)
     import polars as pl
 
     roles = pl.col("messages").list.eval(pl.element().struct.field("role") == "assistant")
-    frame = dataset.current_samples(before=before).select(roles.list.sum().alias("answers"))
+    frame = dataset.current_samples(for_run=for_run).select(roles.list.sum().alias("answers"))
     if limit is not None:
         frame = frame.head(limit)
     return int(frame.sum().collect(engine="streaming").item() or 0)
@@ -151,12 +151,12 @@ def each_turn(target: Target) -> Iterator[Target]:
     yield replace(target, turn=len(answers))
 
 
-def brought_along(dataset: Dataset, source: Source, *, before: str) -> pl.LazyFrame:
+def brought_along(dataset: Dataset, source: Source, *, for_run: RunKey) -> pl.LazyFrame:
     """Which targets have criteria or a reference: `target_id`, `criteria`, `reference`."""
     import polars as pl
 
     has = [pl.col(n).str.strip_chars().fill_null("") != "" for n in ("criteria", "reference")]
-    samples = dataset.current_samples(before=before).select("sample_id", *has)
+    samples = dataset.current_samples(for_run=for_run).select("sample_id", *has)
     if source.responses is None:
         return samples.rename({"sample_id": "target_id"})
     answers = dataset.scan(source.responses).select(
@@ -165,19 +165,21 @@ def brought_along(dataset: Dataset, source: Source, *, before: str) -> pl.LazyFr
     return answers.join(samples, on="sample_id").drop("sample_id")
 
 
-def most_images(dataset: Dataset, *, before: str) -> int:
+def most_images(dataset: Dataset, *, for_run: RunKey) -> int:
     """Images of the sample that has most."""
     import polars as pl
 
-    lengths = dataset.current_samples(before=before).select(pl.col("image_ids").list.len().max())
+    lengths = dataset.current_samples(for_run=for_run).select(pl.col("image_ids").list.len().max())
     return int(lengths.collect(engine="streaming").item() or 0)
 
 
-def _samples(dataset: Dataset, _source: Source, before: str, rows: int) -> Iterator[pl.DataFrame]:
+def _samples(
+    dataset: Dataset, _source: Source, for_run: RunKey, rows: int
+) -> Iterator[pl.DataFrame]:
     import polars as pl
 
     columns = ["sample_id", "image_ids", "messages", "criteria", "reference"]
-    for frame in dataset.current_batches(columns, before=before, rows=rows):
+    for frame in dataset.current_batches(columns, for_run=for_run, rows=rows):
         yield frame.select(
             pl.col("sample_id").alias("target_id"),
             "sample_id",
@@ -190,7 +192,9 @@ def _samples(dataset: Dataset, _source: Source, before: str, rows: int) -> Itera
         )
 
 
-def _responses(dataset: Dataset, source: Source, before: str, rows: int) -> Iterator[pl.DataFrame]:
+def _responses(
+    dataset: Dataset, source: Source, for_run: RunKey, rows: int
+) -> Iterator[pl.DataFrame]:
     import polars as pl
 
     manifest = source.responses
@@ -202,7 +206,7 @@ def _responses(dataset: Dataset, source: Source, before: str, rows: int) -> Iter
         "text",
         "model",
     )
-    about = dataset.current_samples(before=before).select(
+    about = dataset.current_samples(for_run=for_run).select(
         "sample_id", "image_ids", "criteria", "reference"
     )
     for start in range(0, manifest.rows, rows):

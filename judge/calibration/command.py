@@ -40,11 +40,11 @@ def calibrate(dataset: Dataset, options: CalibrateOptions, run: RunOptions) -> O
         rows = min(source.rows, run.limit or source.rows)
         message = f"dry run, nothing written: scores/{name} would hold {rows:,} marks"
         return Outcome(message=message, summary={"rows": rows})
-    # The verb stays: a calibrated run is an alternative to the raw one, not another kind of marks.
+    # The step stays: a calibrated run is an alternative to the raw one, not another kind of marks.
     with dataset.write(
         "scores",
         name,
-        verb=source.verb,
+        step=source.step,
         config={**source.config, "calibration_of": source.ref, "limit": run.limit},
         inputs=[source],
         fingerprints={"calibration": content_hash(options.calibration.read_bytes())},

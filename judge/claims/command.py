@@ -27,7 +27,7 @@ from judge.rubric.template import shows
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress
-from pairwright.dataset.manifest import Manifest
+from pairwright.dataset.manifest import Manifest, RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.vlm.asking import ask_into, unwritten
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pairwright.dataset.writer import RunWriter
     from pairwright.images import ImageReader
 
-_VERB = "claims"
+_STEP = "claims"
 _PART_SECONDS = 5.0
 # Answers whose claims are held at a time.
 _ROWS = 2_000
@@ -65,15 +65,15 @@ def claims(dataset: Dataset, options: ClaimsOptions, run: RunOptions) -> Outcome
     choice = choose_model(options, dataset)
     given = dataset.pick("claims", options.claims) if options.claims else None
     source = _source(dataset, options, given)
-    name = run.run or (_VERB if source.kind == "sample" else f"{_VERB}-responses")
+    name = run.run or (_STEP if source.kind == "sample" else f"{_STEP}-responses")
     if run.dry_run:
         return _dry_run(dataset, options, source, given, name, run)
     made = given or split_answers(dataset, options, source, run, f"{name}-split")
-    inputs = dataset.sample_inputs(before=f"claims/{name}")
+    inputs = dataset.sample_inputs(for_run=RunKey(_STEP, f"claims/{name}"))
     with dataset.write(
         "claims",
         name,
-        verb=_VERB,
+        step=_STEP,
         config=_config(options, choice, rubric, source, made, run),
         inputs=[*inputs, made, *([source.responses] if source.responses else [])],
         fingerprints=choice.fingerprints(),
@@ -167,7 +167,7 @@ class _Checking:
         with (
             open_backend(
                 self.options, self.choice, images, logs=self.dataset.path / "logs",
-                max_images=most_images(self.dataset, before=self.writer.manifest.ref),
+                max_images=most_images(self.dataset, for_run=self.writer.manifest.key),
             ) as backend,
             Progress("check", max(0, self.made.rows - self.writer.n_rows), unit="claims") as bar,
         ):  # fmt: skip
@@ -188,7 +188,11 @@ class _Checking:
             facts: Filled with the claim of each request that is on its way.
         """
         for frame in target_batches(
-            self.dataset, self.source, before=self.writer.manifest.ref, limit=self.limit, rows=_ROWS
+            self.dataset,
+            self.source,
+            for_run=self.writer.manifest.key,
+            limit=self.limit,
+            rows=_ROWS,
         ):
             found = self._claims_of(frame)
             for open_ones, _ in unwritten([found], self.writer, "claim_id", 1):
@@ -265,11 +269,11 @@ def _mark(
     assert checked is not None
     old = dataset.manifest("scores", name)
     # Verdicts may have been added to a finished run: its marks are made anew.
-    ours = old is not None and old.verb == _VERB
+    ours = old is not None and old.step == _STEP
     with dataset.write(
         "scores",
         name,
-        verb=_VERB,
+        step=_STEP,
         config={"claims": name, "low_mass": options.low_mass},
         inputs=[checked],
         replace=ours and not (done and old is not None and old.is_complete),
@@ -279,7 +283,7 @@ def _mark(
         if not writer.is_complete:
             verdicts = dataset.scan(checked)
             asked = dataset.scan(made)
-            about = dataset.current_samples(before=checked.ref).select(response_id="sample_id")
+            about = dataset.current_samples(for_run=checked.key).select(response_id="sample_id")
             if source.responses is not None:
                 answers = dataset.scan(source.responses).select("response_id", "sample_id")
                 about = answers.join(
@@ -287,7 +291,7 @@ def _mark(
                 ).select("response_id")
             asked = asked.join(about, on="response_id", how="semi")
             marks = answer_marks(asked, verdicts)
-            if checked.config["limit"] is not None and made.verb != "claims-split":
+            if checked.config["limit"] is not None and made.step != "claims-split":
                 # The claims may be about more answers than were to be checked.
                 seen = verdicts.select("response_id").unique().collect()["response_id"]
                 marks = marks.filter(
@@ -308,7 +312,9 @@ def _dry_run(
     dataset: Dataset, options: ClaimsOptions, source: Source, given: Manifest | None, name: str,
     run: RunOptions,
 ) -> Outcome:  # fmt: skip
-    targets = count_targets(dataset, source, before=f"claims/{name}", limit=run.limit)
+    targets = count_targets(
+        dataset, source, for_run=RunKey(_STEP, f"claims/{name}"), limit=run.limit
+    )
     how = f"would be split by {options.split} into claims/{name}-split"
     if given is not None:
         how = f"have their {given.rows:,} claims in {given.ref}"

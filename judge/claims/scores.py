@@ -75,7 +75,7 @@ def score_rows(
         pl.when(empty).then(pl.lit("no_claims")).otherwise("error").alias("error"),
         rubric=pl.lit(RUBRIC),
         judge=pl.lit(judge),
-        draw=pl.lit(0, pl.Int32),
+        repeat=pl.lit(0, pl.Int32),
         target_kind=pl.lit(kind),
         rubric_hash=pl.lit(rubric_hash),
         prompt_hash=pl.lit(prompt_hash),

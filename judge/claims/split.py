@@ -14,7 +14,7 @@ from judge.rubric.rubric import FOLDER, load_rubric
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress
 from pairwright.dataset.ids import stable_id
-from pairwright.dataset.manifest import Manifest
+from pairwright.dataset.manifest import Manifest, RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError
 from pairwright.vlm.asking import ask_into, unwritten
@@ -48,7 +48,7 @@ def split_answers(
     be read (error `unreadable`).
     """
     ref = f"claims/{name}"
-    inputs = dataset.sample_inputs(before=ref)
+    inputs = dataset.sample_inputs(for_run=RunKey("claims-split", ref))
     splitter = _splitter(options)
     by_model = options.split == "model"
     choice = choose_model(splitter, dataset) if by_model else None
@@ -68,7 +68,7 @@ def split_answers(
     with dataset.write(
         "claims",
         name,
-        verb="claims-split",
+        step="claims-split",
         config=config,
         inputs=[*inputs, source.responses] if source.responses else inputs,
         fingerprints=choice.fingerprints() if choice else None,
@@ -124,7 +124,9 @@ class _Splitting:
         first = next(requests, None)
         if first is None:
             return
-        total = count_targets(self._dataset, self._source, before=ref, limit=self._limit)
+        total = count_targets(
+            self._dataset, self._source, for_run=RunKey("claims-split", ref), limit=self._limit
+        )
         images = image_source(ImageReader(self._dataset), options, choice)
 
         def rows_of(reply: Reply) -> Sequence[dict[str, Any]]:
@@ -145,7 +147,7 @@ class _Splitting:
 
     def _open(self) -> Iterator[Target]:
         frames = target_batches(
-            self._dataset, self._source, before=self._writer.manifest.ref, limit=self._limit
+            self._dataset, self._source, for_run=self._writer.manifest.key, limit=self._limit
         )
         named = (frame.rename({"target_id": "response_id"}) for frame in frames)
         for frame, _ in unwritten(named, self._writer, "response_id", 1):

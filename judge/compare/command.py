@@ -29,7 +29,7 @@ from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress
 from pairwright.dataset.ids import stable_id
-from pairwright.dataset.manifest import Manifest
+from pairwright.dataset.manifest import Manifest, RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.vlm.asking import ask_into
@@ -66,7 +66,9 @@ def compare(dataset: Dataset, options: CompareOptions, run: RunOptions) -> Outco
     name = run.run or "compare"
     ref = f"comparisons/{name}"
     if run.dry_run:
-        pairs = most_pairs(dataset, responses, options, before=ref, limit=run.limit)
+        pairs = most_pairs(
+            dataset, responses, options, for_run=RunKey("compare", ref), limit=run.limit
+        )
         pairs *= len(prompt.criteria)
         message = f"dry run, nothing written: {ref} would hold up to {pairs:,} comparisons of {choice.label} by {options.scheme} pairing"
         return Outcome(
@@ -75,9 +77,9 @@ def compare(dataset: Dataset, options: CompareOptions, run: RunOptions) -> Outco
     with dataset.write(
         "comparisons",
         name,
-        verb="compare",
+        step="compare",
         config=_config(options, choice, prompt, responses, run),
-        inputs=[*dataset.sample_inputs(before=ref), responses],
+        inputs=[*dataset.sample_inputs(for_run=RunKey("compare", ref)), responses],
         fingerprints=choice.fingerprints(),
         replace=run.replace,
         retry_stages=("request",),
@@ -161,19 +163,19 @@ class _Comparing:
         """Ask for every comparison that is not written yet, round by round."""
         from pairwright.images import ImageReader
 
-        options, before = self.options, self.writer.manifest.ref
+        options, for_run = self.options, self.writer.manifest.key
         reader = ImageReader(self.dataset)
         rounds = 1
         if options.scheme == "swiss":
             most = most_answers(self.dataset, self.responses)
             rounds = options.rounds or max(1, default_rounds(most))
-        total = most_pairs(self.dataset, self.responses, options, before=before, limit=self.limit)
+        total = most_pairs(self.dataset, self.responses, options, for_run=for_run, limit=self.limit)
         total = total * len(self.prompt.criteria) - self.writer.n_rows
         images = image_source(reader, options, self.choice)
         with (
             open_backend(
                 options, self.choice, images, logs=self.dataset.path / "logs",
-                max_images=most_images(self.dataset, before=before),
+                max_images=most_images(self.dataset, for_run=for_run),
             ) as backend,
             Progress("compare", max(0, total) * options.orders, unit="replies") as progress,
         ):  # fmt: skip
@@ -201,7 +203,7 @@ class _Comparing:
         rejected = self.writer.rejected_ids()
         own = self.options.baseline == SAMPLE
         batches = group_batches(
-            self.dataset, self.responses, before=self.writer.manifest.ref, limit=self.limit
+            self.dataset, self.responses, for_run=self.writer.manifest.key, limit=self.limit
         )
         for frame in batches:
             results = _results(written, frame)

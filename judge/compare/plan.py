@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from judge.compare.options import CompareOptions
 from judge.compare.pairing import Pair, against_baseline, default_rounds, round_robin, swiss_rounds
 from judge.pairwise.groups import SAMPLE, Group
+from pairwright.dataset.manifest import RunKey
 
 if TYPE_CHECKING:
     from pairwright.dataset.manifest import Manifest
@@ -62,7 +63,7 @@ def most_pairs(
     responses: Manifest,
     options: CompareOptions,
     *,
-    before: str,
+    for_run: RunKey,
     limit: int | None,
 ) -> int:
     """Pairs a criterion if no two answers say the same."""
@@ -72,7 +73,7 @@ def most_pairs(
     found = counts.collect(engine="streaming")
     total, left = 0, limit
     # In the order in which they are asked: a limit takes the first of them.
-    for samples in dataset.current_batches(["sample_id"], before=before):
+    for samples in dataset.current_batches(["sample_id"], for_run=for_run):
         each = samples.join(found, on="sample_id", how="inner", maintain_order="left")["n"]
         if left is not None:
             each = each.head(left)

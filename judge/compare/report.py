@@ -19,7 +19,7 @@ _BLOCKS = 1_000  # samples are resampled in blocks where there are more
 
 
 def outcomes(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """Rows without an error, with `win_a`, `win_b` and `draw`, which sum to one.
+    """Rows without an error, with `win_a`, `win_b` and `tie`, which sum to one.
 
     The same as `judge.compare.verdict.win_counts`, on columns.
     """
@@ -35,17 +35,17 @@ def outcomes(rows: pl.LazyFrame) -> pl.LazyFrame:
         return {
             f"_a_{name}": of("a"),
             f"_b_{name}": of("b"),
-            f"_draw_{name}": of("tie", "both_bad"),
+            f"_tie_{name}": of("tie", "both_bad"),
         }
 
     parts = {k: v for name in _ORDERS for k, v in order(name).items()}
     rows = rows.filter(pl.col("error").is_null()).with_columns(**parts)
-    masses = [pl.sum_horizontal(f"_{k}_{n}" for k in ("a", "b", "draw")) for n in _ORDERS]
+    masses = [pl.sum_horizontal(f"_{k}_{n}" for k in ("a", "b", "tie")) for n in _ORDERS]
     known = pl.sum_horizontal((mass > 0).cast(pl.Int32) for mass in masses)
     verdict = pl.col("verdict")
-    plain = {"a": verdict == "a", "b": verdict == "b", "draw": ~verdict.is_in(["a", "b"])}
+    plain = {"a": verdict == "a", "b": verdict == "b", "tie": ~verdict.is_in(["a", "b"])}
     out = {}
-    for what, name in (("a", "win_a"), ("b", "win_b"), ("draw", "draw")):
+    for what, name in (("a", "win_a"), ("b", "win_b"), ("tie", "tie")):
         both = pl.sum_horizontal(
             pl.when(mass > 0).then(pl.col(f"_{what}_{n}") / mass).otherwise(0.0)
             for mass, n in zip(masses, _ORDERS, strict=True)
@@ -92,7 +92,7 @@ def _blocks(dataset: Dataset, responses: Manifest, rows: pl.LazyFrame) -> pl.Dat
     import polars as pl
 
     who = dataset.scan(responses).select("response_id", "model")
-    found = outcomes(rows).select("sample_id", "a", "b", "win_a", "win_b", "draw")
+    found = outcomes(rows).select("sample_id", "a", "b", "win_a", "win_b", "tie")
     for side in ("a", "b"):
         named = who.rename({"response_id": side, "model": f"model_{side}"})
         found = found.join(named, on=side, how="left")
@@ -101,7 +101,7 @@ def _blocks(dataset: Dataset, responses: Manifest, rows: pl.LazyFrame) -> pl.Dat
         .filter(pl.col("model_a") != pl.col("model_b"))
         .with_columns(block=pl.col("sample_id").rank("dense") % _BLOCKS)
         .group_by("block", "model_a", "model_b")
-        .agg(pl.col("win_a", "win_b", "draw").sum())
+        .agg(pl.col("win_a", "win_b", "tie").sum())
         .sort("block", "model_a", "model_b")
         .collect(engine="streaming")
     )
@@ -127,7 +127,7 @@ def leaderboard(blocks: pl.DataFrame, *, seed: int, draws: int = _DRAWS) -> list
     numbers = {b: n for n, b in enumerate(blocks["block"].unique(maintain_order=True))}
     counts = np.zeros((len(numbers), len(pairs), 3))
     for block, a, b, *found in blocks.select(
-        "block", "model_a", "model_b", "win_a", "win_b", "draw"
+        "block", "model_a", "model_b", "win_a", "win_b", "tie"
     ).iter_rows():
         counts[numbers[block], place[a, b]] += found
     first = np.array([names.index(a) for a, _ in pairs])

@@ -25,7 +25,7 @@ def write_marks(dataset: Dataset, run: str, prompt: ComparePrompt) -> str:
     assert manifest is not None
     config = {"comparisons": run, "rubric": prompt.name, "label_range": [0.0, 1.0]}
     with dataset.write(
-        "scores", run, verb="compare", config=config, inputs=[manifest], replace=True, rejects=False
+        "scores", run, step="compare", config=config, inputs=[manifest], replace=True, rejects=False
     ) as writer:
         rows = outcomes(dataset.scan(manifest))
         ids = rows.select("sample_id").unique().sort("sample_id").collect(engine="streaming")
@@ -51,7 +51,7 @@ def _group_marks(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
     ids = sorted({*rows["a"], *rows["b"]})
     place = {one: number for number, one in enumerate(ids)}
-    counts = rows.select("win_a", "win_b", "draw").to_numpy()
+    counts = rows.select("win_a", "win_b", "tie").to_numpy()
     fit = bradley_terry(
         len(ids),
         np.array([place[one] for one in rows["a"]]),
@@ -67,7 +67,7 @@ def _group_marks(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
             "rubric": first["rubric"],
             "criterion": first["criterion"],
             "judge": first["by"],
-            "draw": 0,
+            "repeat": 0,
             "target_kind": "sample" if one == first["sample_id"] else "response",
             "score": float(share),
             "label_mass": mine["label_mass"].min(),

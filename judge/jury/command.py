@@ -39,7 +39,7 @@ def jury(dataset: Dataset, options: JuryOptions, run: RunOptions) -> Outcome:
     with dataset.write(
         "scores",
         name,
-        verb="score" if kind == "sample" else "score-responses",
+        step="score" if kind == "sample" else "score-responses",
         config=config,
         inputs=runs,
         replace=run.replace,
@@ -113,7 +113,7 @@ def _members(dataset: Dataset, runs: list[Manifest]) -> pl.LazyFrame:
     )
     return marks.group_by("target_id", "criterion", "judge").agg(
         pl.col("target_kind", "rubric", "rubric_hash", "prompt_hash").first(),
-        pl.lit(0, pl.Int32).alias("draw"),
+        pl.lit(0, pl.Int32).alias("repeat"),
         pl.lit(None, pl.Int32).alias("turn"),
         pl.col("score", "calibrated", "label_mass").mean(),
     )

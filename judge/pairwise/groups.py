@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from judge.pairwise.prompt import Question
+from pairwright.dataset.manifest import RunKey
 from pairwright.errors import DataError, UsageError
 from pairwright.text.conversation import split_answer
 from pairwright.text.texts import folded
@@ -62,10 +63,10 @@ def pick_responses(dataset: Dataset, run: str | None) -> Manifest:
     Raises:
         UsageError: If there is none.
     """
-    verbs = None
-    if run is None and "sample" in dataset.in_force("responses"):
-        verbs = {"sample"}
-    manifest = dataset.pick("responses", run, verbs=verbs)
+    steps = None
+    if run is None and "sample" in dataset.active("responses"):
+        steps = {"sample"}
+    manifest = dataset.pick("responses", run, steps=steps)
     if manifest is None:
         msg = "there are no responses to compare: make some with `prefs sample`, or ingest some with `curate ingest FILE --as responses`"
         raise UsageError(msg)
@@ -73,7 +74,7 @@ def pick_responses(dataset: Dataset, run: str | None) -> Manifest:
 
 
 def group_batches(
-    dataset: Dataset, responses: Manifest, *, before: str, limit: int | None
+    dataset: Dataset, responses: Manifest, *, for_run: RunKey, limit: int | None
 ) -> Iterator[pl.DataFrame]:
     """Current samples that have responses, each with all of them as `answers`.
 
@@ -82,7 +83,7 @@ def group_batches(
     Args:
         dataset: The dataset.
         responses: The run of responses.
-        before: The run that is made; decisions that were made on it do not count.
+        for_run: The run that is made; decisions that were made on it do not count.
         limit: Take the first so many samples with responses.
 
     Yields:
@@ -94,7 +95,7 @@ def group_batches(
         "sample_id", "prompt", answer=pl.struct(id="response_id", text="text", model="model")
     )
     left = limit
-    for samples in dataset.current_batches(_ABOUT, before=before, rows=_ROWS):
+    for samples in dataset.current_batches(_ABOUT, for_run=for_run, rows=_ROWS):
         ids = samples.lazy().select("sample_id")
         grouped = (
             answers.join(ids, on="sample_id", how="semi")

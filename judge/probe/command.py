@@ -26,6 +26,7 @@ from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress
 from pairwright.dataset.ids import config_hash
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.vlm.asking import ask_into, unwritten
 from pairwright.vlm.backend import ModelChoice, choose_model, image_source, open_backend, recorded
@@ -60,15 +61,15 @@ def probe(dataset: Dataset, options: ProbeOptions, run: RunOptions) -> Outcome:
     ref = f"probes/{name}"
     names = probe_names(options.probes, injections())
     if run.dry_run:
-        answers = count_targets(dataset, source, before=ref, limit=run.limit)
+        answers = count_targets(dataset, source, for_run=RunKey("probe", ref), limit=run.limit)
         asked = answers * len(names) * len(rubric.criteria)
         message = f"dry run, nothing written: {ref} would hold {asked:,} marks of {answers:,} answers, each in {len(names)} versions"
         return Outcome(message=message, summary={"targets": answers, "requests": asked})
-    inputs = dataset.sample_inputs(before=ref)
+    inputs = dataset.sample_inputs(for_run=RunKey("probe", ref))
     with dataset.write(
         "probes",
         name,
-        verb="probe",
+        step="probe",
         config=_config(options, choice, rubric, source, run),
         inputs=[*inputs, source.responses] if source.responses else inputs,
         fingerprints=choice.fingerprints(),
@@ -148,12 +149,14 @@ class _Probing:
         first = next(requests, None)
         if first is None:
             return
-        total = per_target * count_targets(self.dataset, self.source, before=ref, limit=self.limit)
+        total = per_target * count_targets(
+            self.dataset, self.source, for_run=RunKey("probe", ref), limit=self.limit
+        )
         images = image_source(reader, self.options, self.choice)
         with (
             open_backend(
                 self.options, self.choice, images, logs=self.dataset.path / "logs",
-                max_images=most_images(self.dataset, before=ref),
+                max_images=most_images(self.dataset, for_run=RunKey("probe", ref)),
             ) as backend,
             Progress("probe", max(0, total - self.writer.n_rows), unit="marks") as progress,
         ):  # fmt: skip
@@ -170,7 +173,11 @@ class _Probing:
         texts = injections()
         gone = self.writer.rejected_ids()
         batches = target_batches(
-            self.dataset, self.source, before=self.writer.manifest.ref, limit=self.limit, rows=2_000
+            self.dataset,
+            self.source,
+            for_run=self.writer.manifest.key,
+            limit=self.limit,
+            rows=2_000,
         )
         for frame, written in unwritten(batches, self.writer, "target_id", per_target):
             for target in targets_of(by_image(frame, reader), self.writer):
@@ -196,7 +203,7 @@ class _Probing:
 
         if "other_image" not in self.options.probes:
             return []
-        ids = self.dataset.current_samples(before=self.writer.manifest.ref).select(
+        ids = self.dataset.current_samples(for_run=self.writer.manifest.key).select(
             pl.col("image_ids").explode().drop_nulls().unique().sort()
         )
         return ids.collect(engine="streaming")["image_ids"].to_list()
@@ -236,7 +243,7 @@ def _figures(
     if found is None:
         return {"probes": {n: {"marks": 0} for n in [*names[1:], "inject"]}, "worst": []}
     image = pl.col("image_ids").list.first().alias("image")
-    about = dataset.current_samples(before=writer.manifest.ref).select("sample_id", image)
+    about = dataset.current_samples(for_run=writer.manifest.key).select("sample_id", image)
     if source.responses is not None:
         answers = dataset.scan(source.responses).select("response_id", "sample_id")
         images = answers.join(about, on="sample_id").select("image", target_id="response_id")

@@ -17,7 +17,7 @@ from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress
 from pairwright.dataset.ids import stable_id
-from pairwright.dataset.manifest import Manifest
+from pairwright.dataset.manifest import Manifest, RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.vlm.asking import ask_into
 from pairwright.vlm.backend import (
@@ -63,9 +63,9 @@ def rank(dataset: Dataset, options: RankOptions, run: RunOptions) -> Outcome:
     with dataset.write(
         "scores",
         name,
-        verb="rank",
+        step="rank",
         config=config,
-        inputs=[*dataset.sample_inputs(before=ref), responses],
+        inputs=[*dataset.sample_inputs(for_run=RunKey("rank", ref)), responses],
         fingerprints=choice.fingerprints(),
         replace=run.replace,
         retry_stages=("request",),
@@ -124,13 +124,13 @@ class _Ranking:
         """Ask for every list that is not written yet."""
         from pairwright.images import ImageReader
 
-        before = self.writer.manifest.ref
+        for_run = self.writer.manifest.key
         reader = ImageReader(self.dataset)
         images = image_source(reader, self.options, self.choice)
         with (
             open_backend(
                 self.options, self.choice, images, logs=self.dataset.path / "logs",
-                max_images=most_images(self.dataset, before=before),
+                max_images=most_images(self.dataset, for_run=for_run),
             ) as backend,
             Progress("rank", unit="replies") as progress,
         ):  # fmt: skip
@@ -154,7 +154,7 @@ class _Ranking:
         written = self.writer.scan()
         rejected = {one.rpartition("/(")[0] or one for one in self.writer.rejected_ids()}
         batches = group_batches(
-            self.dataset, self.responses, before=self.writer.manifest.ref, limit=self.limit
+            self.dataset, self.responses, for_run=self.writer.manifest.key, limit=self.limit
         )
         for frame in batches:
             done: set[tuple[str, str]] = set()
@@ -253,7 +253,7 @@ class _Ranking:
             "rubric": self.prompt.name,
             "criterion": one.criterion,
             "judge": self.choice.label,
-            "draw": 0,
+            "repeat": 0,
             "target_kind": "response",
             "score": mark,
             "label_mass": min(sum(probs) for probs in told.values()),

@@ -62,7 +62,7 @@ class Sitting:
         """Ask for every mark of this judge that is not written yet."""
         from pairwright.images import ImageReader
 
-        dataset, options, ref = self.dataset, self.options, self.writer.manifest.ref
+        dataset, options = self.dataset, self.options
         reader = ImageReader(dataset, cached_groups=2)  # a batch is in the images' order
         images = image_source(reader, options, self.marking.choice)
         requests = self._requests(reader)
@@ -73,7 +73,7 @@ class Sitting:
         with (
             open_backend(
                 options, self.marking.choice, images, logs=dataset.path / "logs",
-                max_images=most_images(dataset, before=ref),
+                max_images=most_images(dataset, for_run=self.writer.manifest.key),
             ) as backend,
             Progress("judge", self._left(), unit=self._unit()) as progress,
         ):  # fmt: skip
@@ -95,7 +95,7 @@ class Sitting:
         import polars as pl
 
         answers = count_answers(
-            self.dataset, self.marking.source, before=self.writer.manifest.ref, limit=self.limit,
+            self.dataset, self.marking.source, for_run=self.writer.manifest.key, limit=self.limit,
             turns=self.options.turns,
         )  # fmt: skip
         marks = answers * len(self.marking.rubric.criteria) * self.draws
@@ -115,7 +115,7 @@ class Sitting:
         """First requests, for all marks that are not written."""
         options, rubric = self.options, self.marking.rubric
         batches = target_batches(
-            self.dataset, self.marking.source, before=self.writer.manifest.ref, limit=self.limit
+            self.dataset, self.marking.source, for_run=self.writer.manifest.key, limit=self.limit
         )
         # With other judges' rows, or several turns, no number of rows tells that one is finished.
         rows = len(rubric.criteria) * self.draws

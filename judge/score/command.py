@@ -17,6 +17,7 @@ from judge.score.options import ScoreOptions
 from judge.score.report import describe, summarise
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.scores import JURY
@@ -43,16 +44,21 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
         msg = "--turns all: a response is one answer; judge conversations with --target samples"
         raise UsageError(msg)
     calibration = _calibration(options, rubric, list(judges))
-    name = run.run or source.verb
+    name = run.run or source.step
     ref = f"scores/{name}"
     if run.dry_run:
-        answers = count_answers(dataset, source, before=ref, limit=run.limit, turns=options.turns)
+        answers = count_answers(
+            dataset, source, for_run=RunKey(source.step, ref), limit=run.limit, turns=options.turns
+        )
         return _dry_run(answers, rubric, options, list(judges), source, ref)
-    read = [*dataset.sample_inputs(before=ref), *([source.responses] if source.responses else [])]
+    read = [
+        *dataset.sample_inputs(for_run=RunKey(source.step, ref)),
+        *([source.responses] if source.responses else []),
+    ]
     with dataset.write(
         "scores",
         name,
-        verb=source.verb,
+        step=source.step,
         config=_config(options, judges, rubric, source, run),
         inputs=read,
         fingerprints=_fingerprints(options, judges),
@@ -179,7 +185,7 @@ def _sum_up(
     }
     facts = None
     if any(shown.values()):
-        facts = brought_along(dataset, source, before=writer.manifest.ref)
+        facts = brought_along(dataset, source, for_run=writer.manifest.key)
     names = [name for name, is_shown in shown.items() if is_shown]
     writer.summary.update(summarise(writer.scan(), rubric, facts, names))
 

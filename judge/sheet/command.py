@@ -18,6 +18,7 @@ from judge.sheet.options import SheetOptions
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.ids import stable_id
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, UsageError
 from pairwright.text.conversation import plain_text, split_answer
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pairwright.webpage.parts import Pictures
 
 _BUDGET = 200 << 20  # bytes of pictures on one page
-_BEFORE = "scores/sheet"
+_RUN = RunKey("sheet", "scores/sheet")
 
 
 def sheet(dataset: Dataset, options: SheetOptions, run: RunOptions) -> Outcome:
@@ -71,7 +72,7 @@ def _draw(
 
     def numbered() -> Iterator[tuple[int, str, dict[str, Any]]]:
         nonlocal without
-        for frame in target_batches(dataset, source, before=_BEFORE, limit=limit):
+        for frame in target_batches(dataset, source, for_run=_RUN, limit=limit):
             for row in frame.iter_rows(named=True):
                 try:
                     shown = _shown(row)

@@ -11,6 +11,7 @@ import dataclasses
 import os
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -25,6 +26,8 @@ def option(
     help: str,
     positional: bool = False,
     short: str | None = None,
+    aliases: tuple[str, ...] = (),
+    value_aliases: Mapping[str, str] | None = None,
 ) -> Any:
     """A field of an options dataclass.
 
@@ -33,8 +36,14 @@ def option(
         help: What it does, as `--help` prints it.
         positional: Whether it stands without a flag.
         short: One-letter flag, such as `-o`.
+        aliases: Older names of the field. They work as flags, configuration keys and environment
+            variables, and `--help` does not show them.
+        value_aliases: Older spellings of its values, to the current ones.
     """
-    metadata = {"help": help, "positional": positional, "short": short}
+    metadata = {
+        "help": help, "positional": positional, "short": short, "aliases": aliases,
+        "value_aliases": dict(value_aliases or {}),
+    }  # fmt: skip
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -43,10 +52,12 @@ class RunOptions:
     """Options that all commands share."""
 
     run: str | None = option(None, help="name of the run (default: a fixed name per command)")
-    replace: bool = option(False, help="make an existing run of this name anew")
+    replace: bool = option(False, help="make an existing run of this name again")
     limit: int | None = option(None, help="take the first N rows only")
-    dry_run: bool = option(False, help="say what would be done, write nothing")
-    max_rejects: float = option(0.05, help="share of rejected rows above which the exit code is 3")
+    dry_run: bool = option(False, help="print what would be done, write nothing")
+    max_rejects: float = option(
+        0.05, help="fraction of invalid rows above which the exit code is 3"
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -54,30 +65,38 @@ class RunOptions:
             msg = f"--limit must be at least 1, got {self.limit}"
             raise UsageError(msg)
         if not 0 <= self.max_rejects <= 1:
-            msg = f"--max-rejects is a share between 0 and 1, got {self.max_rejects}"
+            msg = f"--max-rejects is a fraction between 0 and 1, got {self.max_rejects}"
             raise UsageError(msg)
 
 
 def flag_of(name: str) -> str:
-    """The flag of a field; `as_` stands for `--as`, which Python could not name."""
+    """The flag of a field; `as_` is the field of `--as`, a word that Python reserves."""
     return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def field_name(options: type[Any], key: str) -> str:
     """The field that a key of a configuration file means (`as` is `as_`, `max-text` `max_text`)."""
     name = key.replace("-", "_")
-    names = {field.name for field in dataclasses.fields(options)}
-    return f"{name}_" if name not in names and f"{name}_" in names else name
+    for field in dataclasses.fields(options):
+        if name in (field.name, field.name.removesuffix("_"), *field.metadata.get("aliases", ())):
+            return field.name
+    return name
 
 
 def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
     """Add a flag or positional for every field of an options dataclass.
 
-    Defaults are left out (`argparse.SUPPRESS`), so that what was typed can be told from what was
+    Fields with a `group` in their metadata are listed under that title in `--help`.
+
+    Defaults are left out (`argparse.SUPPRESS`), so that what was typed is distinguished from what was
     not and a configuration file can fill the rest.
     """
     hints = typing.get_type_hints(options)
+    groups: dict[str | None, Any] = {None: parser}
     for field in dataclasses.fields(options):
+        title = field.metadata.get("group")
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
         kind, many = _element_type(hints[field.name])
         required = field.default is dataclasses.MISSING
         text = field.metadata["help"].replace("%", "%%")
@@ -87,17 +106,13 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
                 f" (default: {' '.join(map(str, shown)) if isinstance(shown, tuple) else shown})"
             )
         arguments: dict[str, Any] = {"help": text, "default": argparse.SUPPRESS}
-        if typing.get_origin(kind) is Literal:
-            arguments["choices"] = typing.get_args(kind)
-        elif kind is not bool:
-            arguments["type"] = kind
-            arguments["metavar"] = field.name.upper() if kind in (str, Path) else "N"
+        arguments |= _value_arguments(field, kind)
         if many:
             arguments["nargs"] = "+"
         if field.metadata["positional"]:
             if not required:
                 arguments["nargs"] = "*" if many else "?"
-            parser.add_argument(field.name, **arguments)
+            groups[title].add_argument(field.name, **arguments)
             continue
         flags = [flag_of(field.name)]
         if field.metadata["short"]:
@@ -106,7 +121,23 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
             arguments["action"] = argparse.BooleanOptionalAction
         elif many:  # `--flag a b` and `--flag a --flag b` are the same
             arguments["action"] = "extend"
-        parser.add_argument(*flags, dest=field.name, **arguments)
+        groups[title].add_argument(*flags, dest=field.name, **arguments)
+        if field.metadata.get("aliases", ()):
+            hidden = arguments | {"help": argparse.SUPPRESS}
+            names = map(flag_of, field.metadata.get("aliases", ()))
+            parser.add_argument(*names, dest=field.name, **hidden)
+
+
+def _value_arguments(field: dataclasses.Field[Any], kind: Any) -> dict[str, Any]:
+    """What argparse has to know of a field's values."""
+    if typing.get_origin(kind) is Literal:
+        arguments: dict[str, Any] = {"choices": typing.get_args(kind)}
+        if older := field.metadata.get("value_aliases"):
+            arguments["type"] = lambda text: older.get(text, text)
+        return arguments
+    if kind is bool:
+        return {}
+    return {"type": kind, "metavar": field.name.upper() if kind in (str, Path) else "N"}
 
 
 def build(options: type[T], *layers: dict[str, Any]) -> T:
@@ -126,7 +157,8 @@ def build(options: type[T], *layers: dict[str, Any]) -> T:
         for key, value in layer.items():
             name = field_name(options, key)  # type: ignore[arg-type]
             if name in fields:
-                values[name] = _convert(name, value, hints[name])
+                older = fields[name].metadata.get("value_aliases", {})
+                values[name] = _convert(name, value, hints[name], older)
     for name, field in fields.items():
         if name not in values and field.default is dataclasses.MISSING:
             what = name if field.metadata["positional"] else flag_of(name)
@@ -138,12 +170,13 @@ def build(options: type[T], *layers: dict[str, Any]) -> T:
 def environment(command: str, options: type[Any]) -> dict[str, Any]:
     """Values from environment variables such as `PAIRWRIGHT_JUDGE_SCORE_MODEL`."""
     prefix = f"PAIRWRIGHT_{command.upper().replace(' ', '_').replace('-', '_')}_"
-    names = {field.name for field in dataclasses.fields(options)}
-    return {
-        name: os.environ[prefix + name.rstrip("_").upper()]
-        for name in names
-        if prefix + name.rstrip("_").upper() in os.environ
-    }
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(options):
+        for name in (*field.metadata.get("aliases", ()), field.name):  # the current name wins
+            variable = prefix + name.rstrip("_").upper()
+            if variable in os.environ:
+                found[field.name] = os.environ[variable]
+    return found
 
 
 def as_config(options: Any) -> dict[str, Any]:
@@ -167,7 +200,7 @@ def _element_type(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-def _convert(name: str, value: Any, hint: Any) -> Any:
+def _convert(name: str, value: Any, hint: Any, older: Mapping[str, str]) -> Any:
     kind, many = _element_type(hint)
     if value is None:
         return None
@@ -175,8 +208,8 @@ def _convert(name: str, value: Any, hint: Any) -> Any:
         values = value.split(",") if isinstance(value, str) else value
         if not isinstance(values, list | tuple):
             values = [values]
-        return tuple(_one(name, v, kind) for v in values)
-    return _one(name, value, kind)
+        return tuple(_one(name, older.get(v, v), kind) for v in values)
+    return _one(name, older.get(value, value) if isinstance(value, str) else value, kind)
 
 
 def _one(name: str, value: Any, kind: Any) -> Any:

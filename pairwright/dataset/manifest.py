@@ -11,14 +11,17 @@ import importlib.metadata
 import json
 import os
 import tempfile
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pairwright.errors import DataError
 
 FILE_NAME = "_table.json"
-FORMAT_VERSION = 1
+# What a caller from Python wrote, for lineage; a program's command line stands for itself.
+called_as: ContextVar[str | None] = ContextVar("called_as", default=None)
+FORMAT_VERSION = 2  # 1: `verb` was the name of `step`
 _PACKAGES = [
     "pairwright",
     "polars",
@@ -45,13 +48,25 @@ class Part:
     xxh3: str
 
 
+class RunKey(NamedTuple):
+    """Which run is meant, also before it exists.
+
+    Attributes:
+        step: What makes it: `dedup`, `score`, ...
+        ref: `kind/run`, such as `decisions/dedup`.
+    """
+
+    step: str
+    ref: str
+
+
 @dataclasses.dataclass(slots=True, kw_only=True)
 class Manifest:
     """What is in a table folder, how it was made and of what."""
 
     kind: str
     run: str
-    verb: str
+    step: str
     schema: str
     schema_version: int
     command: str
@@ -69,6 +84,11 @@ class Manifest:
     def ref(self) -> str:
         """`kind/run`, the name of the table in the dataset."""
         return f"{self.kind}/{self.run}"
+
+    @property
+    def key(self) -> RunKey:
+        """Which run this is."""
+        return RunKey(self.step, self.ref)
 
     @property
     def rows(self) -> int:
@@ -97,7 +117,7 @@ class Manifest:
         """Read a folder's manifest; `None` where there is none.
 
         Raises:
-            DataError: If it is broken or of a newer format.
+            DataError: If it is malformed or of a newer format.
         """
         path = folder / FILE_NAME
         try:
@@ -110,6 +130,9 @@ class Manifest:
         if raw.get("format_version", 0) > FORMAT_VERSION:
             msg = f"{path}: written by a newer pairwright (format {raw['format_version']}); upgrade"
             raise DataError(msg)
+        if "verb" in raw:  # format 1
+            raw["step"] = raw.pop("verb")
+        raw["format_version"] = FORMAT_VERSION
         try:
             return cls(**{**raw, "parts": [Part(**part) for part in raw["parts"]]})
         except (KeyError, TypeError) as error:

@@ -62,7 +62,7 @@ def find_sources(dataset: Dataset, options: BuildOptions) -> Sources:
 
 
 def _claims(dataset: Dataset, options: BuildOptions, answers: Manifest | None) -> Sources:
-    found = dataset.pick("scores", options.scores, verbs=("claims",))
+    found = dataset.pick("scores", options.scores, steps=("claims",))
     if answers is None or found is None:
         what = "responses" if answers is None else "marks of their claims"
         how = "`prefs sample`" if answers is None else "`judge claims --target responses`"
@@ -72,8 +72,8 @@ def _claims(dataset: Dataset, options: BuildOptions, answers: Manifest | None) -
 
 
 def _scores(dataset: Dataset, options: BuildOptions, answers: Manifest) -> Manifest:
-    found = dataset.pick("scores", options.scores, verbs=("score-responses",))
-    found = found or dataset.pick("scores", verbs=("ingest",))
+    found = dataset.pick("scores", options.scores, steps=("score-responses",))
+    found = found or dataset.pick("scores", steps=("ingest",))
     if found is None:
         msg = f"{answers.ref} has no scores: mark the answers with `judge score --target responses`"
         raise UsageError(msg)
@@ -81,8 +81,8 @@ def _scores(dataset: Dataset, options: BuildOptions, answers: Manifest) -> Manif
 
 
 def _conflict_scores(dataset: Dataset, options: BuildOptions) -> Manifest:
-    found = dataset.pick("scores", options.scores, verbs=("score",))
-    found = found or dataset.pick("scores", verbs=("ingest",))
+    found = dataset.pick("scores", options.scores, steps=("score",))
+    found = found or dataset.pick("scores", steps=("ingest",))
     if found is not None:
         return found
     if (

@@ -65,15 +65,15 @@ def drawn(ids: pl.Series, seed: int, purpose: str) -> pl.Series:
 def pair_draw(frame: pl.DataFrame, seed: int, purpose: str) -> pl.DataFrame:
     """Add `draw`, a seeded number for every (chosen_id, rejected_id)."""
     keys = pl.concat([frame["chosen_id"], frame["rejected_id"]]).unique()
-    numbers = pl.DataFrame({"key": keys, "draw": drawn(keys, seed, purpose)})
-    chosen = numbers.rename({"key": "chosen_id", "draw": "_c"})
-    rejected = numbers.rename({"key": "rejected_id", "draw": "_r"})
+    numbers = pl.DataFrame({"key": keys, "order": drawn(keys, seed, purpose)})
+    chosen = numbers.rename({"key": "chosen_id", "order": "_c"})
+    rejected = numbers.rename({"key": "rejected_id", "order": "_r"})
     # Multiplying by an odd number mixes the two; u64 arithmetic wraps round.
     mixed = pl.col("_c") * pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64) + pl.col("_r")
     return (
         frame.join(chosen, on="chosen_id", maintain_order="left")
         .join(rejected, on="rejected_id", maintain_order="left")
-        .with_columns(draw=mixed)
+        .with_columns(order=mixed)
         .drop("_c", "_r")
     )
 
@@ -83,8 +83,8 @@ def at_most(picks: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
     if not most:
         return picks
     ranked = pair_draw(picks, seed, "pairs")
-    rank = pl.col("draw").rank("ordinal").over("prompt_id")
-    return ranked.filter(rank <= most).drop("draw")
+    rank = pl.col("order").rank("ordinal").over("prompt_id")
+    return ranked.filter(rank <= most).drop("order")
 
 
 def balance_lengths(picks: pl.DataFrame, *, only_shorter: bool = False) -> pl.DataFrame:

@@ -143,7 +143,7 @@ def best_of_n(candidates: pl.DataFrame, rule: Rule) -> Picked:
     before = paired.height
     if rule.best_worst and rule.max_pairs:
         paired = pair_draw(paired, rule.seed, "pairs")
-        paired = paired.sort("margin", "draw", descending=[True, False], maintain_order=True)
+        paired = paired.sort("margin", "order", descending=[True, False], maintain_order=True)
         paired = paired.filter(pl.int_range(pl.len()).over("prompt_id") < rule.max_pairs)
     else:
         paired = at_most(paired, rule.max_pairs, rule.seed)

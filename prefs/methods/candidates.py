@@ -151,7 +151,7 @@ def first_prompts(candidates: pl.DataFrame, limit: int | None) -> pl.DataFrame:
 def contestable_samples(dataset: Dataset) -> pl.LazyFrame:
     """Current samples and those that only their mark drops: the worse answers of conflicts."""
     frame = dataset.union("samples")
-    for manifest in dataset.in_force("decisions").values():
+    for manifest in dataset.active("decisions").values():
         by_mark = pl.col("reason").str.contains("score")
         dropped = dataset.scan(manifest).filter(~pl.col("kept") & ~by_mark)
         frame = frame.join(

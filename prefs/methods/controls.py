@@ -38,7 +38,7 @@ def control_picks(
         other = ranked.filter(pl.col("rank") > 1).select(rejected_id="candidate_id")
         paired = paired.join(best, on="chosen_id", how="semi")
         paired = paired.join(other, on="rejected_id", how="semi")
-    paired = pair_draw(paired, seed, f"control-{kind}").sort("draw")
+    paired = pair_draw(paired, seed, f"control-{kind}").sort("order")
     either = (
         pl.min_horizontal("chosen_id", "rejected_id"),
         pl.max_horizontal("chosen_id", "rejected_id"),

@@ -11,7 +11,7 @@ from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress
 from pairwright.dataset.ids import stable_id
-from pairwright.dataset.manifest import Manifest
+from pairwright.dataset.manifest import Manifest, RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, GateError, UsageError
 from pairwright.text.conversation import prompt_of
@@ -50,16 +50,16 @@ def sample(dataset: Dataset, options: SampleOptions, run: RunOptions) -> Outcome
     name = run.run or "sample"
     ref = f"responses/{name}"
     conflicts = _conflicts(dataset, options)
-    prompts = read_prompts(dataset, conflicts, before=ref, limit=run.limit)
+    prompts = read_prompts(dataset, conflicts, for_run=RunKey("sample", ref), limit=run.limit)
     if run.dry_run:
         message = f"dry run, nothing written: {ref} would hold up to {options.n} answers of {choice.label} to each of {prompts.height:,} prompts"
         return Outcome(message=message, summary={"prompts": prompts.height})
     config = recorded(options, choice) | {"limit": run.limit}
-    inputs = dataset.sample_inputs(before=ref)
+    inputs = dataset.sample_inputs(for_run=RunKey("sample", ref))
     with dataset.write(
         "responses",
         name,
-        verb="sample",
+        step="sample",
         config=config,
         inputs=[*inputs, conflicts] if conflicts else inputs,
         fingerprints=choice.fingerprints(),
@@ -89,7 +89,7 @@ def sample(dataset: Dataset, options: SampleOptions, run: RunOptions) -> Outcome
 def _conflicts(dataset: Dataset, options: SampleOptions) -> Manifest | None:
     if not options.only_conflicts:
         return None
-    manifest = dataset.pick("conflicts", verbs={"dedup"})
+    manifest = dataset.pick("conflicts", steps={"dedup"})
     if manifest is None:
         msg = (
             "--only-conflicts needs a run of conflicts, and there is none: run `curate dedup` first"
@@ -99,19 +99,19 @@ def _conflicts(dataset: Dataset, options: SampleOptions) -> Manifest | None:
 
 
 def read_prompts(
-    dataset: Dataset, conflicts: Manifest | None, *, before: str, limit: int | None
+    dataset: Dataset, conflicts: Manifest | None, *, for_run: RunKey, limit: int | None
 ) -> pl.DataFrame:
     """Distinct prompts of the current samples; the first sample with a prompt stands for it.
 
     Args:
         dataset: The dataset.
         conflicts: Take only samples that are in this run of conflicts.
-        before: The run of responses; decisions that were made on it do not count.
+        for_run: The run of responses; decisions that were made on it do not count.
         limit: Take the first so many prompts only.
     """
     import polars as pl
 
-    frame = dataset.current_samples(before=before).select("sample_id", "image_ids", "messages")
+    frame = dataset.current_samples(for_run=for_run).select("sample_id", "image_ids", "messages")
     if conflicts is not None:
         pairs = dataset.scan(conflicts)
         ids = pl.concat(

@@ -17,7 +17,7 @@ from curate.decontaminate.options import DecontaminateOptions
 from pairwright.commands import command
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
-from pairwright.errors import PairwrightError
+from pairwright.errors import Error
 from schemas.tables import Decisions, Overlaps
 
 LONG = (
@@ -170,7 +170,7 @@ def test_embeddings_are_reported_and_remove_only_when_asked(tmp_path):
             kind=pl.lit("image"), model=pl.lit("m"),
             vector=pl.Series([vectors[p] for p in some]).cast(pl.Array(pl.Float16, 2)),
         )  # fmt: skip
-        with dataset.write("embeddings", "m", verb="embed", config={"model": "m"}) as writer:
+        with dataset.write("embeddings", "m", step="embed", config={"model": "m"}) as writer:
             writer.add(frame)
     found = check(data, str(bench.path))
     assert all(row["kept"] for row in found.values())
@@ -204,9 +204,9 @@ def test_a_benchmark_that_cannot_be_read_is_one_clear_line(tmp_path, bench, agai
 
 
 def test_wrong_limits_are_refused():
-    with pytest.raises(PairwrightError, match="--containment must be above 0"):
+    with pytest.raises(Error, match="--containment must be above 0"):
         DecontaminateOptions(against=("x",), containment=1.5)
-    with pytest.raises(PairwrightError, match="less than --ngram"):
+    with pytest.raises(Error, match="less than --ngram"):
         DecontaminateOptions(against=("x",), min_words=5)
 
 

@@ -15,6 +15,7 @@ from curate.dedup.command import dedup
 from curate.dedup.options import DedupOptions
 from pairwright.commands import command
 from pairwright.commands.options import RunOptions
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import ConfigChangedError, UsageError
 from schemas.tables import Conflicts, Decisions
@@ -111,11 +112,11 @@ def test_a_run_that_was_killed_is_made_again(data):
 def test_score_keeps_the_best(data):
     ids = data.union("samples").collect()
     marks = {"0": 5.0, "1": 1.0, "2": 2.0, "4": 3.0}
-    with data.write("scores", "score", verb="score", config={}) as writer:
+    with data.write("scores", "score", step="score", config={}) as writer:
         writer.add(
             {
                 "target_id": row["sample_id"], "rubric": "r", "criterion": c, "judge": "j",
-                "draw": 0, "target_kind": "sample", "score": marks[row["source_id"]] + d,
+                "repeat": 0, "target_kind": "sample", "score": marks[row["source_id"]] + d,
                 "rubric_hash": "x", "prompt_hash": "y",
             }
             for row in ids.iter_rows(named=True) if row["source_id"] in marks
@@ -243,7 +244,7 @@ def test_rescue_lets_the_next_double_stand(data):
         run(data, rescue=True)
     ids = data.current_samples().select("sample_id", "source_id").collect()
     with data.write(
-        "decisions", "filter", verb="filter", config={}, inputs=data.sample_inputs(), rejects=False
+        "decisions", "filter", step="filter", config={}, inputs=data.sample_inputs(), rejects=False
     ) as writer:
         writer.add(
             {
@@ -259,5 +260,5 @@ def test_rescue_lets_the_next_double_stand(data):
     assert after["0"] == after["1"] == (False, "2")
     assert kept(data) == ["2", "3", "4"]
     # The filter still comes after the dedup: made again, it sees the rescued row.
-    seen = data.current_samples(before="decisions/filter", verb="filter").collect()
+    seen = data.current_samples(for_run=RunKey("filter", "decisions/filter")).collect()
     assert seen["source_id"].to_list() == ["2", "3", "4"]

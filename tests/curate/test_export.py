@@ -70,7 +70,7 @@ def test_pairs_read_back_equal_and_are_the_default(
         assert "<image>" not in row["prompt"][0]["content"]
         for name in ("pair_id", "chosen_spans", "rejected_spans", "margin", "method", "image_ids"):
             assert row[name] == original[name]
-        assert (row["source"], row["licence"]) == ("toy", "mit")
+        assert (row["source"], row["license"]) == ("toy", "mit")
 
 
 def test_files_are_as_the_hub_likes_them(
@@ -209,7 +209,7 @@ def test_markup_of_strangers_is_harmless(
         dataset,
         "samples",
         "ingest",
-        [sample(30, [], source=HOSTILE, licence=HOSTILE, task=HOSTILE)],
+        [sample(30, [], source=HOSTILE, license=HOSTILE, task=HOSTILE)],
         "more",
     )
     out = tmp_path / "out"
@@ -246,7 +246,7 @@ def test_names_and_sizes() -> None:
     ]  # fmt: skip
     assert objection("CC BY-NC 4.0") == "no commercial use"
     assert objection("cc-by-4.0") is None
-    assert objection(" ") == "no licence stated"
+    assert objection(" ") == "no license stated"
 
 
 @pytest.mark.parametrize("content", ["text", "parts"])

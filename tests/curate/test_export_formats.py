@@ -18,7 +18,7 @@ from pairwright.commands import command
 from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError, UsageError
 
-SAMPLE = ("image_ids", "messages", "licence", "task", "reference", "criteria")
+SAMPLE = ("image_ids", "messages", "license", "task", "reference", "criteria")
 PAIR = ("image_ids", "prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin")
 
 
@@ -26,7 +26,7 @@ def row(number: int, ids: list[str], question: str, answer: str | None, **more: 
     turns = [{"role": "user", "content": question}]
     turns += [] if answer is None else [{"role": "assistant", "content": answer}]
     base = {"sample_id": f"s{number}", "image_ids": ids, "messages": turns, "source": "toy"}
-    return {**base, "source_id": str(number), "licence": "mit", **more}
+    return {**base, "source_id": str(number), "license": "mit", **more}
 
 
 def make(path: Path) -> Dataset:
@@ -52,7 +52,7 @@ def make(path: Path) -> Dataset:
         row(7, ids[:1], "<image>\nno answer?", None),
     ]
     data = Dataset(path)
-    with data.write("samples", "toy", verb="ingest", config={}, rejects=False) as writer:
+    with data.write("samples", "toy", step="ingest", config={}, rejects=False) as writer:
         writer.add(samples)
     pairs = []
     for number, sample in enumerate(samples[:7]):
@@ -66,7 +66,7 @@ def make(path: Path) -> Dataset:
                 "rejected_spans": [{"start": 2, "end": 6, "text": "blue", "kind": "replace"}],
             }
         )  # fmt: skip
-    with data.write("pairs", "best-of-n", verb="build", config={}, rejects=False) as writer:
+    with data.write("pairs", "best-of-n", step="build", config={}, rejects=False) as writer:
         writer.add(pairs)
     return data
 

@@ -22,7 +22,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     out = io.BytesIO()
     Image.new("RGB", (64, 64), "red").save(out, "PNG")
     facts = inspect_image(out.getvalue())
-    with data.write("images", "toy", verb="ingest", config={}) as writer:
+    with data.write("images", "toy", step="ingest", config={}) as writer:
         writer.add(
             [
                 {
@@ -48,9 +48,9 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         samples.append({**row, **source, "messages": [*prompt, answer]})
         sides = {"chosen": "red circle", "rejected": "blue", "method": "best-of-n"}
         pairs.append({**row, **sides, "pair_id": f"p{number}", "prompt": prompt})
-    with data.write("samples", "toy", verb="ingest", config={}) as writer:
+    with data.write("samples", "toy", step="ingest", config={}) as writer:
         writer.add(samples)
-    with data.write("pairs", "best-of-n", verb="build", config={}) as writer:
+    with data.write("pairs", "best-of-n", step="build", config={}) as writer:
         writer.add(pairs)
     return data
 

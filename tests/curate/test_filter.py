@@ -18,7 +18,7 @@ from schemas.tables import Decisions
 
 def mark(sample_id: str, score: float | None, **values: Any) -> dict[str, Any]:
     return {
-        "target_id": sample_id, "rubric": "r", "criterion": "accuracy", "judge": "j", "draw": 0,
+        "target_id": sample_id, "rubric": "r", "criterion": "accuracy", "judge": "j", "repeat": 0,
         "target_kind": "sample", "score": score, "label_mass": 1.0, "rubric_hash": "x",
         "prompt_hash": "y", **values,
     }  # fmt: skip
@@ -32,7 +32,7 @@ def data(tmp_path: Path) -> Dataset:
     rows = [mark(i, float(k + 1)) for k, i in enumerate(ids[:4])]
     rows += [mark(ids[0], 3.0, criterion="style"), mark(ids[3], 4.0, draw=1, label_mass=0.1)]
     rows += [mark(ids[4], None, error="no verdict"), mark("other", 0.0, target_kind="response")]
-    with dataset.write("scores", "score", verb="score", config={}) as writer:
+    with dataset.write("scores", "score", step="score", config={}) as writer:
         writer.add(rows)
     return dataset
 
@@ -72,7 +72,7 @@ def test_unscored_rows_can_go(data):
 
 def test_marks_without_mass_do_not_count(data):
     ids = data.union("samples").collect()["sample_id"].to_list()
-    with data.write("scores", "other", verb="score", config={}) as writer:
+    with data.write("scores", "other", step="score", config={}) as writer:
         writer.add([mark(ids[0], 0.0, label_mass=0.2), mark(ids[1], 0.0, label_mass=0.9)])
     outcome = run(data, 1.0, scores="other", min_label_mass=0.5)
     assert kept(data) == [True, False, True, True, True, True]
@@ -81,7 +81,7 @@ def test_marks_without_mass_do_not_count(data):
 
 def test_one_judge_of_several_may_count(data):
     ids = data.union("samples").collect()["sample_id"].to_list()
-    with data.write("scores", "two", verb="score", config={}) as writer:
+    with data.write("scores", "two", step="score", config={}) as writer:
         writer.add([mark(i, 1.0, judge="low") for i in ids])
         writer.add([mark(i, 4.0, judge="high") for i in ids])
     assert run(data, 3.0, scores="two").summary["kept"] == 0  # the mean is 2.5
@@ -96,7 +96,7 @@ def test_one_judge_of_several_may_count(data):
 
 def test_calibrated_marks_cut_and_raw_ones_are_refused(data):
     ids = data.union("samples").collect()["sample_id"].to_list()
-    with data.write("scores", "calibrated", verb="score", config={}) as writer:
+    with data.write("scores", "calibrated", step="score", config={}) as writer:
         writer.add([mark(i, 4.0, calibrated=0.1 * k) for k, i in enumerate(ids)])
     outcome = run(data, 0.25, scores="calibrated", calibrated=True)
     assert kept(data) == [False, False, False, True, True, True]
@@ -135,7 +135,7 @@ def test_again_there_is_nothing_to_do_and_dry_run_writes_nothing(data):
 
 def test_filter_decides_what_dedup_left(data):
     ids = data.union("samples").collect()["sample_id"].to_list()
-    with data.write("decisions", "dedup", verb="dedup", config={}, rejects=False) as writer:
+    with data.write("decisions", "dedup", step="dedup", config={}, rejects=False) as writer:
         writer.add(
             {"sample_id": i, "run": "dedup", "kept": i != ids[3], "reason": "r", "method": "m"}
             for i in ids

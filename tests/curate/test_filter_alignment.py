@@ -44,7 +44,7 @@ def test_wrong_captions_are_those_that_fit_least(tmp_path):
         answer = {"role": "assistant", "content": f"the shape is a {said}"}
         rows.append({**row, "messages": [question, answer]})
     for kind, table in (("images", images), ("samples", rows)):
-        with data.write(kind, "made", verb="ingest", config={}, rejects=False) as writer:
+        with data.write(kind, "made", step="ingest", config={}, rejects=False) as writer:
             writer.add(table)
     embed(data, EmbedOptions(model=str(MODEL), text=True), RunOptions())
     filter_samples(data, FilterOptions(drop_clip_share=0.1), RunOptions())

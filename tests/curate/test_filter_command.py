@@ -102,16 +102,16 @@ def test_marks_and_rules_stand_beside_each_other(tmp_path):
     ids = data.union("samples").collect()["sample_id"].to_list()
     marks = [
         {
-            "target_id": i, "rubric": "r", "criterion": "accuracy", "judge": "j", "draw": 0,
+            "target_id": i, "rubric": "r", "criterion": "accuracy", "judge": "j", "repeat": 0,
             "target_kind": "sample", "score": float(n), "rubric_hash": "x", "prompt_hash": "y",
         }
         for n, i in enumerate(ids)
     ]  # fmt: skip
-    with data.write("scores", "score", verb="score", config={}) as writer:
+    with data.write("scores", "score", step="score", config={}) as writer:
         writer.add(marks)
     filter_samples(data, FilterOptions(min_score=1), RunOptions())
     filter_samples(data, FilterOptions(max_answer_words=5), RunOptions())
-    assert {m.run for m in data.in_force("decisions").values()} == {"filter", "filter-rules"}
+    assert {m.run for m in data.active("decisions").values()} == {"filter", "filter-rules"}
     assert data.manifest("decisions", "filter").config.keys() == {
         "min_score", "criterion", "scores", "min_label_mass", "unscored", "limit",
     }  # fmt: skip
@@ -120,7 +120,7 @@ def test_marks_and_rules_stand_beside_each_other(tmp_path):
         filter_samples(data, both, RunOptions())
     outcome = filter_samples(data, both, RunOptions(replace=True))
     assert outcome.table == "decisions/filter"
-    assert data.manifest("decisions", "filter").verb == "filter"
+    assert data.manifest("decisions", "filter").step == "filter"
     assert [r == "score" for r in data.read("decisions", "filter")["reason"]] == [
         True,
         True,
@@ -172,7 +172,7 @@ def test_image_text_takes_the_rows_that_fit_least(tmp_path):
         {**row, "messages": [row["messages"][0], {"role": "assistant", "content": answer}]}
         for row, answer in zip(samples.to_dicts(), answers, strict=True)
     ]
-    with data.write("samples", "tiny", verb="ingest", config={}, replace=True, rejects=False) as w:
+    with data.write("samples", "tiny", step="ingest", config={}, replace=True, rejects=False) as w:
         w.add(rows)
     with pytest.raises(UsageError, match="curate embed --text"):
         filter_samples(data, FilterOptions(min_clip_score=0.2), RunOptions())
@@ -185,7 +185,7 @@ def test_image_text_takes_the_rows_that_fit_least(tmp_path):
     frame = frame.with_columns(
         pl.lit("m").alias("model"), pl.col("vector").cast(pl.Array(pl.Float16, 2))
     )
-    with data.write("embeddings", "m-text", verb="embed", config={}, rejects=False) as writer:
+    with data.write("embeddings", "m-text", step="embed", config={}, rejects=False) as writer:
         writer.add(frame)
     outcome = filter_samples(data, FilterOptions(min_clip_score=0.2), RunOptions())
     decisions = data.read("decisions", "filter-rules")

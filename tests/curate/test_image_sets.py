@@ -246,7 +246,7 @@ def embedded(dataset: Dataset, near: float) -> None:
     away = generator.normal(size=(len(ids), 64))
     away /= np.linalg.norm(away, axis=1, keepdims=True)
     vectors = np.concatenate([np.full((len(ids), 1), near**0.5), (1 - near) ** 0.5 * away], axis=1)
-    with dataset.write("embeddings", "clip-like", verb="embed", config={}) as writer:
+    with dataset.write("embeddings", "clip-like", step="embed", config={}) as writer:
         writer.add(
             pl.DataFrame({"item_id": ids}).with_columns(
                 pl.lit("image").alias("kind"),

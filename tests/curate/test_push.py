@@ -58,7 +58,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         out = io.BytesIO()
         Image.new("RGB", (20, 10 + number), (number * 80, 0, 0)).save(out, "JPEG")
         images.append((inspect_image(out.getvalue()), out.getvalue()))
-    with data.write("images", "toy", verb="ingest", config={}) as writer:
+    with data.write("images", "toy", step="ingest", config={}) as writer:
         writer.add(
             {
                 "image_id": facts.image_id,
@@ -71,7 +71,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
             }
             for facts, content in images
         )
-    with data.write("samples", "toy", verb="ingest", config={}) as writer:
+    with data.write("samples", "toy", step="ingest", config={}) as writer:
         writer.add(
             {
                 "sample_id": f"s{number}",
@@ -82,7 +82,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
                 ],
                 "source": "toy",
                 "source_id": str(number),
-                "licence": "mit" if number else "CC BY-NC 4.0",
+                "license": "mit" if number else "CC BY-NC 4.0",
             }
             for number, (facts, _) in enumerate(images)
         )
@@ -133,7 +133,7 @@ def test_what_is_pushed_reads_back_equal(hub: Hub, dataset: Dataset, tmp_path: P
         assert row["images"] == [contents[i].hex() for i in sample["image_ids"]]
         assert row["messages"][0] == {"role": "user", "content": "what colour?"}
         assert row["messages"][1] == sample["messages"][1]
-        assert row["licence"] == sample["licence"]
+        assert row["license"] == sample["license"]
 
     streamed = run(hub, tmp_path, STREAM, "user/toy")
     assert streamed.returncode == 0, streamed.stderr
@@ -192,7 +192,7 @@ def test_a_push_that_broke_off_sends_the_rest_only(
 def test_samples_and_pairs_go_as_two_configurations(hub: Hub, tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "tiny", images=2, questions=1)
     samples = data.union("samples").collect().to_dicts()
-    with data.write("pairs", "p", verb="build", config={}, rejects=False) as writer:
+    with data.write("pairs", "p", step="build", config={}, rejects=False) as writer:
         writer.add(
             {
                 "pair_id": f"p{number}", "sample_id": row["sample_id"], "method": "x",
@@ -214,19 +214,19 @@ def test_samples_and_pairs_go_as_two_configurations(hub: Hub, tmp_path: Path) ->
     assert len(json.loads(run(hub, tmp_path, STREAM, "user/both").stdout)["rows"]) == 2
 
 
-def test_licences_keep_rows_from_the_public(hub: Hub, dataset: Dataset, tmp_path: Path) -> None:
+def test_licenses_keep_rows_from_the_public(hub: Hub, dataset: Dataset, tmp_path: Path) -> None:
     words = ("push", dataset.path, "user/open", "--public")
     done = run(hub, tmp_path, PUSH, *words)
     assert done.returncode == 2
-    assert "1 rows of 'toy' (licence 'CC BY-NC 4.0': no commercial use), as s0" in done.stderr
+    assert "1 rows of 'toy' (license 'CC BY-NC 4.0': no commercial use), as s0" in done.stderr
     assert "user/open" not in hub.repos
-    done = run(hub, tmp_path, PUSH, *words, "--allow-licence")
+    done = run(hub, tmp_path, PUSH, *words, "--allow-license")
     assert done.returncode == 0, done.stderr
     assert not hub.repos["user/open"].private
     # The repository is public now, whatever the flags say.
     done = run(hub, tmp_path, PUSH, "push", dataset.path, "user/open")
     assert done.returncode == 2
-    assert "--allow-licence" in done.stderr
+    assert "--allow-license" in done.stderr
     done = run(hub, tmp_path, PUSH, "push", dataset.path, "user/open", "--private")
     assert done.returncode == 2
 

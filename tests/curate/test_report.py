@@ -91,8 +91,8 @@ def test_figures_equal_counts_taken_apart(data):
     assert shown == dict(words)
     shapes = {v["value"]: (v["kept"], v["dropped"]) for v in figures["images"][1]["values"]}
     assert shapes["about square"] == (head["images_kept"], 6 - head["images_kept"])
-    licences = {v["value"]: v["kept"] + v["dropped"] for v in spread["licence"]["values"]}
-    assert licences == dict(Counter(row["licence"] for row in samples.values()))
+    licenses = {v["value"]: v["kept"] + v["dropped"] for v in spread["license"]["values"]}
+    assert licenses == dict(Counter(row["license"] for row in samples.values()))
     (marks,) = figures["marks"]
     assert marks["marked"] == len(second)
     assert sum(b["dropped"] for b in marks["bins"]) == len(later)
@@ -184,7 +184,7 @@ def test_the_same_data_give_the_same_figures(data):
 
 def test_rows_that_came_later_are_told(data):
     dedup(data, DedupOptions(), RunOptions())
-    with data.write("samples", "more", verb="ingest", config={}) as writer:
+    with data.write("samples", "more", step="ingest", config={}) as writer:
         writer.add([sample("new", [], "is it new?", "yes"), sample("double", [], "again", "yes")])
     figures, page = made(data)
     assert figures["funnel"]["steps"][0]["undecided"] == 1
@@ -195,7 +195,7 @@ def test_rows_that_came_later_are_told(data):
 def test_values_that_are_no_numbers_leave_valid_json(data):
     ids = data.union("samples").collect()["sample_id"].to_list()
     values = [float("nan"), float("inf"), None, 0.5]
-    with data.write("decisions", "odd", verb="filter-rules", config={}, rejects=False) as writer:
+    with data.write("decisions", "odd", step="filter-rules", config={}, rejects=False) as writer:
         writer.add(
             {"sample_id": i, "run": "odd", "kept": n > 3, "reason": "kept" if n > 3 else "strange",
              "method": "strange", "similarity": values[n % 4]}

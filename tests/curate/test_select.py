@@ -38,20 +38,20 @@ def make(path: Path, *, images: int = 12, parts: str = "etm", seed: int = 0) -> 
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         ids = [names["image_ids"][3 * n][0] for n in range(images)]
         frame = pl.DataFrame({"item_id": ids, "kind": ["image"] * images, "model": ["m"] * images})
-        with data.write("embeddings", "m", verb="embed", config={"model": "m"}) as writer:
+        with data.write("embeddings", "m", step="embed", config={"model": "m"}) as writer:
             writer.add(frame.with_columns(vector=pl.Series(vectors).cast(pl.Array(pl.Float16, 8))))
     if "t" in parts:
-        with data.write("tags", "tag", verb="tag", config={}) as writer:
+        with data.write("tags", "tag", step="tag", config={}) as writer:
             writer.add(
                 {"sample_id": i, "task": TASKS[int(s[-1])], "run": "tag", "rule": "r", "main": True}
                 for i, s in names.select("sample_id", "source_id").iter_rows()
             )
     if "m" in parts:
         base = {
-            "rubric": "r", "criterion": "c", "judge": "j", "draw": 0, "target_kind": "sample",
+            "rubric": "r", "criterion": "c", "judge": "j", "repeat": 0, "target_kind": "sample",
             "label_mass": 1.0, "rubric_hash": "x", "prompt_hash": "y",
         }  # fmt: skip
-        with data.write("scores", "score", verb="score", config={}) as writer:
+        with data.write("scores", "score", step="score", config={}) as writer:
             writer.add(
                 {**base, "target_id": i, "score": float(n % 5)}
                 for n, i in enumerate(names["sample_id"][:-1])
@@ -127,7 +127,7 @@ def test_without_anything_it_says_which_terms_are_off(tmp_path):
 def test_where_nothing_is_left_nothing_is_chosen(tmp_path):
     data = make(tmp_path / "data")
     gone = {"run": "dedup", "kept": False, "reason": "exact", "method": "exact"}
-    with data.write("decisions", "dedup", verb="dedup", config={}, rejects=False) as writer:
+    with data.write("decisions", "dedup", step="dedup", config={}, rejects=False) as writer:
         ids = data.union("samples").collect()["sample_id"]
         writer.add({"sample_id": i, **gone} for i in ids)
     for options in ({"n": 3}, {"fraction": 0.5, "balance": "task"}):

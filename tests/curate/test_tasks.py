@@ -81,7 +81,7 @@ def test_dropped_samples_are_tagged_too_so_that_a_repeat_finds_the_same(tmp_path
     tag(data, TagOptions(), RunOptions())
     ids = data.union("samples").collect()["sample_id"]
     gone = {"run": "dedup", "kept": False, "reason": "exact", "method": "exact"}
-    with data.write("decisions", "dedup", verb="dedup", config={}, rejects=False) as writer:
+    with data.write("decisions", "dedup", step="dedup", config={}, rejects=False) as writer:
         writer.add({"sample_id": i, **gone} for i in ids)
     assert tag(data, TagOptions(), RunOptions()).message.startswith("nothing to do")
     tag(data, TagOptions(), RunOptions(run="again", limit=3))

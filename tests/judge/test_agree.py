@@ -19,7 +19,7 @@ from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 
 EVIL = "<script>alert(1)</script> \u202e</bdi>"
-RUBRIC = {"rubric": "r", "rubric_hash": "h", "prompt_hash": "p", "draw": 0}
+RUBRIC = {"rubric": "r", "rubric_hash": "h", "prompt_hash": "p", "repeat": 0}
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def data(tmp_path: Path) -> Dataset:
         for q in range(2)
     ]
     dataset = write_dataset(tmp_path / "data", images, rows)
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         writer.add(
             {"response_id": f"r{number:02}{side}", "sample_id": row["sample_id"],
              "prompt": row["messages"][:1], "model": "m", "index": index,
@@ -44,11 +44,11 @@ def data(tmp_path: Path) -> Dataset:
 
 
 def add_scores(
-    data: Dataset, run: str, marks: dict[str, float], *, judge: str = "j", verb: str = "score-responses",
+    data: Dataset, run: str, marks: dict[str, float], *, judge: str = "j", step: str = "score-responses",
     scale: list[float] | None = None, criterion: str = "accuracy",
 ) -> None:  # fmt: skip
     config = {"label_range": scale} if scale else {}
-    with data.write("scores", run, verb=verb, config=config, rejects=False) as writer:
+    with data.write("scores", run, step=step, config=config, rejects=False) as writer:
         writer.add(
             RUBRIC
             | {"target_id": target, "criterion": criterion, "judge": judge, "score": mark,
@@ -62,7 +62,7 @@ def add_verdicts(data: Dataset, run: str, rows: list[tuple[int, str]], **more: A
     turned = more.pop("turned", False)
     by = more.pop("by", "j")
     a, b = ("y", "x") if turned else ("x", "y")
-    with data.write("comparisons", run, verb=more.pop("verb", "compare"), config={}) as writer:
+    with data.write("comparisons", run, step=more.pop("step", "compare"), config={}) as writer:
         writer.add(
             {"comparison_id": f"{run}{by}{n}", "sample_id": samples[n], "a": f"r{n:02}{a}",
              "b": f"r{n:02}{b}", "verdict": verdict, "by": by, **more}
@@ -87,7 +87,7 @@ def test_marks_against_good_and_bad(data):
     # Right on 8 of 10: said good 5 (4 right), said bad 5 (4 right); kappa = (0.8 - 0.5) / 0.5.
     add_scores(data, "score", marks([4.8] * 5 + [1.2] * 5), scale=[1, 5])
     add_scores(
-        data, "people", marks([1, 1, 1, 1, 0, 1, 0, 0, 0, 0]), judge="p", verb="ingest-scores"
+        data, "people", marks([1, 1, 1, 1, 0, 1, 0, 0, 0, 0]), judge="p", step="ingest-scores"
     )
     report, outcome = run(data, labels="scores/people")
     [topic] = report["topics"]
@@ -112,7 +112,7 @@ def test_marks_against_good_and_bad(data):
 def test_the_gate_is_chance_corrected_and_its_exit_code_is_4(data, capsys):
     # Raw agreement of 90 %, and all of it chance: the judge calls everything good.
     add_scores(data, "score", marks([5.0] * 20), scale=[1, 5])
-    add_scores(data, "people", marks([1] * 18 + [0] * 2), judge="p", verb="ingest-scores")
+    add_scores(data, "people", marks([1] * 18 + [0] * 2), judge="p", step="ingest-scores")
     words = ["agree", str(data.path), "--judge", "scores/score", "--labels", "scores/people",
              "--draws", "100"]  # fmt: skip
     assert command.main("judge", "", COMMANDS, [*words, "--min-agreement", "0.6"]) == 4
@@ -125,10 +125,10 @@ def test_the_gate_is_chance_corrected_and_its_exit_code_is_4(data, capsys):
 
 def test_marks_of_one_scale_and_several_annotators(data):
     add_scores(data, "score", marks([1, 2, 3, 4, 5, 4]), scale=[1, 5])
-    add_scores(data, "people", marks([1, 2, 3, 4, 5, 3]), judge="p", verb="ingest-scores")
+    add_scores(data, "people", marks([1, 2, 3, 4, 5, 3]), judge="p", step="ingest-scores")
     file = data.path / "scores" / "people"
     assert file.is_dir()
-    with data.write("scores", "two", verb="ingest-scores", config={}, rejects=False) as writer:
+    with data.write("scores", "two", step="ingest-scores", config={}, rejects=False) as writer:
         for judge, values in (("p", [1, 2, 3, 4, 5, 3]), ("q", [1, 2, 3, 4, 5, 3])):
             writer.add(
                 RUBRIC | {"target_id": f"r{n:02}x", "criterion": "accuracy", "judge": judge,
@@ -153,7 +153,7 @@ def test_marks_of_one_scale_and_several_annotators(data):
 def test_annotators_vote_on_good_or_bad_and_a_draw_is_left_out(data):
     add_scores(data, "score", marks([5, 1, 5, 1]), scale=[1, 5])
     votes = {"p": [1, 0, 1, 0], "q": [1, 0, 0, 1], "s": [1, 0, None, 1]}
-    with data.write("scores", "people", verb="ingest-scores", config={}, rejects=False) as writer:
+    with data.write("scores", "people", step="ingest-scores", config={}, rejects=False) as writer:
         writer.add(
             RUBRIC | {"target_id": f"r{n:02}x", "criterion": "accuracy", "judge": who,
                       "score": value, "target_kind": "response"}
@@ -166,14 +166,14 @@ def test_annotators_vote_on_good_or_bad_and_a_draw_is_left_out(data):
     assert topic["confusion"]["table"] == [[1, 1], [0, 1]]
     # Among people, of the rows that count: values 3x1, 3x0, 1 1 0; apart 2 of 9 pairs' ends.
     assert topic["people"]["alpha"] == pytest.approx(1 - (2 / 9) / (2 * 5 * 4 / (9 * 8)))
-    add_scores(data, "grades", marks([5, 3, 4, 1]), judge="p", verb="ingest-scores")
+    add_scores(data, "grades", marks([5, 3, 4, 1]), judge="p", step="ingest-scores")
     with pytest.raises(UsageError, match="use --fit isotonic"):
         run(data, judge="scores/score", labels="scores/grades", fit="platt")
 
 
 def test_probes_of_the_judge_are_read(data):
     add_scores(data, "score", marks([5, 1, 3]), scale=[1, 5])
-    with data.write("probes", "probe", verb="probe", config={}, rejects=False) as writer:
+    with data.write("probes", "probe", step="probe", config={}, rejects=False) as writer:
         writer.add(
             {"target_id": f"r{n:02}x", "probe": probe, "criterion": "accuracy", "judge": judge,
              "target_kind": "response", "rubric": "r", "score": score, "rubric_hash": "h",
@@ -203,7 +203,7 @@ def test_verdicts_whatever_side_an_answer_stands_on(data):
     people = ["a", "a", "b", "b", "b", "a", "tie", "both_bad"]
     add_verdicts(data, "compare", list(enumerate(said)))
     swapped = [{"a": "b", "b": "a"}.get(v, v) for v in people]
-    add_verdicts(data, "people", list(enumerate(swapped)), turned=True, by="p", verb="ingest-comparisons")  # fmt: skip
+    add_verdicts(data, "people", list(enumerate(swapped)), turned=True, by="p", step="ingest-comparisons")  # fmt: skip
     report, _ = run(data, labels="comparisons/people")
     [topic] = report["topics"]
     assert topic["counts"] == {
@@ -226,7 +226,7 @@ def test_the_difference_of_marks_decides_pairs(data):
     scores = {f"r{n:02}{side}": mark for n in range(4) for side, mark in (("x", 1.0), ("y", 2.0))}
     scores["r03y"] = 1.0
     add_scores(data, "score", scores, scale=[1, 5])
-    add_verdicts(data, "people", [(0, "b"), (1, "a"), (2, "b"), (3, "b")], by="p", verb="ingest-comparisons")  # fmt: skip
+    add_verdicts(data, "people", [(0, "b"), (1, "a"), (2, "b"), (3, "b")], by="p", step="ingest-comparisons")  # fmt: skip
     report, _ = run(data, judge="scores/score", labels="comparisons/people")
     [topic] = report["topics"]
     assert figure(topic, "accuracy")["value"] == pytest.approx(2 / 3)
@@ -236,7 +236,7 @@ def test_the_difference_of_marks_decides_pairs(data):
 def test_swapping_flips_and_half_flips_are_told_apart(data):
     orders = [("a", "a"), ("a", "b"), ("a", "tie"), ("b", "a"), ("b", "b")]
     samples = data.union("samples").collect()["sample_id"].to_list()
-    with data.write("comparisons", "compare", verb="compare", config={}) as writer:
+    with data.write("comparisons", "compare", step="compare", config={}) as writer:
         writer.add(
             {"comparison_id": str(n), "sample_id": samples[n], "a": f"r{n:02}y", "b": f"r{n:02}x",
              "verdict": first if first == second else "undecided", "verdict_first_order": first,
@@ -256,8 +256,8 @@ def test_claims_of_a_judge_against_peoples(data):
         ("claims", "j", [(0.6, 0.2), (0.1, 0.3), (0.5, 0.1), (0.2, 0.2)]),
         ("people", "p", [(1.0, 0.0), (0.0, 1.0), (0.0, 1.0), (1.0, 0.0)]),
     ):
-        verb = "claims" if judge == "j" else "ingest-claims"
-        with data.write("claims", run_name, verb=verb, config={}) as writer:
+        step = "claims" if judge == "j" else "ingest-claims"
+        with data.write("claims", run_name, step=step, config={}) as writer:
             writer.add(
                 {"claim_id": f"{judge}{n}", "response_id": f"r{n // 2:02}x", "index": n % 2,
                  "text": f"claim {n}", "p_yes": yes, "p_no": no, "judge": judge}
@@ -274,7 +274,7 @@ def test_claims_of_a_judge_against_peoples(data):
 
 def test_a_calibration_is_fitted_applied_and_refused_for_another_judge(data):
     add_scores(data, "score", marks([1, 2, 3, 4] * 5), scale=[1, 5])
-    add_scores(data, "people", marks([0, 0, 1, 1] * 5), judge="p", verb="ingest-scores")
+    add_scores(data, "people", marks([0, 0, 1, 1] * 5), judge="p", step="ingest-scores")
     _, outcome = run(data, judge="scores/score", labels="scores/people")
     options = CalibrateOptions(
         calibration=Path(outcome.summary["files"]["calibration"]), scores="score"
@@ -283,7 +283,7 @@ def test_a_calibration_is_fitted_applied_and_refused_for_another_judge(data):
     found = data.read("scores", "score-calibrated")
     assert found["calibrated"].to_list() == [0, 0, 1, 1] * 5
     assert found["score"].to_list() == [1, 2, 3, 4] * 5
-    assert data.in_force("scores")["score-responses"].run == "score"
+    assert data.active("scores")["score-responses"].run == "score"
     assert "nothing to do" in calibrate(data, options, RunOptions()).message
     add_scores(data, "other", marks([1, 2]), judge="k")
     with pytest.raises(UsageError, match="not fitted for judge k"):
@@ -294,7 +294,7 @@ def test_a_calibration_is_fitted_applied_and_refused_for_another_judge(data):
 
 def test_the_page_is_text_of_strangers_made_harmless(data):
     add_scores(data, "score", marks([1, 5, 1, 5]), scale=[1, 5])
-    add_scores(data, "people", marks([0, 0, 1, 1]), judge="<img src=x>", verb="ingest-scores")
+    add_scores(data, "people", marks([0, 0, 1, 1]), judge="<img src=x>", step="ingest-scores")
     _, outcome = run(data, judge="scores/score", labels="scores/people")
     page = Path(outcome.summary["files"]["html"]).read_text()
     assert "<script" not in page
@@ -320,14 +320,14 @@ def test_the_page_is_text_of_strangers_made_harmless(data):
 )
 def test_what_makes_no_sense_is_refused(data, options, says):
     add_scores(data, "score", marks([1, 5]), scale=[1, 5])
-    add_scores(data, "people", marks([0, 1]), judge="p", verb="ingest-scores")
+    add_scores(data, "people", marks([0, 1]), judge="p", step="ingest-scores")
     with pytest.raises(UsageError, match=says):
         run(data, **options)
 
 
 def test_labels_that_are_all_alike_say_nothing(data):
     add_scores(data, "score", marks([1, 5, 3, 5]), scale=[1, 5])
-    add_scores(data, "people", marks([1, 1, 1, 1]), judge="p", verb="ingest-scores")
+    add_scores(data, "people", marks([1, 1, 1, 1]), judge="p", step="ingest-scores")
     report, _ = run(data, judge="scores/score", labels="scores/people")
     assert "all labels say the same" in report["verdict"]
 
@@ -343,7 +343,7 @@ def test_nothing_in_common_and_no_judge_are_said(data):
     with pytest.raises(UsageError, match="no judge's verdicts here"):
         run(data)
     add_scores(data, "score", {"r00x": 1.0})
-    add_scores(data, "people", {"r01x": 1.0}, judge="p", verb="ingest-scores")
+    add_scores(data, "people", {"r01x": 1.0}, judge="p", step="ingest-scores")
     with pytest.raises(UsageError, match="nothing in common"):
         run(data, judge="scores/score", labels="scores/people")
 
@@ -353,7 +353,7 @@ def test_marks_against_wrong_characters_and_against_claims(data):
     texts = dict(data.read("responses", "sample").select("response_id", "text").iter_rows())
     # A third, all and nothing of the three answers is called wrong.
     wrong = {"r00x": 0, "r01x": len(texts["r01x"]), "r02x": len(texts["r02x"]) // 3}
-    with data.write("feedback", "people", verb="ingest-feedback", config={}) as writer:
+    with data.write("feedback", "people", step="ingest-feedback", config={}) as writer:
         writer.add(
             {"feedback_id": target, "response_id": target, "by": "p", "spans": [
                 {"start": 0, "end": end, "text": texts[target][:end], "correct": False},
@@ -366,7 +366,7 @@ def test_marks_against_wrong_characters_and_against_claims(data):
     assert topic["name"] == "accuracy (labels: right characters)"
     assert not topic["same_scale"]
     assert figure(topic, "spearman")["value"] == pytest.approx(1)
-    with data.write("claims", "people", verb="ingest-claims", config={}) as writer:
+    with data.write("claims", "people", step="ingest-claims", config={}) as writer:
         writer.add(
             {"claim_id": f"{n}{index}", "response_id": f"r{n:02}x", "index": index,
              "text": f"claim {index}", "p_yes": yes, "p_no": 1 - yes, "judge": "p"}
@@ -381,10 +381,10 @@ def test_marks_against_wrong_characters_and_against_claims(data):
 def test_the_same_words_under_another_id_are_the_same_answer(data):
     rows = data.read("responses", "sample").to_dicts()[:2]
     copies = [row | {"response_id": f"copy-{row['response_id']}", "model": "n"} for row in rows]
-    with data.write("responses", "again", verb="ingest-responses", config={}) as writer:
+    with data.write("responses", "again", step="ingest-responses", config={}) as writer:
         writer.add(copies)
     add_verdicts(data, "compare", [(0, "b")])
-    with data.write("comparisons", "people", verb="ingest-comparisons", config={}) as writer:
+    with data.write("comparisons", "people", step="ingest-comparisons", config={}) as writer:
         writer.add(
             [{"comparison_id": "c", "sample_id": rows[0]["sample_id"], "a": "copy-r00y",
               "b": "copy-r00x", "verdict": "a", "by": "p"}]
@@ -397,7 +397,7 @@ def test_the_same_words_under_another_id_are_the_same_answer(data):
 def test_a_judge_that_says_the_opposite_is_worse_than_chance(data):
     people = {f"r{n:02}{side}": float(n % 2) for n in range(20) for side in "xy"}
     add_scores(data, "score", {k: 1 - v for k, v in people.items()}, scale=[0, 1])
-    add_scores(data, "people", people, judge="p", verb="ingest")
+    add_scores(data, "people", people, judge="p", step="ingest")
     report, _ = run(data, judge="scores/score", labels="scores/people")
     assert figure(report["topics"][0], "alpha")["value"] < -0.9
     assert "less than chance would" in report["verdict"]

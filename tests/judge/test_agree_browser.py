@@ -23,14 +23,14 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         sample(str(n), [image], f"<image>\nwhat? {EVIL}", EVIL) for n, image in enumerate(images)
     ]
     data = write_dataset(tmp_path_factory.mktemp("agree") / "data", images, rows)
-    row = {"rubric": "r", "rubric_hash": "h", "prompt_hash": "p", "draw": 0, "target_kind": "sample",
+    row = {"rubric": "r", "rubric_hash": "h", "prompt_hash": "p", "repeat": 0, "target_kind": "sample",
            "criterion": EVIL[:60]}  # fmt: skip
     for run, judge, value in (
         ("score", EVIL[:50], lambda n: 1 + n % 5),
         ("people", "p", lambda n: float(n % 5 > 2 or n % 7 == 0)),
     ):
         config = {"label_range": [1, 5]}
-        with data.write("scores", run, verb=run, config=config, rejects=False) as writer:
+        with data.write("scores", run, step=run, config=config, rejects=False) as writer:
             writer.add(
                 row | {"target_id": one["sample_id"], "judge": judge, "score": value(n),
                        "rationale": EVIL}

@@ -77,7 +77,7 @@ def responses_of(dataset, texts):
         for sample_id, messages in samples.select("sample_id", "messages").iter_rows()
         for index, text in enumerate(texts)
     ]
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         writer.add(rows)
 
 
@@ -221,7 +221,7 @@ def test_the_split_is_resumed_and_not_asked_for_again(tmp_path, splitter):
 def test_claims_of_people_are_checked_under_their_ids(tmp_path, proxy):
     dataset = make_dataset(tmp_path / "data", images=2)
     ids = dataset.union("samples").collect()["sample_id"].to_list()
-    with dataset.write("claims", "people", verb="ingest", config={}) as writer:
+    with dataset.write("claims", "people", step="ingest", config={}) as writer:
         writer.add(
             [
                 {

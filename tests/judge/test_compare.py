@@ -43,7 +43,7 @@ def answer_all(dataset, texts=TEXTS, models=None, *, reverse=False):
         for sample_id, messages in samples.select("sample_id", "messages").iter_rows()
         for index, text in enumerate(texts)
     ]
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         writer.add(rows[::-1] if reverse else rows)
     return {row["response_id"]: row for row in rows}
 
@@ -297,7 +297,7 @@ def test_win_counts_are_the_same_on_columns(tmp_path, judge):
         verdict=pl.Series(["a", "b", "tie"]),
     )
     rows = pl.concat([rows, people])
-    found = outcomes(rows.lazy()).select("win_a", "win_b", "draw").collect().rows()
+    found = outcomes(rows.lazy()).select("win_a", "win_b", "tie").collect().rows()
     expected = [c for c in map(win_counts, rows.iter_rows(named=True)) if c is not None]
     assert len(expected) < rows.height
     for one, other in zip(found, expected, strict=True):
@@ -393,7 +393,7 @@ def test_a_dry_run_says_how_much_would_be_asked(tmp_path, capsys):
 def test_a_dry_run_with_a_limit_counts_the_first_samples(tmp_path):
     """Samples with 2, 3, 4 and 5 answers: 1, 3, 6 and 10 pairs."""
     dataset = make_dataset(tmp_path / "data", images=2)
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         for place, sample_id in enumerate(dataset.union("samples").collect()["sample_id"]):
             for index in range(place + 2):
                 row = {"response_id": stable_id(sample_id, index), "sample_id": sample_id}

@@ -25,7 +25,7 @@ def mark(target, judge, score, criterion="overall", **fields):
         "rubric": "r",
         "criterion": criterion,
         "judge": judge,
-        "draw": 0,
+        "repeat": 0,
         "target_kind": "sample",
         "score": score,
         "rubric_hash": "h",
@@ -130,7 +130,7 @@ def test_a_judge_who_has_not_answered_yet_leaves_no_mark_of_the_jury(tmp_path, p
 
 def write_marks(dataset, run, rows, low, high):
     config = {"label_range": [low, high]}
-    with dataset.write("scores", run, verb="score", config=config, rejects=False) as writer:
+    with dataset.write("scores", run, step="score", config=config, rejects=False) as writer:
         writer.add(rows)
 
 

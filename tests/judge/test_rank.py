@@ -40,7 +40,7 @@ def answer_all(dataset, texts=TEXTS, *, reverse=False):
         for sample_id, messages in samples.select("sample_id", "messages").iter_rows()
         for index, text in enumerate(texts)
     ]
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         writer.add(rows[::-1] if reverse else rows)
     return {row["response_id"]: row for row in rows}
 

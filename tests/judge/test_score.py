@@ -81,7 +81,7 @@ def test_samples_are_marked_by_their_own_answers(tmp_path, proxy, rubric):
 def test_without_answers_it_says_where_to_look(tmp_path, rubric):
     dataset = make_dataset(tmp_path / "data", images=1, questions=1)
     (sample_id,) = dataset.union("samples").collect()["sample_id"]
-    with dataset.write("decisions", "filter", verb="filter", config={}) as writer:
+    with dataset.write("decisions", "filter", step="filter", config={}) as writer:
         row = {"sample_id": sample_id, "run": "filter", "kept": False}
         writer.add([row | {"reason": "low_score", "method": "score"}])
     outcome = call(
@@ -134,7 +134,7 @@ def responses_of(dataset, texts=("circle", "square")):
         for sample_id, messages in samples.select("sample_id", "messages").iter_rows()
         for index, text in enumerate(texts)
     ]
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         writer.add(rows)
 
 

@@ -16,6 +16,7 @@ from judge.measures.calibration import Calibration, Curve, save_calibration
 from judge.rubric.rubric import load_rubric
 from pairwright.commands import command
 from pairwright.commands.command import call
+from pairwright.dataset.manifest import RunKey
 from pairwright.errors import UsageError
 from pairwright.scores import mean_marks
 from schemas.tables import TABLES
@@ -29,7 +30,7 @@ def _key(monkeypatch):
 
 
 def marks_of(dataset, run="score"):
-    return dataset.read("scores", run).sort("target_id", "criterion", "draw")
+    return dataset.read("scores", run).sort("target_id", "criterion", "repeat")
 
 
 def own(samples, **columns):
@@ -111,7 +112,9 @@ def test_every_turn_of_a_conversation_is_judged_with_what_was_said_before(tmp_pa
     scores = marks_of(dataset)
     TABLES["scores"].validate(scores)
     ids = {row["sample_id"]: row["source_id"] for row in samples}
-    keys = {(ids[r["target_id"]], r["criterion"], r["turn"], r["draw"]) for r in scores.to_dicts()}
+    keys = {
+        (ids[r["target_id"]], r["criterion"], r["turn"], r["repeat"]) for r in scores.to_dicts()
+    }
     talk = {("talk", c, t, t) for c in ("right", "kind") for t in (0, 1)}
     assert keys == talk | {("short", "right", 0, 0), ("short", "kind", 0, 0)}
     bodies = [body["messages"][0]["content"] for body in proxy.asked]
@@ -189,7 +192,8 @@ def test_reasons_before_the_mark_are_drawn_and_each_draw_is_a_row(tmp_path, prox
     scores = marks_of(dataset)
     assert outcome.rows == 12
     assert (
-        scores.group_by("target_id").agg(pl.col("draw").sort())["draw"].to_list() == [[0, 1, 2]] * 4
+        scores.group_by("target_id").agg(pl.col("repeat").sort())["repeat"].to_list()
+        == [[0, 1, 2]] * 4
     )
     per_target = scores.group_by("target_id").agg(
         pl.col("rationale").n_unique(), pl.col("prompt_hash").n_unique()
@@ -241,11 +245,15 @@ def test_targets_come_in_batches_of_bounded_size(tmp_path):
     dataset = make_dataset(tmp_path / "data", images=5, questions=4)
     options = command.load("judge.score.options:ScoreOptions")(model="m")
     source = choose_source(dataset, options)
-    frames = list(target_batches(dataset, source, before="scores/score", limit=None, rows=3))
+    frames = list(
+        target_batches(dataset, source, for_run=RunKey("score", "scores/score"), limit=None, rows=3)
+    )
     assert max(frame.height for frame in frames) <= 3
     ids = [i for frame in frames for i in frame["target_id"]]
     assert len(ids) == len(set(ids)) == 20
-    limited = list(target_batches(dataset, source, before="scores/score", limit=7, rows=3))
+    limited = list(
+        target_batches(dataset, source, for_run=RunKey("score", "scores/score"), limit=7, rows=3)
+    )
     assert [i for frame in limited for i in frame["target_id"]] == ids[:7]
 
 
@@ -283,7 +291,7 @@ def test_draws_stand_for_probabilities_where_a_server_tells_none(tmp_path, proxy
     [row] = marks_of(dataset).to_dicts()
     # Two of four say 4, one says 5, one says nothing: (2 * 4 + 5) / 3, on three quarters.
     assert row["score"] == pytest.approx(13 / 3)
-    assert (row["label_mass"], row["read_from"], row["draw"]) == (0.75, "text", 0)
+    assert (row["label_mass"], row["read_from"], row["repeat"]) == (0.75, "text", 0)
     assert "1 marks are read off written verdicts" in outcome.message
 
 
@@ -309,8 +317,8 @@ def test_a_run_that_ended_between_two_draws_asks_for_the_missing_one(tmp_path, p
     outcome = call("judge score", dataset, **settings)
     assert (outcome.rows, outcome.rejects) == (3, 0)
     after = marks_of(dataset)
-    assert after["draw"].to_list() == [0, 1, 2]
-    assert after.filter(pl.col("draw").is_in(before["draw"].to_list())).equals(before)
+    assert after["repeat"].to_list() == [0, 1, 2]
+    assert after.filter(pl.col("repeat").is_in(before["repeat"].to_list())).equals(before)
 
 
 def test_questions_about_one_image_are_asked_together_also_across_batches(

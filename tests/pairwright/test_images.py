@@ -163,7 +163,7 @@ def test_reader_finds_bytes_and_notices_changed_links(tmp_path):
                 "phash": facts.phash,
             }
         )
-    with dataset.write("images", "src", verb="ingest", config={}, part_rows=1) as writer:
+    with dataset.write("images", "src", step="ingest", config={}, part_rows=1) as writer:
         for row in rows:
             writer.add([row])
     reader = ImageReader(dataset)
@@ -181,7 +181,7 @@ def test_ids_that_begin_alike_are_told_apart(tmp_path):
     facts = inspect_image(picture(0))
     row = {n: getattr(facts, n) for n in ("format", "width", "height", "n_bytes", "phash")}
     ids = ["a" * 63 + end for end in "bcd"] + ["\u00fc" * 64, "short"]
-    with dataset.write("images", "src", verb="ingest", config={}, part_rows=2) as writer:
+    with dataset.write("images", "src", step="ingest", config={}, part_rows=2) as writer:
         for number, image_id in enumerate(ids):
             writer.add([{"image_id": image_id, "bytes": picture(number), **row}])
     reader = ImageReader(dataset)

@@ -55,7 +55,7 @@ def score(target: str, value: float | None, criterion: str = "accuracy", **more:
         "rubric": "default",
         "criterion": criterion,
         "judge": "judge",
-        "draw": 0,
+        "repeat": 0,
         "target_kind": "response",
         "score": value,
         "label_probs": [{"label": str(n), "p": 0.2} for n in range(1, 6)],
@@ -68,9 +68,9 @@ def score(target: str, value: float | None, criterion: str = "accuracy", **more:
 
 
 def write(
-    dataset: Dataset, kind: str, verb: str, rows: list[dict], name: str | None = None
+    dataset: Dataset, kind: str, step: str, rows: list[dict], name: str | None = None
 ) -> None:
-    with dataset.write(kind, name or verb, verb=verb, config={}) as out:
+    with dataset.write(kind, name or step, step=step, config={}) as out:
         out.add(rows)
 
 
@@ -170,7 +170,7 @@ def test_controls(scored: Dataset, capsys: pytest.CaptureFixture, control: str) 
     if control == "longest":
         assert set(made["chosen"]) == {"two large blue squares"}
     # The control is no run that a reader takes for the method's.
-    picked = scored.pick("pairs", verbs=("build",))
+    picked = scored.pick("pairs", steps=("build",))
     assert picked is not None
     assert picked.run == "best-of-n"
 

@@ -8,7 +8,7 @@ from pairwright.errors import UsageError
 
 def mark(target, criterion, score, error=None):
     return {
-        "target_id": target, "rubric": "claims", "criterion": criterion, "judge": "m", "draw": 0,
+        "target_id": target, "rubric": "claims", "criterion": criterion, "judge": "m", "repeat": 0,
         "target_kind": "response", "score": score, "label_probs": [], "label_mass": 0.9,
         "rubric_hash": "h", "prompt_hash": "p", "error": error,
     }  # fmt: skip
@@ -23,7 +23,7 @@ def test_fewer_rejected_claims_win_by_one_at_least(tmp_path):
         call("prefs build", dataset, method="claims")
     texts = {"good": "one two three", "same": "one two four", "bad": "one two five",
              "odd": "unread"}  # fmt: skip
-    with dataset.write("responses", "sample", verb="sample", config={}) as writer:
+    with dataset.write("responses", "sample", step="sample", config={}) as writer:
         writer.add(
             [
                 {"response_id": i, "sample_id": sample_id, "prompt": messages[:-1], "text": text,
@@ -40,7 +40,7 @@ def test_fewer_rejected_claims_win_by_one_at_least(tmp_path):
         *(mark("bad", *m) for m in (("rejected", -2.0), ("rate", 0.9), ("soft", -2.5))),
         *(mark("odd", c, None, "unreadable") for c in ("rejected", "rate", "soft")),
     ]
-    with dataset.write("scores", "claims-responses", verb="claims", config={}) as writer:
+    with dataset.write("scores", "claims-responses", step="claims", config={}) as writer:
         writer.add(rows)
     call("prefs build", dataset, method="claims")
     pairs = dataset.read("pairs", "claims")

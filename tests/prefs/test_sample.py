@@ -99,7 +99,7 @@ def test_only_questions_with_conflicting_answers(tmp_path, proxy, settings):
         "other_answer": "b",
         "similarity": 1.0,
     }
-    with dataset.write("conflicts", "dedup", verb="dedup", config={}) as writer:
+    with dataset.write("conflicts", "dedup", step="dedup", config={}) as writer:
         writer.add([row])
     call("prefs sample", dataset, only_conflicts=True, **settings)
     assert set(dataset.read("responses", "sample")["sample_id"]) == {ids[0], ids[2]}

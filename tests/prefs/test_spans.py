@@ -100,12 +100,12 @@ def test_build_spans(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     rows = [
         {"sample_id": "s0", "image_ids": [], "messages": messages, "source": "t", "source_id": "0"}
     ]
-    with data.write("samples", "t", verb="ingest", config={}) as out:
+    with data.write("samples", "t", step="ingest", config={}) as out:
         out.add(rows)
     answer = {"response_id": "r0", "sample_id": "s0", "prompt": messages[:1], "text": ANSWER}
-    with data.write("responses", "t", verb="ingest", config={}) as out:
+    with data.write("responses", "t", step="ingest", config={}) as out:
         out.add([{**answer, "model": "m", "index": 0}])
-    with data.write("feedback", "t", verb="ingest", config={}) as out:
+    with data.write("feedback", "t", step="ingest", config={}) as out:
         out.add(feedback({"spans": [span("red", "blue")]}, {"spans": [span("red", text="x")]}))
     code = command.main("prefs", "", COMMANDS, ["build", str(data.path), "--method", "spans"])
     assert code == 3

@@ -1,4 +1,4 @@
-"""Labels of people in real files, counted apart from our own readers."""
+"""Human labels in real files, counted independently of our readers."""
 
 import json
 from collections import Counter
@@ -38,7 +38,7 @@ GRADES = {
 def test_image_in_words_side_by_side(shared_data, tmp_path, capsys):
     source = shared_data / "iiw_sxs.jsonl"
     raw = lines(source)
-    code, shown = run(capsys, source, "-o", tmp_path / "d", "--no-images", "--licence", "cc-by-4.0")
+    code, shown = run(capsys, source, "-o", tmp_path / "d", "--no-images", "--license", "cc-by-4.0")
     assert (code, shown["rejects"], shown["format"]) == (0, 0, "side-by-side")
     assert shown["tables"] == {"images": 0, "samples": 200, "responses": 400, "comparisons": 1000}
     dataset = Dataset(tmp_path / "d")
@@ -65,7 +65,7 @@ def test_claims_and_parts_of_faithscore(shared_data, tmp_path, capsys):
     raw = lines(source)
     distinct = {json.dumps(row, sort_keys=True): row for row in raw}.values()
     assert (len(raw), len(distinct)) == (180, 174)
-    code, shown = run(capsys, source, "-o", tmp_path / "d", "--no-images", "--licence", "mit")
+    code, shown = run(capsys, source, "-o", tmp_path / "d", "--no-images", "--license", "mit")
     assert (code, shown["reject_reasons"]) == (0, {"duplicate_row": 6})
     claims = [claim for row in distinct for claim in row["claims"]]
     assert shown["tables"] == {
@@ -96,7 +96,9 @@ def test_claims_and_parts_of_faithscore(shared_data, tmp_path, capsys):
     assert Counter(span["kind"] for _, span in spans) == wanted
 
 
-def test_two_criteria_of_the_same_people_agree_as_counted_by_hand(shared_data, tmp_path, capsys):
+def test_two_criteria_of_the_same_annotators_agree_as_counted_by_hand(
+    shared_data, tmp_path, capsys
+):
     """Imported labels are what `judge agree` reads, on both sides."""
     source, data = shared_data / "iiw_sxs.jsonl", tmp_path / "d"
     words = [source, "-o", data, "--no-images", "--source-name", "iiw"]

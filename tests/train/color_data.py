@@ -42,7 +42,7 @@ def write_images(dataset: Dataset, images: Sequence[bytes], run: str = "made") -
         }
         for f, content in {f.image_id: (f, c) for f, c in zip(facts, images, strict=True)}.values()
     ]
-    with dataset.write("images", run, verb="ingest", config={}) as writer:
+    with dataset.write("images", run, step="ingest", config={}) as writer:
         writer.add(rows)
     return [f.image_id for f in facts]
 
@@ -56,7 +56,7 @@ def assistant(text: str) -> dict[str, str]:
 
 
 def write_samples(dataset: Dataset, rows: Sequence[dict[str, Any]], run: str = "made") -> None:
-    with dataset.write("samples", run, verb="ingest", config={}) as writer:
+    with dataset.write("samples", run, step="ingest", config={}) as writer:
         writer.add(
             {"sample_id": f"s{n}", "source": run, "source_id": str(n), "split": "train"} | row
             for n, row in enumerate(rows)
@@ -64,9 +64,9 @@ def write_samples(dataset: Dataset, rows: Sequence[dict[str, Any]], run: str = "
 
 
 def write_pairs(
-    dataset: Dataset, rows: Sequence[dict[str, Any]], run: str = "best-of-n", verb: str = "build"
+    dataset: Dataset, rows: Sequence[dict[str, Any]], run: str = "best-of-n", step: str = "build"
 ) -> None:
-    with dataset.write("pairs", run, verb=verb, config={}) as writer:
+    with dataset.write("pairs", run, step=step, config={}) as writer:
         writer.add(
             {"pair_id": f"p{n}", "sample_id": f"s{n}", "method": run} | row
             for n, row in enumerate(rows)

@@ -55,9 +55,9 @@ def mixed(make: color_data.Maker) -> Dataset:
     return dataset
 
 
-def losses(dataset: Dataset, verb: str, family: Path, run: str, **options: Any) -> list[float]:
+def losses(dataset: Dataset, step: str, family: Path, run: str, **options: Any) -> list[float]:
     values = {"lr": 5e-3, "batch_size": 3, "max_steps": 3, "dropout": 0.0} | options
-    call(f"train {verb}", dataset, run=RunOptions(run=run), model=str(family), **values)
+    call(f"train {step}", dataset, run=RunOptions(run=run), model=str(family), **values)
     frame = dataset.read("runs", run).sort("step")
     return frame.filter(frame["name"] == "loss")["value"].to_list()
 
@@ -66,14 +66,14 @@ def test_short_cuts_change_no_loss(
     make: color_data.Maker, family: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = mixed(make)
-    quick = {verb: losses(dataset, verb, family, f"{verb}-quick") for verb in ("sft", "dpo")}
+    quick = {step: losses(dataset, step, family, f"{step}-quick") for step in ("sft", "dpo")}
 
     def stock(encoder: Encoder, rows: Any) -> None:
         encoder.exact, encoder.joinable = True, False
 
     monkeypatch.setattr(Encoder, "verify", stock)
-    for verb, expected in quick.items():
-        assert losses(dataset, verb, family, f"{verb}-plain") == pytest.approx(expected, rel=1e-4)
+    for step, expected in quick.items():
+        assert losses(dataset, step, family, f"{step}-plain") == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_family_learns_and_answers(make: color_data.Maker, family: Path) -> None:

@@ -36,15 +36,15 @@ def test_newest_complete_checkpoint(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoint-11").exists()
 
 
-def run(dataset: Dataset, verb: str, name: str, **options: Any) -> Any:
-    return call(f"train {verb}", dataset, run=RunOptions(run=name), **(COMMON | options))
+def run(dataset: Dataset, step: str, name: str, **options: Any) -> Any:
+    return call(f"train {step}", dataset, run=RunOptions(run=name), **(COMMON | options))
 
 
-def kill_after_checkpoint(dataset: Dataset, verb: str, name: str, **options: Any) -> None:
+def kill_after_checkpoint(dataset: Dataset, step: str, name: str, **options: Any) -> None:
     """Start the command as a program and kill it -9 once it has two whole checkpoints."""
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in (COMMON | options).items()]
     code = "import sys; from train.cli import main; sys.argv[0] = 'train'; main()"
-    words = [sys.executable, "-c", code, verb, str(dataset.path), "--run", name, *flags]
+    words = [sys.executable, "-c", code, step, str(dataset.path), "--run", name, *flags]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     folder = dataset.path / "runs" / name / "checkpoints"
     with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE) as process:
@@ -62,28 +62,28 @@ def weights(folder: Path) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["sft", "dpo"])
+@pytest.mark.parametrize("step", ["sft", "dpo"])
 def test_resumed_equals_uninterrupted(
-    make: color_data.Maker, tiny_qwen: Path, tiny_lora: Path, verb: str
+    make: color_data.Maker, tiny_qwen: Path, tiny_lora: Path, step: str
 ) -> None:
     dataset = make.colors()
     # DPO goes on training an adapter: its frozen copy must not take the adapter's place.
     options: dict[str, Any] = {"model": tiny_qwen}
-    if verb == "dpo":
+    if step == "dpo":
         options |= {"adapter": tiny_lora}
-    kill_after_checkpoint(dataset, verb, "killed", **options)
+    kill_after_checkpoint(dataset, step, "killed", **options)
     folder = dataset.path / "runs" / "killed"
     assert not (folder / "adapter").exists()
     broken = folder / "checkpoints" / "checkpoint-23"
     shutil.copytree(newest_complete(folder / "checkpoints") or broken, broken)
     (broken / "complete").unlink()
     (broken / "adapter_model.safetensors").write_bytes(b"half")
-    resumed = run(dataset, verb, "killed", **options)
-    whole = run(dataset, verb, "whole", **options)
+    resumed = run(dataset, step, "killed", **options)
+    whole = run(dataset, step, "whole", **options)
     assert resumed.summary["steps"] == whole.summary["steps"] == 24
     assert resumed.summary["final"] == whole.summary["final"]
     assert weights(folder) == weights(dataset.path / "runs" / "whole")
     a, b = (dataset.read("runs", name).sort("step", "name") for name in ("killed", "whole"))
     assert a.equals(b)
     assert not (folder / "checkpoints").exists()
-    assert "nothing to do" in run(dataset, verb, "killed", **options).message
+    assert "nothing to do" in run(dataset, step, "killed", **options).message

@@ -226,7 +226,7 @@ def test_rows_are_rejected_not_cut(make: color_data.Maker, tiny_qwen: Path) -> N
     broken = more.with_columns(
         image_id=pl.lit("e" * 64), bytes=pl.lit(b"\x89PNG no image", dtype=pl.Binary)
     )
-    with dataset.write("images", "broken", verb="ingest", config={}) as writer:
+    with dataset.write("images", "broken", step="ingest", config={}) as writer:
         writer.add(broken)
     ask, answer = color_data.user("<image>\ncolor?"), color_data.assistant("red")
     rows = [

@@ -66,9 +66,9 @@ def pick_pairs(dataset: Dataset, run: str | None) -> Manifest:
     Raises:
         UsageError: If there is none, or the choice is not clear.
     """
-    found = dataset.pick("pairs", run, verbs=_BUILT)
+    found = dataset.pick("pairs", run, steps=_BUILT)
     if found is None:
-        found = dataset.pick("pairs", run, verbs=_IMPORTED)
+        found = dataset.pick("pairs", run, steps=_IMPORTED)
     if found is None:
         msg = f"{dataset.path}: no pairs to train on; make some with `prefs build`, or import them with `curate ingest SRC --as pairs`"
         raise UsageError(msg)

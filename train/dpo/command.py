@@ -39,7 +39,7 @@ def run_dpo(dataset: Dataset, options: DpoOptions, run: RunOptions) -> Outcome:
         msg = f"{pairs.ref}: holds no pairs; see how it was built with `pairwright status`"
         raise UsageError(msg)
     plan = Plan(
-        verb="dpo",
+        step="dpo",
         model=model,
         policy=policy,
         rows=rows,

@@ -71,7 +71,7 @@ def run_eval(dataset: Dataset, options: EvalOptions, run: RunOptions) -> Outcome
     writer = dataset.write(
         "predictions",
         name,
-        verb="eval",
+        step="eval",
         config={**as_config(options), "limit": run.limit},
         inputs=inputs,
         fingerprints=fingerprints,

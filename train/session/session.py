@@ -48,7 +48,7 @@ class Plan:
     """What one command trains.
 
     Attributes:
-        verb: `sft` or `dpo`.
+        step: `sft` or `dpo`.
         model: The model as it was asked for.
         policy: What that means.
         rows: What it is trained on.
@@ -62,7 +62,7 @@ class Plan:
         make_trainer: Builds TRL's trainer from its shared arguments and the loaded model.
     """
 
-    verb: str
+    step: str
     model: str
     policy: PolicyRef
     rows: list[Row]
@@ -78,7 +78,7 @@ class Plan:
 
 def train(dataset: Dataset, plan: Plan, options: TrainingOptions, run: RunOptions) -> Outcome:
     """Train, save, and say what came out; resumes where a killed run had its last checkpoint."""
-    name = run.run or plan.verb
+    name = run.run or plan.step
     if run.dry_run:
         return Outcome(
             message=f"would train {plan.model} on {len(plan.rows):,} rows into runs/{name}",
@@ -92,7 +92,7 @@ def train(dataset: Dataset, plan: Plan, options: TrainingOptions, run: RunOption
     writer = dataset.write(
         "runs",
         name,
-        verb=plan.verb,
+        step=plan.step,
         config={**as_config(options), "lr": plan.lr, "limit": run.limit},
         inputs=plan.inputs,
         fingerprints=fingerprints,
@@ -158,7 +158,7 @@ def prepare_rows(
                 reasons[error.reason] += 1
     if not good:
         told = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
-        msg = f"none of {len(plan.rows):,} rows can be trained on ({told or 'there are none'}); see rejects/{plan.verb}"
+        msg = f"none of {len(plan.rows):,} rows can be trained on ({told or 'there are none'}); see rejects/{plan.step}"
         raise DataError(msg)
     if reasons["too_long"]:
         say(f"{reasons['too_long']:,} rows are longer than {limit:,} tokens and left out")
@@ -225,7 +225,7 @@ def _run_trainer(
     resume = newest_complete(folder / FOLDER)
     if resume is not None:
         say(f"resuming from {resume.name}")
-    with Progress(plan.verb, _steps(options, len(rows)), unit="steps") as progress:
+    with Progress(plan.step, _steps(options, len(rows)), unit="steps") as progress:
         callback = mixed_in(RunCallback, TrainerCallback)(
             writer,
             progress,

@@ -39,7 +39,7 @@ def run_sft(dataset: Dataset, options: SftOptions, run: RunOptions) -> Outcome:
         )
         raise UsageError(msg)
     plan = Plan(
-        verb="sft",
+        step="sft",
         model=options.model,
         policy=policy,
         rows=rows,

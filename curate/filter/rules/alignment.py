@@ -41,7 +41,7 @@ def pick(dataset: Dataset, named: str | None) -> Manifest:
         return manifest
     complete = [m for m in dataset.runs("embeddings") if m.is_complete and has_texts(m)]
     forced = [
-        m for m in complete if m.run in {x.run for x in dataset.in_force("embeddings").values()}
+        m for m in complete if m.run in {x.run for x in dataset.active("embeddings").values()}
     ]
     chosen = forced if len(forced) == 1 else complete
     if not chosen:

@@ -12,6 +12,7 @@ from curate.filter.report import histogram
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions, as_config
 from pairwright.commands.progress import say
+from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.scores import check_marks, mean_marks
@@ -21,22 +22,22 @@ if TYPE_CHECKING:
 
     from pairwright.dataset.manifest import Manifest
 
-VERB = "filter"
+STEP = "filter"
 
 
 def by_marks(dataset: Dataset, options: FilterOptions, run: RunOptions) -> Outcome:
     """Write one decision a current sample: it goes if its mark is below the least one.
 
     Raises:
-        PairwrightError: If there are no scores, or none for the criterion.
+        Error: If there are no scores, or none for the criterion.
     """
     import polars as pl
 
-    name = run.run or VERB
+    name = run.run or STEP
     ref = f"decisions/{name}"
     manifest = pick_marks(dataset, options)
     scored = read_marks(dataset, manifest, options)
-    frame = dataset.current_samples(before=ref, verb=VERB).select("sample_id")
+    frame = dataset.current_samples(for_run=RunKey(STEP, ref)).select("sample_id")
     samples = (frame.head(run.limit) if run.limit else frame).collect()
     marks = samples.join(scored, on="sample_id", how="left", maintain_order="left")
     decisions = decide(marks, options, name)
@@ -45,8 +46,8 @@ def by_marks(dataset: Dataset, options: FilterOptions, run: RunOptions) -> Outco
     if run.dry_run:
         return Outcome(message=f"dry run, nothing written\n{report}", summary=summary)
     with dataset.write(
-        "decisions", name, verb=VERB, config={**_config(options), "limit": run.limit},
-        inputs=[*dataset.sample_inputs(before=ref, verb=VERB), manifest], replace=run.replace,
+        "decisions", name, step=STEP, config={**_config(options), "limit": run.limit},
+        inputs=[*dataset.sample_inputs(for_run=RunKey(STEP, ref)), manifest], replace=run.replace,
         resumable=False, rejects=False,
     ) as writer:  # fmt: skip
         if writer.is_complete:
@@ -67,7 +68,7 @@ def pick_marks(dataset: Dataset, options: FilterOptions) -> Manifest:
     Raises:
         UsageError: If there is none, or several could be meant.
     """
-    manifest = dataset.pick("scores", options.scores, verbs={"score"})
+    manifest = dataset.pick("scores", options.scores, steps={"score"})
     if manifest is None:
         msg = "no scores of samples: run `judge score` first"
         raise UsageError(msg)
