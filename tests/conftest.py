@@ -28,18 +28,19 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a tiny model as slow, and say what `pytest -n` keeps in one process.
+    """Mark what needs a tiny model or real data as slow, and say what `pytest -n` keeps in one process.
 
     One worker runs all tests of the model server, one imports the trainers; other groups are a
     module each. Long work comes first, so that no core waits at the end.
     """
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        group = str(item.path.relative_to(REPO))
-        if fixtures & {"tiny_qwen", "tiny_lora"}:
+        if fixtures & {"tiny_qwen", "tiny_lora", "shared_data"}:
             item.add_marker(pytest.mark.slow)
-            group = "server" if "tiny_server" in fixtures else "torch"
         if item.get_closest_marker("xdist_group") is None:
+            group = str(item.path.relative_to(REPO))
+            if fixtures & {"tiny_qwen", "tiny_lora"}:
+                group = "server" if "tiny_server" in fixtures else "torch"
             item.add_marker(pytest.mark.xdist_group(group))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
