@@ -1,3 +1,5 @@
+"""`prefs build --method claims`: fewer rejected claims win."""
+
 import pytest
 from tiny_dataset import make_dataset
 
@@ -6,10 +8,10 @@ from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
 
 
-def mark(target, criterion, score, error=None):
+def score(target, criterion, value, error=None):
     return {
         "target_id": target, "rubric": "claims", "criterion": criterion, "judge": "m", "repeat": 0,
-        "target_kind": "response", "score": score, "label_probs": [], "label_mass": 0.9,
+        "target_kind": "response", "score": value, "label_probs": [], "label_mass": 0.9,
         "rubric_hash": "h", "prompt_hash": "p", "error": error,
     }  # fmt: skip
 
@@ -35,10 +37,10 @@ def test_fewer_rejected_claims_win_by_one_at_least(tmp_path):
         call("prefs build", dataset, method="claims")
     rows = [
         # The rate would choose otherwise: 2 of 20 rejected against 1 of 2.
-        *(mark("good", *m) for m in (("rejected", -1.0), ("rate", 0.5), ("soft", -0.9))),
-        *(mark("same", *m) for m in (("rejected", -1.0), ("rate", 0.0), ("soft", -0.6))),
-        *(mark("bad", *m) for m in (("rejected", -2.0), ("rate", 0.9), ("soft", -2.5))),
-        *(mark("odd", c, None, "unreadable") for c in ("rejected", "rate", "soft")),
+        *(score("good", *m) for m in (("rejected", -1.0), ("rate", 0.5), ("soft", -0.9))),
+        *(score("same", *m) for m in (("rejected", -1.0), ("rate", 0.0), ("soft", -0.6))),
+        *(score("bad", *m) for m in (("rejected", -2.0), ("rate", 0.9), ("soft", -2.5))),
+        *(score("odd", c, None, "unreadable") for c in ("rejected", "rate", "soft")),
     ]
     with dataset.write("scores", "claims-responses", step="claims", config={}) as writer:
         writer.add(rows)

@@ -1,4 +1,4 @@
-"""Corrections to pairs, and `prefs build --method spans`."""
+"""`prefs build --method spans`: responses and their corrections."""
 
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,11 @@ from prefs.cli import COMMANDS
 from prefs.methods.spans import apply_replacements, corrections
 from schemas.tables import Feedback
 
-ANSWER = "A man \U0001f469\u200d\U0001f680 in a red hat and a dog."
+RESPONSE = "A man \U0001f469\u200d\U0001f680 in a red hat and a dog."
 
 
 def span(part: str, replacement: str | None = None, **more: Any) -> dict:
-    start = ANSWER.index(part)
+    start = RESPONSE.index(part)
     values = {"start": start, "end": start + len(part), "text": part, "correct": False}
     return {"kind": None, "reward": None, "replacement": replacement, **values, **more}
 
@@ -36,22 +36,22 @@ def feedback(*rows: dict) -> pl.DataFrame:
     return pl.DataFrame(full, schema={n: c.dtype for n, c in Feedback.columns().items()})
 
 
-def test_the_correction_is_chosen_and_its_changes_are_marked() -> None:
-    made = corrections(feedback({"corrected": ANSWER.replace(" and a dog", "")}), {"r0": ANSWER})
-    row = made.picks.to_dicts()[0]
-    assert row["rejected"] == ANSWER
-    assert row["chosen"] == ANSWER.replace(" and a dog", "")
+def test_the_correction_is_chosen_and_its_changes_are_spans() -> None:
+    rows = feedback({"corrected": RESPONSE.replace(" and a dog", "")})
+    (row,), _, _ = corrections(rows, {"r0": RESPONSE})
+    assert row["rejected"] == RESPONSE
+    assert row["chosen"] == RESPONSE.replace(" and a dog", "")
     assert row["chosen_spans"] == []
-    start = ANSWER.index(" and a dog")
+    start = RESPONSE.index(" and a dog")
     assert row["rejected_spans"] == [
         {"start": start, "end": start + 10, "text": " and a dog", "kind": "delete"}
     ]
 
 
-def test_replacements_stand_in_for_a_missing_correction() -> None:
+def test_replacements_are_applied_where_there_is_no_correction() -> None:
     rows = feedback({"spans": [span("dog", "cat"), span("red", "blue"), span("hat", correct=True)]})
-    made = corrections(rows, {"r0": ANSWER})
-    assert made.picks["chosen"].to_list() == [ANSWER.replace("red", "blue").replace("dog", "cat")]
+    (row,), _, _ = corrections(rows, {"r0": RESPONSE})
+    assert row["chosen"] == RESPONSE.replace("red", "blue").replace("dog", "cat")
     assert apply_replacements("abc", []) is None
 
 
@@ -59,13 +59,13 @@ def test_what_makes_no_pair() -> None:
     rows = feedback(
         {"spans": [span("hat", correct=True)]},
         {"spans": [span("hat")]},
-        {"corrected": ANSWER.upper()},
+        {"corrected": RESPONSE.upper()},
         {"corrected": "  "},
     )
-    made = corrections(rows, {"r0": ANSWER})
-    assert made.picks.is_empty()
-    assert made.rejects == []
-    assert made.counts == {"without_error": 1, "no_correction": 1, "duplicates": 1, "empty": 1}
+    made, counts, invalid = corrections(rows, {"r0": RESPONSE})
+    assert made == []
+    assert invalid == []
+    assert counts == {"without_error": 1, "no_correction": 1, "duplicates": 1, "empty": 1}
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,16 @@ def test_what_makes_no_pair() -> None:
         ({"spans": [span("red hat", "x"), span("hat", "y")]}, "overlapping_spans"),
     ],
 )
-def test_broken_rows_are_rejected(row: dict, reason: str) -> None:
-    made = corrections(feedback(row), {"r0": ANSWER})
-    assert [reject.reason for reject in made.rejects] == [reason]
-    assert made.picks.is_empty()
+def test_invalid_rows(row: dict, reason: str) -> None:
+    made, _, invalid = corrections(feedback(row), {"r0": RESPONSE})
+    assert [one.reason for one in invalid] == [reason]
+    assert made == []
 
 
 def test_offsets_are_code_points() -> None:
     # Counted in UTF-16 or bytes, the emoji would shift what follows.
-    made = corrections(feedback({"spans": [span("red", "blue")]}), {"r0": ANSWER})
-    spans = made.picks["rejected_spans"][0].to_list()
-    assert [s["text"] for s in spans] == ["red"]
+    (row,), _, _ = corrections(feedback({"spans": [span("red", "blue")]}), {"r0": RESPONSE})
+    assert [s["text"] for s in row["rejected_spans"]] == ["red"]
 
 
 def test_build_spans(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -102,14 +101,14 @@ def test_build_spans(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     ]
     with data.write("samples", "t", step="ingest", config={}) as out:
         out.add(rows)
-    answer = {"response_id": "r0", "sample_id": "s0", "prompt": messages[:1], "text": ANSWER}
+    response = {"response_id": "r0", "sample_id": "s0", "prompt": messages[:1], "text": RESPONSE}
     with data.write("responses", "t", step="ingest", config={}) as out:
-        out.add([{**answer, "model": "m", "index": 0}])
+        out.add([{**response, "model": "m", "index": 0}])
     with data.write("feedback", "t", step="ingest", config={}) as out:
         out.add(feedback({"spans": [span("red", "blue")]}, {"spans": [span("red", text="x")]}))
     code = command.main("prefs", "", COMMANDS, ["build", str(data.path), "--method", "spans"])
     assert code == 3
-    assert "1 pairs for 1 prompts" in capsys.readouterr().out
+    assert "1 pair for 1 prompt" in capsys.readouterr().out
     pair = data.read("pairs", "spans").to_dicts()[0]
     assert pair["sample_id"] == "s0"
     assert pair["policy"] == "m"

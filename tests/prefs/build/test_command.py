@@ -14,7 +14,7 @@ from pairwright.dataset.store import Dataset
 from prefs.cli import COMMANDS
 
 IMAGE = "a" * 64
-ANSWERS = ("a red circle", "A red circle.", "a blue circle", "two large blue squares", "")
+RESPONSES = ("a red circle", "A red circle.", "a blue circle", "two large blue squares", "")
 
 
 def run(capsys: pytest.CaptureFixture, dataset: Dataset, *words: str) -> tuple[int, dict[str, Any]]:
@@ -24,7 +24,7 @@ def run(capsys: pytest.CaptureFixture, dataset: Dataset, *words: str) -> tuple[i
 
 
 def sample(number: int, answer: str = "a red circle", question: str | None = None) -> dict:
-    text = question or f"what is in picture {number}?"
+    text = question or f"what is in image {number}?"
     return {
         "sample_id": f"s{number}",
         "image_ids": [IMAGE],
@@ -83,10 +83,10 @@ def dataset(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def scored(dataset: Dataset) -> Dataset:
-    rows = [response(n, i, text) for n in range(4) for i, text in enumerate(ANSWERS)]
+    rows = [response(n, i, text) for n in range(4) for i, text in enumerate(RESPONSES)]
     write(dataset, "responses", "sample", rows)
-    marks = (5.0, 5.0, 3.0, 1.0, 1.0)
-    rows = [score(f"s{n}r{i}", mark) for n in range(3) for i, mark in enumerate(marks)]
+    values = (5.0, 5.0, 3.0, 1.0, 1.0)
+    rows = [score(f"s{n}r{i}", value) for n in range(3) for i, value in enumerate(values)]
     rows += [score("s3r0", 4.0), score("s3r2", 4.0), score("s3r3", None)]
     write(dataset, "scores", "score-responses", rows)
     return dataset
@@ -139,14 +139,14 @@ def test_presets(scored: Dataset, capsys: pytest.CaptureFixture) -> None:
     assert code == 2
 
 
-def test_both_bad_and_cut_off_answers_are_not_chosen(
+def test_both_bad_and_truncated_responses_are_not_chosen(
     dataset: Dataset, capsys: pytest.CaptureFixture
 ) -> None:
     rows = [response(0, i, text) for i, text in enumerate(("one", "two", "three"))]
     rows += [response(1, 0, "cut", finish_reason="length"), response(1, 1, "whole")]
     write(dataset, "responses", "sample", rows)
-    marks = {"s0r0": 3.0, "s0r1": 2.0, "s0r2": 1.0, "s1r0": 5.0, "s1r1": 1.0}
-    write(dataset, "scores", "score-responses", [score(i, m) for i, m in marks.items()])
+    values = {"s0r0": 3.0, "s0r1": 2.0, "s0r2": 1.0, "s1r0": 5.0, "s1r1": 1.0}
+    write(dataset, "scores", "score-responses", [score(i, v) for i, v in values.items()])
     _, shown = run(capsys, dataset, "--min-chosen", "3", "--max-pairs-per-prompt", "0")
     pairs = dataset.read("pairs", "best-of-n")
     assert set(zip(pairs["chosen"], pairs["rejected"], strict=True)) == {
@@ -169,7 +169,7 @@ def test_controls(scored: Dataset, capsys: pytest.CaptureFixture, control: str) 
     assert set(made["control"]) == {control}
     if control == "longest":
         assert set(made["chosen"]) == {"two large blue squares"}
-    # The control is no run that a reader takes for the method's.
+    # No reader takes the control for a run of the method.
     picked = scored.pick("pairs", steps=("build",))
     assert picked is not None
     assert picked.run == "best-of-n"
@@ -179,14 +179,14 @@ def test_what_is_missing_is_named(dataset: Dataset, capsys: pytest.CaptureFixtur
     code, shown = run(capsys, dataset)
     assert code == 2
     assert "prefs sample" in shown["error"]
-    write(dataset, "samples", "ingest", [sample(9, "a cat", "what is in picture 0?")], "more")
+    write(dataset, "samples", "ingest", [sample(9, "a cat", "what is in image 0?")], "more")
     code, shown = run(capsys, dataset)
     assert code == 2
     assert "judge score" in shown["error"]
     write(dataset, "responses", "sample", [response(0, 0, "x")])
     code, shown = run(capsys, dataset)
     assert code == 2
-    assert "responses/sample has no scores" in shown["error"]
+    assert "--method best-of-n needs scores" in shown["error"]
     for method, kind in (("spans", "feedback"), ("comparisons", "comparisons")):
         code, shown = run(capsys, dataset, "--method", method)
         assert code == 2
@@ -198,11 +198,11 @@ def test_what_is_missing_is_named(dataset: Dataset, capsys: pytest.CaptureFixtur
 def test_conflicting_answers(
     dataset: Dataset, capsys: pytest.CaptureFixture, with_run: bool
 ) -> None:
-    doubles = [
-        sample(9, "a cat", "What is in  picture 0?"),
-        sample(8, "a dog", "what is in picture 1?"),
+    more = [
+        sample(9, "a cat", "What is in  image 0?"),
+        sample(8, "a dog", "what is in image 1?"),
     ]
-    write(dataset, "samples", "ingest", doubles, "more")
+    write(dataset, "samples", "ingest", more, "more")
     if with_run:
         rows = [
             {
@@ -219,8 +219,8 @@ def test_conflicting_answers(
             for n, other, text in ((0, "s9", "a cat"), (1, "s8", "another turn"))
         ]
         write(dataset, "conflicts", "dedup", rows)
-    marks = {"s0": 5.0, "s9": 1.0, "s1": 1.0, "s8": 4.0}
-    rows = [score(i, m, target_kind="sample") for i, m in marks.items()]
+    values = {"s0": 5.0, "s9": 1.0, "s1": 1.0, "s8": 4.0}
+    rows = [score(i, v, target_kind="sample") for i, v in values.items()]
     write(dataset, "scores", "score", rows)
     # A filter by score drops the worse answer; it is still the one to reject.
     kept = [
@@ -286,7 +286,7 @@ def test_comparisons(scored: Dataset, capsys: pytest.CaptureFixture) -> None:
         ("s2r3", "s2r0"),
     }
     assert shown["not_paired"] == {
-        "contradiction": 2,
+        "conflicting_verdicts": 2,
         "duplicates": 1,
         "one_order": 1,
         "order_flip": 1,
@@ -319,7 +319,7 @@ def test_comparisons_with_the_samples_own_answers(
     ]
     assert pairs["prompt"].to_list() == [sample(n)["messages"][:1] for n in (0, 1)]
     assert pairs["image_ids"].to_list() == [[IMAGE], [IMAGE]]
-    # Half of each pair is nobody's policy.
+    # Half of each pair is of no policy.
     assert shown["policy"] is None
     assert shown["not_paired"] == {"duplicates": 1, "tie": 1}
     rejects = scored.read("rejects/build", "comparisons")
@@ -328,28 +328,28 @@ def test_comparisons_with_the_samples_own_answers(
 
 @pytest.mark.parametrize(
     ("verdict", "hint"),
-    [("tie", "`judge compare --no-ties`"), ("undecided", "`judge score`"), ("both_bad", "and why")],
+    [("tie", "`judge compare --no-ties`"), ("undecided", "`judge score`"), ("both_bad", "by reason")],
 )
-def test_no_pairs_of_comparisons_is_not_put_down_to_a_margin(
+def test_no_pairs_of_comparisons_does_not_blame_the_margin(
     scored: Dataset, verdict, hint
 ) -> None:
     rows = [comparison("s0r0", "s0r2", verdict, verdict, verdict)]
     write(scored, "comparisons", "compare", rows)
     last = call("prefs build", scored, method="comparisons").message.splitlines()[-1]
-    assert last.strip().startswith("no pairs: see what was not paired")
+    assert last.strip().startswith("no pairs")
     assert hint in last
     assert "--margin" not in last
 
 
-def test_broken_prompts_are_rejected(dataset: Dataset, capsys: pytest.CaptureFixture) -> None:
-    prompt = [{"role": "user", "content": "no mark"}]
+def test_invalid_prompts(dataset: Dataset, capsys: pytest.CaptureFixture) -> None:
+    prompt = [{"role": "user", "content": "no placeholder"}]
     rows = [response(0, 0, "good", prompt=prompt), response(0, 1, "bad", prompt=prompt)]
     write(dataset, "responses", "sample", rows)
     write(dataset, "scores", "score-responses", [score("s0r0", 5.0), score("s0r1", 1.0)])
     code, shown = run(capsys, dataset)
     assert code == 3
     assert shown["rejects"] == 1
-    assert dataset.read("rejects/build", "best-of-n")["reason"].to_list() == ["image_marks"]
+    assert dataset.read("rejects/build", "best-of-n")["reason"].to_list() == ["image_placeholders"]
 
 
 def test_dry_run_writes_nothing(scored: Dataset, capsys: pytest.CaptureFixture) -> None:
@@ -368,7 +368,7 @@ def test_samples_that_were_dropped_make_no_pairs(
     ]
     write(scored, "decisions", "filter", rows)
     _, shown = run(capsys, scored)
-    assert shown["not_paired"]["sample_dropped"] == len(ANSWERS)
+    assert shown["not_paired"]["sample_dropped"] == len(RESPONSES)
     assert "s0" not in set(scored.read("pairs", "best-of-n")["sample_id"])
 
 

@@ -15,7 +15,7 @@ from pairwright.dataset.store import Dataset
 from pairwright.errors import GateError, UsageError
 from schemas.tables import TABLES
 
-DRAWS = {"n": 4, "temperature": 1.0, "max_tokens": 5}
+SAMPLING = {"n": 4, "temperature": 1.0, "max_tokens": 5}
 
 
 @pytest.fixture(autouse=True)
@@ -25,18 +25,18 @@ def _key(monkeypatch):
 
 @pytest.fixture
 def settings(proxy):
-    return {"model": MODEL, "base_url": (proxy.url,), **DRAWS}
+    return {"model": MODEL, "base_url": (proxy.url,), **SAMPLING}
 
 
-def test_each_distinct_question_gets_several_answers_in_one_request(tmp_path, proxy, settings):
+def test_each_distinct_prompt_gets_several_responses_in_one_request(tmp_path, proxy, settings):
     dataset = make_dataset(tmp_path / "data", images=4, questions=2)
     outcome = call("prefs sample", dataset, **settings)
     responses = dataset.read("responses", "sample")
     TABLES["responses"].validate(responses)
     assert len(proxy.asked) == 8
     assert all(body["n"] == 4 for body in proxy.asked)
-    said = {k for body in proxy.asked for k in body}
-    assert {"top_p", "top_k", "seed", "temperature"} <= said
+    sent = {k for body in proxy.asked for k in body}
+    assert {"top_p", "top_k", "seed", "temperature"} <= sent
     assert len({body["seed"] for body in proxy.asked}) == 8
     assert outcome.rows == responses.height > 24
     assert responses["sample_id"].n_unique() == 8
@@ -44,7 +44,7 @@ def test_each_distinct_question_gets_several_answers_in_one_request(tmp_path, pr
     assert (responses["logprob"] < 0).all()
     assert responses["n_tokens"].is_between(1, 5).all()
     assert outcome.summary["policy"] == {"model": MODEL, "adapter": None}
-    assert outcome.summary["doubles"] == 32 - responses.height
+    assert outcome.summary["duplicates"] == 32 - responses.height
     prompt = responses["prompt"][0].to_list()
     assert [turn["role"] for turn in prompt] == ["user"]
     assert prompt[0]["content"].startswith("<image>")
@@ -65,7 +65,7 @@ def test_an_adapter_answers_under_its_own_name(tmp_path, proxy, settings, tiny_l
     )
 
 
-def test_the_same_question_is_asked_once(tmp_path, proxy, settings):
+def test_the_same_prompt_is_sent_once(tmp_path, proxy, settings):
     image = picture(1)
     rows = [
         sample("a", [image], "<image>\nwhat?", "red"),
@@ -105,7 +105,7 @@ def test_only_questions_with_conflicting_answers(tmp_path, proxy, settings):
     assert set(dataset.read("responses", "sample")["sample_id"]) == {ids[0], ids[2]}
 
 
-def test_a_server_that_does_not_sample_is_found_out(tmp_path, proxy, settings):
+def test_a_server_that_does_not_sample_is_detected(tmp_path, proxy, settings):
     # What Qwen2-VL's own generation_config makes of a request.
     proxy.rewrite = lambda body: {**body, "top_k": 1}
     dataset = make_dataset(tmp_path / "data", images=20, questions=2)
@@ -119,7 +119,7 @@ def _content(body):
     return body["messages"][-1]["content"]
 
 
-def test_killed_and_resumed_no_prompt_is_answered_twice(tmp_path, proxy, settings):
+def test_killed_and_resumed_no_prompt_is_sent_twice(tmp_path, proxy, settings):
     dataset = make_dataset(tmp_path / "data", images=30, questions=4)
     words = ["sample", str(dataset.path), "--model", MODEL, "--base-url", proxy.url, "--quiet"]
     words += ["-n", "4", "--temperature", "1.0", "--max-tokens", "5", "--concurrency", "4"]

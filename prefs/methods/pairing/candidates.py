@@ -1,9 +1,9 @@
-"""Answers that compete: responses of a policy, or conflicting answers in the samples."""
+"""Texts that compete: responses of a policy, or conflicting answers in the samples."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -11,9 +11,6 @@ from pairwright.dataset.ids import stable_id
 from pairwright.text.conversation import split_answer
 from pairwright.text.texts import folded, normalised
 from schemas.tables import Responses
-
-if TYPE_CHECKING:
-    from pairwright.dataset.store import Dataset
 
 CANDIDATE_SCHEMA = {
     "prompt_id": pl.String(),
@@ -24,6 +21,7 @@ CANDIDATE_SCHEMA = {
     "image_ids": pl.List(pl.String()),
     "model": pl.String(),
     "adapter": pl.String(),
+    # Whether it may be the chosen one.
     "can_win": pl.Boolean(),
 }
 
@@ -31,11 +29,11 @@ CANDIDATE_SCHEMA = {
 def response_candidates(
     responses: pl.LazyFrame, samples: pl.LazyFrame
 ) -> tuple[pl.DataFrame, Counter[str]]:
-    """Responses to current samples, in the order of the samples and the draws.
+    """Responses to samples, in the order of the samples and of their sampling.
 
     Args:
         responses: Rows of the responses table.
-        samples: Current samples.
+        samples: Samples whose responses count.
 
     Returns:
         Candidates, and how many responses are left out because their sample is.
@@ -49,17 +47,17 @@ def response_candidates(
         "index",
         prompt_id=pl.col("sample_id"),
         candidate_id=pl.col("response_id"),
-        # An answer that was cut off teaches never to end.
+        # A truncated response would teach the model never to end.
         can_win=pl.col("finish_reason").fill_null("stop") != "length",
     ).collect()
-    current = samples.select("sample_id", "image_ids").collect().with_row_index("place")
+    current = samples.select("sample_id", "image_ids").collect().with_row_index("position")
     found = frame.join(current, on="sample_id")
     counts = Counter({"sample_dropped": frame.height - found.height})
-    return found.sort("place", "index", "candidate_id").select(list(CANDIDATE_SCHEMA)), counts
+    return found.sort("position", "index", "candidate_id").select(list(CANDIDATE_SCHEMA)), counts
 
 
 def conflict_groups(samples: pl.LazyFrame) -> pl.DataFrame:
-    """Samples that ask the same of the same images and answer differently.
+    """Samples with the same question about the same images, and different answers.
 
     Args:
         samples: The samples to look at.
@@ -98,15 +96,15 @@ def groups_of_run(conflicts: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(sides).unique(["prompt_id", "sample_id"], keep="first", maintain_order=True)
 
 
-def conflict_candidates(
+def sample_candidates(
     groups: pl.DataFrame, samples: pl.LazyFrame, current: pl.LazyFrame
 ) -> tuple[pl.DataFrame, Counter[str]]:
-    """Answers of samples that ask the same.
+    """The samples' own answers.
 
     Args:
         groups: `prompt_id`, `sample_id` and perhaps `answer`.
-        samples: Samples whose answers may be rejected ones.
-        current: Samples whose answers may be chosen ones.
+        samples: Samples whose answers may be the rejected ones.
+        current: Samples whose answers may be the chosen ones.
 
     Returns:
         Candidates in the order of the groups, and counts of what is left out.
@@ -114,7 +112,7 @@ def conflict_candidates(
     wanted = samples.select("sample_id", "image_ids", "messages")
     rows = groups.join(wanted.collect(), on="sample_id", maintain_order="left")
     counts = Counter({"sample_dropped": groups.height - rows.height})
-    fit = set(current.select("sample_id").collect()["sample_id"])
+    may_win = set(current.select("sample_id").collect()["sample_id"])
     out: list[dict[str, Any]] = []
     for row in rows.iter_rows(named=True):
         messages = row["messages"]
@@ -123,7 +121,7 @@ def conflict_candidates(
             continue
         prompt, answer = split_answer(messages)
         if row.get("answer") is not None and folded(row["answer"]) != folded(answer):
-            # The conflict is about an earlier turn; its mark would be of the last one.
+            # The conflict is about an earlier turn; its score would be of the last one.
             counts["not_last_turn"] += 1
             continue
         out.append(
@@ -134,7 +132,7 @@ def conflict_candidates(
                 "text": answer,
                 "prompt": prompt,
                 "image_ids": row["image_ids"],
-                "can_win": row["sample_id"] in fit,
+                "can_win": row["sample_id"] in may_win,
             }
         )
     return pl.DataFrame(out, schema=CANDIDATE_SCHEMA), counts
@@ -148,13 +146,20 @@ def first_prompts(candidates: pl.DataFrame, limit: int | None) -> pl.DataFrame:
     return candidates.filter(pl.col("prompt_id").is_in(kept.implode()))
 
 
-def contestable_samples(dataset: Dataset) -> pl.LazyFrame:
-    """Current samples and those that only their mark drops: the worse answers of conflicts."""
-    frame = dataset.union("samples")
-    for manifest in dataset.active("decisions").values():
-        by_mark = pl.col("reason").str.contains("score")
-        dropped = dataset.scan(manifest).filter(~pl.col("kept") & ~by_mark)
-        frame = frame.join(
-            dropped.select("sample_id"), on="sample_id", how="anti", maintain_order="left"
-        )
-    return frame
+def without_dropped(
+    rows: pl.DataFrame, candidates: pl.DataFrame, current: pl.LazyFrame, column: str
+) -> tuple[pl.DataFrame, int]:
+    """Rows without those about a candidate of a dropped sample, and how many those are.
+
+    Args:
+        rows: Rows about candidates, such as feedback or comparisons.
+        candidates: Candidates of all samples.
+        current: Current samples.
+        column: Column of the rows that names a candidate.
+    """
+    kept_ids = current.select("sample_id").collect()
+    dropped = candidates.join(kept_ids, on="sample_id", how="anti").select(
+        pl.col("candidate_id").alias(column)
+    )
+    kept = rows.join(dropped, on=column, how="anti", maintain_order="left")
+    return kept, rows.height - kept.height

@@ -1,0 +1,1 @@
+"""`prefs build`: preference pairs."""
