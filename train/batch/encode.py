@@ -160,7 +160,7 @@ class Encoder:
             at += segment.images
             if segment.text.count(self.image_token) != len(images):
                 detail = f"{len(images)} images, but {self.image_token} {segment.text.count(self.image_token)} times in the text"
-                raise RowError("image_marks", detail)
+                raise RowError("image_placeholders", detail)
             piece, more = self._tokenize(segment.text, images)
             if segment.is_answer and not self.special_ids.intersection(piece[-1:]):
                 # Some templates end an answer with nothing: the model would never learn to stop.

@@ -42,21 +42,21 @@ def evaluate(dataset: Dataset, model: Any, run: str, **options: Any) -> dict[str
 
 
 def logps(dataset: Dataset, model: Any, run: str = "best-of-n") -> list[tuple[float, int]]:
-    """Log-probabilities of the chosen answers, by another path than the trainers'."""
+    """Log-probabilities of the chosen responses, by another path than the trainers'."""
     from train.batch.encode import Encoder
     from train.batch.images import ImageBank
     from train.batch.rows import pair_rows, pick_pairs
-    from train.evaluate.answers import Reader
-    from train.model.loading import load_for_reading
+    from train.evaluate.model import EvaluatedModel
+    from train.model.loading import load_for_inference
 
-    processor, loaded = load_for_reading(resolve_policy(dataset, str(model)), "fp32")
+    processor, loaded = load_for_inference(resolve_policy(dataset, str(model)), "fp32")
     encoder = Encoder(processor, ImageBank(dataset, processor))
     rows = pair_rows(dataset, pick_pairs(dataset, run), ("chosen",), None)
     tokens = [
         encoder.encode(encoder.answers(r.conversations[0], last_only=True), r.image_ids)
         for r in rows
     ]
-    return Reader(loaded, encoder, rows[0].image_ids).logps(tokens)
+    return EvaluatedModel(loaded, encoder, rows[0].image_ids).logps(tokens)
 
 
 def test_sft_memorises_and_merges(make: color_data.Maker, tiny_qwen: Path) -> None:
@@ -249,7 +249,7 @@ def test_rows_are_rejected_not_cut(make: color_data.Maker, tiny_qwen: Path) -> N
         "x0": "missing_image",
         "x1": "not_an_image",
         "x2": "too_long",
-        "x4": "image_marks",
+        "x4": "image_placeholders",
     }
     with pytest.raises(DataError, match="8 too_long"):
         dpo(dataset, model=str(tiny_qwen), max_length=10)
@@ -267,7 +267,7 @@ def test_same_command_again_does_nothing_and_another_is_refused(
         sft(dataset, tiny_qwen, max_steps=2)
 
 
-def test_pairs_in_force_name_the_policy(make: color_data.Maker, tiny_qwen: Path) -> None:
+def test_active_pairs_name_the_policy(make: color_data.Maker, tiny_qwen: Path) -> None:
     dataset = make.colors()
     images = dataset.union("images").collect()["image_id"].to_list()
     row = {
@@ -293,7 +293,7 @@ def test_pairs_in_force_name_the_policy(make: color_data.Maker, tiny_qwen: Path)
     assert (control.rows, control.summary["on"]) == (8, "chosen")
 
 
-def test_falling_chosen_answers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_falling_chosen_responses_are_reported(capsys: pytest.CaptureFixture[str]) -> None:
     from train.session.hooks import ChosenWatch, fallen
 
     steps = range(40)

@@ -1,4 +1,4 @@
-"""Greedy answers and log-probabilities of answers, in batches, in process."""
+"""A model in this process: greedy responses and log-probabilities, in batches."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from train.batch.vision import FrozenVision
 _SMALL_MODEL = 50_000_000
 
 
-class Reader:
-    """A model that reads prompts and answers them."""
+class EvaluatedModel:
+    """A loaded model that responds to prompts and gives log-probabilities."""
 
     def __init__(self, model: Any, encoder: Encoder, image_ids: Sequence[str]) -> None:
         """Take a loaded model; `image_ids` name an image to try the vision tower on."""
@@ -22,11 +22,11 @@ class Reader:
         self._vision = FrozenVision.make(encoder, model, image_ids)
 
     def default_batch_size(self) -> int:
-        """Rows a forward pass."""
+        """Rows per forward pass."""
         return 256 if self.model.num_parameters() < _SMALL_MODEL else 16
 
-    def answers(self, prompts: Sequence[Tokens], max_tokens: int) -> list[str]:
-        """The likeliest answer to each prompt, token by token, up to its end."""
+    def respond(self, prompts: Sequence[Tokens], max_tokens: int) -> list[str]:
+        """The greedy response to each prompt, up to its end."""
         import torch
         from transformers import GenerationConfig
 
@@ -35,7 +35,7 @@ class Reader:
         tokenizer = self._encoder.tokenizer
         pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         stop = stored.eos_token_id if stored.eos_token_id is not None else tokenizer.eos_token_id
-        # A fresh configuration: the stored one may sample, or punish repetition.
+        # A new configuration: the stored one may sample, or penalize repetition.
         config = GenerationConfig(
             do_sample=False, max_new_tokens=max_tokens, eos_token_id=stop, pad_token_id=pad
         )
@@ -80,7 +80,7 @@ class Reader:
 
 
 def batches(lengths: Sequence[int], size: int) -> Iterator[list[int]]:
-    """Numbers of the rows in batches of like length, so that little is padding."""
+    """Numbers of the rows in batches of similar length, so that little is padding."""
     order = sorted(range(len(lengths)), key=lambda k: (lengths[k], k))
     for start in range(0, len(order), size):
         yield order[start : start + size]

@@ -125,7 +125,7 @@ def test_lengths_are_those_of_the_processor(make: color_data.Maker, processor: A
 @pytest.mark.parametrize(
     ("messages", "reason"),
     [
-        ([color_data.user("<|image_pad|> x"), color_data.assistant("y")], "image_marks"),
+        ([color_data.user("<|image_pad|> x"), color_data.assistant("y")], "image_placeholders"),
         ([color_data.user("x"), color_data.assistant("  ")], "no_answer"),
         ([color_data.assistant("y")], "no_answer"),
         ([color_data.user("x")], "no_answer"),

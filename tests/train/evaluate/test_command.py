@@ -10,29 +10,34 @@ import pytest
 from pairwright.commands.command import call
 from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from train.evaluate.answers import batches
-from train.evaluate.command import _yes_no, normalise
+from train.evaluate.metrics.exact_match import normalize, summarize
+from train.evaluate.model import batches
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("Yes.", "yes"), ("  a  red\ncar ! ", "a red car"), ("?", "?"), ("U.S.", "u.s"), ("", "")],
 )
-def test_normalise(text: str, expected: str) -> None:
-    assert normalise(text) == expected
+def test_normalize(text: str, expected: str) -> None:
+    assert normalize(text) == expected
 
 
-def test_yes_share() -> None:
-    found = _yes_no(["Yes", "yes", "No.", "red", "maybe"], ["no", "yes", "no", "red", "Yes"])
-    assert found == {
+def test_yes_rate() -> None:
+    predictions = pl.DataFrame(
+        {
+            "text": ["Yes", "yes", "No.", "red", "maybe"],
+            "reference": ["no", "yes", "no", "red", "Yes"],
+        }
+    )
+    assert summarize(predictions) == {
         "n_yes_no": 4,
-        "share_yes": 0.5,
-        "share_yes_right": 0.5,
+        "yes_rate": 0.5,
+        "reference_yes_rate": 0.5,
         "accuracy_yes_no": 0.5,
     }
 
 
-def test_batches_hold_like_lengths() -> None:
+def test_batches_hold_similar_lengths() -> None:
     assert list(batches([5, 1, 9, 1], 2)) == [[1, 3], [0, 2]]
 
 
@@ -44,7 +49,7 @@ def evaluate(dataset: Any, model: Any, limit: int | None = None, **options: Any)
 def test_rejects_references_and_resume(
     make: color_data.Maker, tiny_qwen: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from train.evaluate.answers import Reader
+    from train.evaluate.model import EvaluatedModel
 
     dataset = make.colors()
     ask = color_data.user("<image>\ncolor?")
@@ -57,19 +62,19 @@ def test_rejects_references_and_resume(
     rows = [{"sample_id": f"x{n}", "split": "test"} | row for n, row in enumerate(more)]
     color_data.write_samples(dataset, rows, "x")
     seen: list[int] = []
-    real = Reader.answers
+    real = EvaluatedModel.respond
 
-    def stops(self: Reader, prompts: Any, max_tokens: int) -> list[str]:
+    def stops(self: EvaluatedModel, prompts: Any, max_tokens: int) -> list[str]:
         if seen:
             raise KeyboardInterrupt
         seen.append(len(prompts))
         return real(self, prompts, max_tokens)
 
-    monkeypatch.setattr(Reader, "answers", stops)
+    monkeypatch.setattr(EvaluatedModel, "respond", stops)
     options = {"batch_size": 5, "generate_max_tokens": 2, "split": "train"}
     with pytest.raises(KeyboardInterrupt):
         evaluate(dataset, tiny_qwen, **options)
-    monkeypatch.setattr(Reader, "answers", real)
+    monkeypatch.setattr(EvaluatedModel, "respond", real)
     outcome = evaluate(dataset, tiny_qwen, **options)
     assert (outcome.summary["n"], outcome.rejects) == (8, 0)
     table = dataset.read("predictions", "eval")
@@ -91,8 +96,8 @@ def test_rejects_references_and_resume(
         call("train eval", dataset, model=str(tiny_qwen), split="dev")
 
 
-def test_batching_changes_no_answer(make: color_data.Maker, tiny_qwen: Path) -> None:
-    """Left padding, shared images and missing images leave greedy answers as they are."""
+def test_batching_changes_no_response(make: color_data.Maker, tiny_qwen: Path) -> None:
+    """Left padding, shared images and missing images leave greedy responses as they are."""
     dataset = make.colors(size=(40, 24))
     images = dataset.union("images").collect()["image_id"].to_list()
     rows = [
@@ -106,15 +111,15 @@ def test_batching_changes_no_answer(make: color_data.Maker, tiny_qwen: Path) -> 
         },
     ]
     color_data.write_samples(dataset, [{"sample_id": f"x{n}"} | r for n, r in enumerate(rows)], "x")
-    answers = []
+    responses = []
     for size in (1, 64):
         run = RunOptions(run=f"by-{size}")
         values = {"model": str(tiny_qwen), "batch_size": size, "generate_max_tokens": 6}
         call("train eval", dataset, run=run, **values)
         frame = dataset.read("predictions", run.run or "").sort("item_id")
-        answers.append(frame["text"].to_list())
-    assert answers[0] == answers[1]
-    assert len(answers[0]) == 10
+        responses.append(frame["text"].to_list())
+    assert responses[0] == responses[1]
+    assert len(responses[0]) == 10
 
 
 def test_preference_margins_do_not_depend_on_the_batch(
