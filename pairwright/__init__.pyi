@@ -123,10 +123,10 @@ class _Curate:
                 legend).
             max_text: characters that a text may have.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -165,10 +165,10 @@ class _Curate:
             batch_size: images at a time.
             workers: threads that decode images (default: one a core).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -236,10 +236,10 @@ class _Curate:
             scores: run of scores to take with keep score.
             show: examples to print of every kind.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -366,10 +366,10 @@ class _Curate:
                 one of them goes; extra filters.
             phone_region: pii: country of telephone numbers without a country code; ZZ for none.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -426,10 +426,10 @@ class _Curate:
                 evidence.
             show: examples to print of every kind.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -460,10 +460,10 @@ class _Curate:
             show: print every rule with its conditions, counts and examples.
             print_rules: print the rules file and stop, to copy and change it for rules.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -518,10 +518,10 @@ class _Curate:
                 vectors in one block of so many near ones count as alike; a block takes 4 N^2
                 bytes.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -561,10 +561,10 @@ class _Curate:
             max_mb: most megabytes of the page; thumbnails shrink to fit.
             seed: chooses among examples that are equally telling.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -615,10 +615,10 @@ class _Curate:
                 name, images as files: llava, messages (conversations), sharegpt (LLaMA-Factory),
                 trl (both), rlhf-v (pairs).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -678,10 +678,10 @@ class _Curate:
             allow_license: push to a public repository although a license is missing or forbids
                 commercial use.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -724,7 +724,7 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             port: port on 127.0.0.1; further servers take the next ones (default: free ones).
             adapter: LoRA adapters as NAME=FOLDER, asked for by NAME.
             lora_rank: make room for adapters that are loaded later.
@@ -737,10 +737,10 @@ class _Judge:
             log: file for vLLM's output (default: in your cache folder).
             vllm_arg: flags of vLLM's own as KEY=VALUE or KEY, such as max-num-seqs=64.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -794,16 +794,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: what is judged: the samples' own answers, or responses (default: responses if
                 `prefs sample` made some, else samples).
             responses: run of responses (default: the one in force).
@@ -822,10 +823,10 @@ class _Judge:
             jury_by: how the marks of several judges become one.
             calibration: calibration.json of `judge agree`: fills the column `calibrated`.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -859,10 +860,10 @@ class _Judge:
             weights: how much a judge counts, JUDGE=NUMBER each (default: 1).
             min_judges: judges who must have said something for the jury to.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -892,10 +893,10 @@ class _Judge:
             name: a rubric's name, or a YAML file.
             model: with check: whether each label is one token of this model.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -933,10 +934,10 @@ class _Judge:
             seed: seed of the draw.
             side: longest side of a picture on the page, in pixels.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -985,10 +986,10 @@ class _Judge:
             examples: disagreements to show on the page.
             draws: resamples of an interval.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1017,10 +1018,10 @@ class _Judge:
             calibration: the calibration.json that `judge agree` wrote.
             scores: run of scores to read (default: the one in force).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1073,16 +1074,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             responses: run of responses (default: the one in force).
             rubric: YAML file of yours that asks instead of the shipped prompt.
             criteria: what answers are compared by, one comparison each: "name: description".
@@ -1097,10 +1099,10 @@ class _Judge:
             marks: also write scores: the share of wins each answer can expect against the others.
             seed: of the draws of pairs and orders.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1152,16 +1154,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: whose answers are checked: the samples' own, or responses (default: responses
                 if `prefs sample` made some, else samples).
             responses: run of responses (default: the one in force).
@@ -1177,10 +1180,10 @@ class _Judge:
             rubric: how a claim is asked about: "verify", or a YAML file with labels no and yes.
             low_mass: verdicts are counted as faint where yes and no together are less likely.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1228,16 +1231,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             responses: run of responses (default: the one in force).
             rubric: YAML file of yours that asks instead of the shipped prompt.
             criteria: what answers are ranked by, one ranking each: "name: description".
@@ -1247,10 +1251,10 @@ class _Judge:
             rounds: how often more answers than group are dealt into groups anew.
             seed: of the draws of groups and orders.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1297,16 +1301,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: whose answers are tampered with (default: as `judge score` chooses).
             responses: run of responses (default: the one in force).
             rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
@@ -1315,10 +1320,10 @@ class _Judge:
             max_flip_rate: fail (exit code 4) if injections change more than this share of the
                 verdicts.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1358,7 +1363,7 @@ class _Prefs:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a policy answer each question several times.
+        """Sample several responses of a policy to each prompt.
 
         On the command line: `prefs sample data/ --model Qwen2-VL-7B -n 8`.
 
@@ -1368,28 +1373,29 @@ class _Prefs:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
-            n: answers a prompt.
+            deadline: seconds after which a request times out.
+            n: responses per prompt.
             temperature: sampling temperature.
-            top_p: sample from the likeliest tokens with this mass.
+            top_p: sample from the likeliest tokens with this probability mass.
             top_k: sample from so many likeliest tokens; -1: all.
-            max_tokens: longest answer, in tokens.
-            seed: seed of the draws.
-            only_conflicts: only questions to which the samples hold different answers.
+            max_tokens: max tokens per response.
+            seed: seed of the sampling.
+            only_conflicts: only questions with conflicting answers in the samples.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1401,58 +1407,59 @@ class _Prefs:
         self,
         dataset: Dataset | str | os.PathLike[str],
         *,
-        method: Literal['best-of-n', 'spans', 'comparisons', 'claims'] = 'best-of-n',
+        method: Literal['best-of-n', 'comparisons', 'spans', 'claims'] = 'best-of-n',
         preset: Literal['best-worst', 'rlaif-v', 'vlfeedback'] | None = None,
+        max_pairs_per_prompt: int | None = None,
+        length_balance: bool | None = None,
+        seed: int = 0,
+        control: Literal['random', 'longest'] | None = None,
         responses: str | None = None,
         scores: str | None = None,
-        feedback: str | None = None,
-        comparisons: str | None = None,
         conflicts: str | None = None,
+        comparisons: str | None = None,
+        feedback: str | None = None,
         margin: float | None = None,
         min_chosen: float | None = None,
         min_label_mass: float = 0.0,
-        max_pairs_per_prompt: int | None = None,
-        length_balance: bool | None = None,
-        control: Literal['random', 'longest'] | None = None,
-        seed: int = 0,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Make preference pairs of scored answers, corrections or comparisons.
+        """Make preference pairs from scores, corrections or comparisons.
 
         On the command line: `prefs build data/`.
 
         Args:
             dataset: The dataset, or its folder.
-            method: best-of-n: scored answers; spans: corrections of answers; comparisons:
-                verdicts; claims: answers with fewer rejected claims (of `judge claims`, as
-                RLAIF-V counts).
-            preset: a published recipe for best-of-n; other flags beat what it sets.
-            responses: run of responses (default: the one in force).
-            scores: run of scores (default: the one in force).
-            feedback: run of feedback (default: the one in force).
-            comparisons: run of comparisons (default: the one in force).
-            conflicts: run of conflicts (default: the one in force).
-            margin: least difference of the two scores; equal scores never make a pair (best-of-n
-                default: a quarter of the rubric's scale).
-            min_chosen: least score of a chosen answer: below it both answers count as bad.
-            min_label_mass: leave out scores whose judge gave the labels less probability than
-                this.
-            max_pairs_per_prompt: most pairs a prompt, drawn by the seed; 0: all (best-of-n
-                default: 2).
+            method: how pairs are made: best-of-n: scored responses, at least a quarter of the
+                rubric's scale apart; comparisons: winners of pairwise comparisons against losers;
+                spans: responses and their corrections; claims: responses with fewer rejected
+                claims against those with more, as RLAIF-V counts.
+            preset: a published recipe: best-worst, rlaif-v and vlfeedback for best-of-n; other
+                flags beat what it sets.
+            max_pairs_per_prompt: max pairs per prompt, sampled by the seed; 0: all (default: 2
+                for best-of-n and claims, else 0).
             length_balance: drop the pairs that differ most in length until both sides are equally
-                long on average (best-of-n default: yes).
-            control: build a control instead: the same prompts and number of pairs, sides drawn at
-                random, or the longest answer as the best.
-            seed: seed of every draw.
+                long on average (default: yes for best-of-n and claims, else no).
+            seed: seed of everything that is sampled.
+            control: build a control instead: the same prompts and number of pairs, with sides
+                sampled at random, or with the longest text as the chosen one.
+            responses: run of responses (default: the active one).
+            scores: run of scores (default: the active one).
+            conflicts: run of conflicts (default: the active one).
+            comparisons: run of comparisons (default: the active one).
+            feedback: run of feedback (default: the active one).
+            margin: min difference between the scores, or the probabilities, of the two sides;
+                equal ones never make a pair (default: see the method).
+            min_chosen: min score of the chosen side; below it both sides count as bad.
+            min_label_mass: leave out scores with less probability mass on the labels than this.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1468,10 +1475,6 @@ class _Train:
         *,
         adapter: str | os.PathLike[str] | None = None,
         peft: Literal['lora', 'qlora', 'none'] = 'lora',
-        rank: int | None = None,
-        alpha: float | None = None,
-        dropout: float | None = None,
-        target: str | Sequence[str] = ('language',),
         lr: float | None = None,
         epochs: float = 1.0,
         max_steps: int | None = None,
@@ -1488,48 +1491,53 @@ class _Train:
         model: str,
         pairs: str | None = None,
         on: Literal['chosen', 'rejected'] = 'chosen',
+        rank: int | None = None,
+        alpha: float | None = None,
+        dropout: float | None = None,
+        target: str | Sequence[str] = ('language',),
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Train on the current samples' answers, or on the chosen answers of pairs.
+        """Train on the current samples' answers, or on the chosen responses of pairs.
 
         On the command line: `train sft data/ --model Qwen2-VL-2B`.
 
         Args:
             dataset: The dataset, or its folder.
-            adapter: go on training this PEFT adapter of the model.
-            peft: train an adapter, an adapter on a 4-bit base, or all weights.
-            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
-            alpha: LoRA alpha (default: twice the rank).
-            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
-            target: what LoRA adapts: language, connector, vision, all-linear, or ends of module
-                names.
+            adapter: continue training this PEFT adapter of the model.
+            peft: what is trained: lora: an adapter; qlora: an adapter on a 4-bit base; none: all
+                weights.
             lr: peak learning rate (default: sft 1e-4, dpo 1e-5; all weights: sft 1e-5, dpo 5e-7).
             epochs: passes over the rows.
-            max_steps: stop after this many steps, whatever epochs says.
-            batch_size: rows a forward pass.
-            grad_accum: forward passes a step.
+            max_steps: stop after this many steps, whatever epochs is.
+            batch_size: rows per forward pass.
+            grad_accum: forward passes per step.
             max_length: reject longer rows, image tokens counted (default: what the model can
                 take).
-            warmup_ratio: share of the steps over which the rate rises.
-            schedule: how the rate falls after that.
-            seed: seed of initialisation, order and dropout.
+            warmup_ratio: fraction of the steps over which the learning rate rises.
+            schedule: how the learning rate falls after that.
+            seed: seed of initialization, order and dropout.
             precision: auto: bf16 where the accelerator has it, else fp32.
             gradient_checkpointing: recompute activations to save memory; auto: above 500 M
                 parameters.
             save_minutes: minutes between checkpoints; a killed run resumes.
             save_steps: steps between checkpoints instead.
             model: model to train: hub id, folder, short name, or runs/NAME.
-            pairs: train on the answers of this pairs run, not on samples.
-            on: with pairs: which answers.
+            pairs: train on the responses of this pairs run, not on samples.
+            on: with pairs: which responses.
+            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
+            alpha: LoRA alpha (default: twice the rank).
+            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
+            target: layers to adapt: language, connector, vision, all-linear, or ends of module
+                names.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1543,10 +1551,6 @@ class _Train:
         *,
         adapter: str | os.PathLike[str] | None = None,
         peft: Literal['lora', 'qlora', 'none'] = 'lora',
-        rank: int | None = None,
-        alpha: float | None = None,
-        dropout: float | None = None,
-        target: str | Sequence[str] = ('language',),
         lr: float | None = None,
         epochs: float = 1.0,
         max_steps: int | None = None,
@@ -1565,6 +1569,10 @@ class _Train:
         beta: float = 0.1,
         loss: str | Sequence[str] = ('sigmoid', 'sft'),
         loss_weights: str | Sequence[str] = (),
+        rank: int | None = None,
+        alpha: float | None = None,
+        dropout: float | None = None,
+        target: str | Sequence[str] = ('language',),
         label_smoothing: float = 0.0,
         run: str | None = None,
         replace: bool = False,
@@ -1578,40 +1586,44 @@ class _Train:
 
         Args:
             dataset: The dataset, or its folder.
-            adapter: go on training this PEFT adapter of the model.
-            peft: train an adapter, an adapter on a 4-bit base, or all weights.
-            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
-            alpha: LoRA alpha (default: twice the rank).
-            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
-            target: what LoRA adapts: language, connector, vision, all-linear, or ends of module
-                names.
+            adapter: continue training this PEFT adapter of the model.
+            peft: what is trained: lora: an adapter; qlora: an adapter on a 4-bit base; none: all
+                weights.
             lr: peak learning rate (default: sft 1e-4, dpo 1e-5; all weights: sft 1e-5, dpo 5e-7).
             epochs: passes over the rows.
-            max_steps: stop after this many steps, whatever epochs says.
-            batch_size: rows a forward pass.
-            grad_accum: forward passes a step.
+            max_steps: stop after this many steps, whatever epochs is.
+            batch_size: rows per forward pass.
+            grad_accum: forward passes per step.
             max_length: reject longer rows, image tokens counted (default: what the model can
                 take).
-            warmup_ratio: share of the steps over which the rate rises.
-            schedule: how the rate falls after that.
-            seed: seed of initialisation, order and dropout.
+            warmup_ratio: fraction of the steps over which the learning rate rises.
+            schedule: how the learning rate falls after that.
+            seed: seed of initialization, order and dropout.
             precision: auto: bf16 where the accelerator has it, else fp32.
             gradient_checkpointing: recompute activations to save memory; auto: above 500 M
                 parameters.
             save_minutes: minutes between checkpoints; a killed run resumes.
             save_steps: steps between checkpoints instead.
             model: model to train: hub id, folder, short name, or runs/NAME (default: the pairs').
-            pairs: pairs run (default: the one in force).
+            pairs: pairs run (default: the active one).
             beta: weight of staying close to the reference.
-            loss: losses to add up; sft keeps the chosen answers likely.
-            loss_weights: one weight a loss (default: all 1).
-            label_smoothing: share of pairs taken to be the wrong way round (sigmoid, robust,
-                exo_pair).
+            loss: losses to add up: sigmoid: DPO; hinge: SLiC; ipo: IPO; exo_pair: EXO; nca_pair:
+                NCA; robust: robust DPO; bco_pair: BCO; sppo_hard: SPPO; aot: AOT; aot_unpaired:
+                AOT without pairs; apo_zero: APO, chosen better than the model; apo_down: APO,
+                chosen worse than the model; discopop: DiscoPOP; sigmoid_norm: DPO per token; sft:
+                keeps the chosen responses likely.
+            loss_weights: one weight per loss (default: all 1).
+            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
+            alpha: LoRA alpha (default: twice the rank).
+            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
+            target: layers to adapt: language, connector, vision, all-linear, or ends of module
+                names.
+            label_smoothing: fraction of the pairs that is expected to be the wrong way round.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1626,14 +1638,14 @@ class _Train:
         model: str,
         adapter: str | os.PathLike[str] | None = None,
         task: Literal['exact-match', 'preference'] = 'exact-match',
-        split: str | None = None,
-        reference_field: Literal['answer', 'reference'] = 'answer',
-        pairs: str | None = None,
-        per_token: bool = False,
-        generate_max_tokens: int = 32,
         batch_size: int | None = None,
         precision: Literal['auto', 'bf16', 'fp32'] = 'auto',
         seed: int = 0,
+        split: str | None = None,
+        reference_field: Literal['answer', 'reference'] = 'answer',
+        generate_max_tokens: int = 32,
+        pairs: str | None = None,
+        per_token: bool = False,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
@@ -1648,20 +1660,21 @@ class _Train:
             dataset: The dataset, or its folder.
             model: model to evaluate: hub id, folder, short name, or runs/NAME.
             adapter: PEFT adapter on the model.
-            task: greedy answers against the right ones, or pairs put in order.
-            split: samples of this split only.
-            reference_field: what is right: the sample's last answer or its reference.
-            pairs: preference: pairs run (default: the one in force).
-            per_token: preference: compare means over tokens, not sums.
-            generate_max_tokens: longest answer.
-            batch_size: rows a forward pass (default: by model size).
+            task: the metric: exact-match: greedy responses against the right answers; preference:
+                pairs whose chosen response is likelier than the rejected one.
+            batch_size: rows per forward pass (default: by model size).
             precision: auto: bf16 where the accelerator has it, else fp32.
             seed: seed of the interval's resampling.
+            split: samples of this split only.
+            reference_field: the right answer: the sample's last answer or its reference.
+            generate_max_tokens: max tokens per response.
+            pairs: pairs run (default: the active one).
+            per_token: compare means over tokens, not sums.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1682,7 +1695,7 @@ class _Train:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Write a training run's model as a folder that loads alone.
+        """Write a training run's model as a standalone (merged) model.
 
         On the command line: `train merge data/ merged/ --run sft`.
 
@@ -1692,10 +1705,10 @@ class _Train:
             model: base model, instead of a run.
             adapter: adapter on model, instead of a run.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.

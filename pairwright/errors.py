@@ -81,7 +81,7 @@ class MissingExtraError(Error, ImportError):
         )
 
 
-class PluginError(PairwrightError, ImportError):
+class PluginError(Error, ImportError):
     """A part that another package adds cannot be used."""
 
     def __init__(self, package: str, group: str, detail: str) -> None:

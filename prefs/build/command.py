@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-import polars as pl
+from typing import TYPE_CHECKING, Any
 
 from pairwright.commands.choices import own_options
 from pairwright.commands.command import Outcome
@@ -21,6 +19,9 @@ from prefs.methods.base import Inputs, InvalidRow, Method
 from prefs.methods.pairing.controls import control_picks
 from prefs.methods.pairing.limits import length_statistics, limited
 from prefs.methods.pairing.picks import candidates_of
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _SLICE_ROWS = 20_000
 

@@ -328,11 +328,13 @@ def test_comparisons_with_the_samples_own_answers(
 
 @pytest.mark.parametrize(
     ("verdict", "hint"),
-    [("tie", "`judge compare --no-ties`"), ("undecided", "`judge score`"), ("both_bad", "by reason")],
+    [
+        ("tie", "`judge compare --no-ties`"),
+        ("undecided", "`judge score`"),
+        ("both_bad", "by reason"),
+    ],
 )
-def test_no_pairs_of_comparisons_does_not_blame_the_margin(
-    scored: Dataset, verdict, hint
-) -> None:
+def test_no_pairs_of_comparisons_does_not_blame_the_margin(scored: Dataset, verdict, hint) -> None:
     rows = [comparison("s0r0", "s0r2", verdict, verdict, verdict)]
     write(scored, "comparisons", "compare", rows)
     last = call("prefs build", scored, method="comparisons").message.splitlines()[-1]

@@ -5,20 +5,16 @@
 """
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
+import seeded_data
 
 from pairwright.commands import command
 from pairwright.dataset.store import Dataset
 from prefs.cli import COMMANDS
 
 FOLDER = Path(__file__).parent
-sys.path.insert(0, str(FOLDER))
-
-import seeded_data
-
 CASES = json.loads((FOLDER / "pairs_version_1.json").read_text(encoding="utf-8"))
 
 

@@ -8,9 +8,10 @@ from pairwright.dataset.ids import stable_id
 from pairwright.dataset.store import Dataset
 
 IMAGE = "a" * 64
-WORDS = (
-    "red blue green big small circle square cat dog on the table under a tree with two hats"
-).split()
+WORDS = [
+    "red", "blue", "green", "big", "small", "circle", "square", "cat", "dog", "on", "the", "table",
+    "under", "a", "tree", "with", "two", "hats",
+]  # fmt: skip
 
 
 class Maker:
