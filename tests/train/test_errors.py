@@ -18,7 +18,11 @@ def train(words: list[object]) -> int:
 
 CASES = [
     ("dpo {bare}", 2, "no pairs to train on; make some with `prefs build`"),
-    ("dpo {data}", 2, "do not say whose answers they are; name the model to train with --model"),
+    (
+        "dpo {data}",
+        2,
+        "does not name the model whose responses these are; name the model to train with --model",
+    ),
     ("dpo {data} --pairs nope", 2, "pairs/nope does not exist; complete runs of pairs: best-of-n"),
     ("dpo {data} --model {qwen} --loss sigmoid,nope", 2, "--loss nope: unknown"),
     ("dpo {data} --model {qwen} --loss sigmoid,sft --loss-weights 1", 2, "1 weights for 2 losses"),

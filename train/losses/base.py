@@ -1,4 +1,4 @@
-"""What a loss says of itself, and how several are added up."""
+"""The protocol of a loss, and how several are added up."""
 
 from __future__ import annotations
 

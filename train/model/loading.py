@@ -134,7 +134,7 @@ def with_adapter(base: Any, adapter: Path, *, trainable: bool = False) -> Any:
 
     try:
         with warnings.catch_warnings():
-            # PEFT only warns where an adapter holds nothing for this model, and goes on with a
+            # PEFT only warns where an adapter has nothing for this model, and continues with a
             # fresh one.
             warnings.filterwarnings("error", message="Found missing adapter keys")
             return PeftModel.from_pretrained(base, str(adapter), is_trainable=trainable)

@@ -15,7 +15,7 @@ _DONE = "complete"
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def mark_complete(folder: Path, step: int) -> None:
+def set_complete(folder: Path, step: int) -> None:
     """Record that the checkpoint of a step is complete."""
     (folder / f"checkpoint-{step}" / _DONE).touch()
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pairwright.commands.progress import Progress, say
 from pairwright.dataset.writer import RunWriter
-from train.session.checkpoints import mark_complete
+from train.session.checkpoints import set_complete
 
 CHOSEN_LOGRATIO = "chosen_logratio"
 # Nats per response. Less than this is the noise of training, not a collapse.
@@ -103,10 +103,10 @@ class RunCallback:
             control.should_save = control.should_save or due
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Make the metrics so far durable, then mark the checkpoint as whole."""
+        """Make the metrics so far durable, then record that the checkpoint is complete."""
         self._saved_at = time.monotonic()
         self._writer.flush()
-        mark_complete(Path(args.output_dir), state.global_step)
+        set_complete(Path(args.output_dir), state.global_step)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any

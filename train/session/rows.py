@@ -94,7 +94,7 @@ def _encode(
         if image_id in bad:
             raise bad[image_id]
     if len({str(c[-1]["content"]) for c in row.conversations}) < len(row.conversations):
-        raise RowError("identical_answers", "chosen and rejected are the same text")
+        raise RowError("identical_responses", "chosen and rejected are the same text")
     made = tuple(
         encoder.encode(encoder.answers(c, last_only=last_only), row.image_ids)
         for c in row.conversations

@@ -1,4 +1,4 @@
-"""What a tuner says of itself, what it is given and what it returns."""
+"""The protocol of a tuner: what it declares, what it is given and what it returns."""
 
 from __future__ import annotations
 

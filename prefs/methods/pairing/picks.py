@@ -9,7 +9,7 @@ import xxhash
 
 from schemas.tables import Pairs
 
-# `prompt_id` names what candidates compete on: a sample, or a question that several samples ask.
+# `prompt_id` names what candidates compete on: a sample, or a question that several samples have.
 _OF_PAIRS = ["chosen_id", "rejected_id", "chosen", "rejected", "chosen_score", "rejected_score"]
 _OF_PAIRS += ["margin", "chosen_spans", "rejected_spans"]
 PICK_SCHEMA = {"prompt_id": pl.String(), **{n: Pairs.columns()[n].dtype for n in _OF_PAIRS}}

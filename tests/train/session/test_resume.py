@@ -15,7 +15,7 @@ import pytest
 from pairwright.commands.command import call
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
-from train.session.checkpoints import mark_complete, newest_complete
+from train.session.checkpoints import newest_complete, set_complete
 
 COMMON = {
     "batch_size": 2,
@@ -31,7 +31,7 @@ def test_newest_complete_checkpoint(tmp_path: Path) -> None:
     for step in (9, 10, 11):
         (tmp_path / f"checkpoint-{step}").mkdir()
     for step in (9, 10):
-        mark_complete(tmp_path, step)
+        set_complete(tmp_path, step)
     assert newest_complete(tmp_path) == tmp_path / "checkpoint-10"
     assert not (tmp_path / "checkpoint-11").exists()
 

@@ -288,7 +288,7 @@ def test_active_pairs_name_the_policy(make: color_data.Maker, tiny_qwen: Path) -
         dpo(dataset, "two", pairs="two")
     outcome = dpo(dataset, "two", pairs="two", model=str(tiny_qwen), max_steps=1)
     assert (outcome.rows, outcome.rejects) == (1, 1)
-    assert dataset.read("rejects/dpo", "two")["reason"].to_list() == ["identical_answers"]
+    assert dataset.read("rejects/dpo", "two")["reason"].to_list() == ["identical_responses"]
     control = sft(dataset, tiny_qwen, "chosen", pairs="best-of-n", max_steps=1)
     assert (control.rows, control.summary["on"]) == (8, "chosen")
 

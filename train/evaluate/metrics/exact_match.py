@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from train.batch.encode import Encoder, Segment
     from train.evaluate.model import EvaluatedModel
 
-_END_MARKS = ".!?,;:"
+_PUNCTUATION = ".!?,;:"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ def predict(
 def normalize(text: str) -> str:
     """A text without case, outer white space and final punctuation."""
     folded = re.sub(r"\s+", " ", text).strip().casefold()
-    return folded.rstrip(_END_MARKS).rstrip() or folded
+    return folded.rstrip(_PUNCTUATION).rstrip() or folded
 
 
 def summarize(predictions: pl.DataFrame) -> dict[str, Any]:
