@@ -70,6 +70,7 @@ def responses(folder: Path) -> Dataset:
     return dataset
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["file and line", "entry point"])
 def test_a_method_is_one_file_and_one_line(tmp_path: Path, by: str) -> None:
     house = CopiedHouse(tmp_path / "house")

@@ -36,7 +36,8 @@ def metrics(dataset: Dataset, run: str) -> dict[str, list[float]]:
 
 
 def evaluate(dataset: Dataset, model: Any, run: str, **options: Any) -> dict[str, Any]:
-    values = {"generate_max_tokens": 8} | options
+    exact = options.get("task", "exact-match") == "exact-match"
+    values = ({"generate_max_tokens": 8} if exact else {}) | options
     outcome = call("train eval", dataset, run=RunOptions(run=run), model=str(model), **values)
     return outcome.summary
 
