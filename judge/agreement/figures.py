@@ -287,7 +287,9 @@ def ceiling(topic: Topic, level: measures.Level, draws: int) -> dict[str, Any] |
     several = int((np.isfinite(ratings).sum(1) > 1).sum())
     if not several:
         return None
-    found = bootstrap(measures.alpha(ratings, level), topic.rows["group"].to_list(), resamples=draws)
+    found = bootstrap(
+        measures.alpha(ratings, level), topic.rows["group"].to_list(), resamples=draws
+    )
     value, low, high = (x if math.isfinite(x) else None for x in found)
     return {
         "annotators": topic.raters.width, "rows_of_several": several, "alpha": value, "low": low,
