@@ -1461,7 +1461,8 @@ class _Prefs:
             comparisons: run of comparisons (default: the active one).
             feedback: run of feedback (default: the active one).
             margin: min difference between the scores, or the probabilities, of the two sides;
-                equal ones never make a pair (default: see the method).
+                equal ones never make a pair (default: a quarter of the rubric's scale; one claim
+                for claims; none for comparisons).
             min_chosen: min score of the chosen side; below it both sides count as bad.
             min_label_mass: leave out scores with less probability mass on the labels than this.
             run: name of the run (default: a fixed name per command).

@@ -46,7 +46,8 @@ class MarginOptions(MethodOptions):
     margin: float | None = option(
         None,
         help="min difference between the scores, or the probabilities, of the two sides; equal ones "
-        "never make a pair (default: see the method)",
+        "never make a pair (default: a quarter of the rubric's scale; one claim for claims; none for "
+        "comparisons)",
     )
 
     def __post_init__(self) -> None:
