@@ -58,9 +58,7 @@ def prepare_rows(
                 writer.reject(row.row_id, stage, error.reason, error.detail)
                 reasons[error.reason] += 1
     if not good:
-        found = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
-        msg = f"none of {len(rows):,} rows can be trained on ({found or 'there are none'}); see rejects/{writer.manifest.step}"
-        raise DataError(msg)
+        raise DataError(_nothing_left(len(rows), reasons, writer.manifest.step))
     if reasons["too_long"]:
         say(f"{reasons['too_long']:,} rows are longer than {limit:,} tokens and left out")
     writer.summary.update(
@@ -70,6 +68,11 @@ def prepare_rows(
         longest=max(tokens.length for row in good for tokens in row),
     )
     return encoder, good
+
+
+def _nothing_left(n_rows: int, reasons: Counter[str], step: str) -> str:
+    found = ", ".join(f"{n:,} {reason}" for reason, n in reasons.most_common())
+    return f"none of {n_rows:,} rows can be trained on ({found or 'there are none'}); see rejects/{step}"
 
 
 def _verify(

@@ -153,12 +153,9 @@ def _run_trainer(
         say(f"resuming from {resume.name}")
     with Progress(plan.step, n_steps(options, len(rows)), unit="steps") as progress:
         callback = mixed_in(TrainerCallback, RunCallback)(
-            writer,
-            progress,
-            save_minutes=options.save_minutes,
-            save_steps=options.save_steps,
+            writer, progress, save_minutes=options.save_minutes, save_steps=options.save_steps,
             beta=plan.beta,
-        )
+        )  # fmt: skip
         trainer.add_callback(callback)
         trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
     writer.flush()

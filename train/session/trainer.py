@@ -52,7 +52,6 @@ def trainer_arguments(
     import torch
 
     accelerated = torch.accelerator.is_available()
-    checkpointing = options.gradient_checkpointing
     return {
         "output_dir": str(folder),
         "per_device_train_batch_size": options.batch_size,
@@ -66,8 +65,7 @@ def trainer_arguments(
         "bf16": mixed,
         "use_cpu": not accelerated,
         "optim": options.tuner.optimizer if accelerated else "adamw_torch",
-        "gradient_checkpointing": checkpointing == "on"
-        or (checkpointing == "auto" and n_parameters > _LARGE_MODEL),
+        "gradient_checkpointing": _checkpointing(options, n_parameters),
         "report_to": "none",
         "disable_tqdm": True,
         "logging_steps": max(1, n_steps(options, n_rows) // _LOGS),
@@ -79,6 +77,11 @@ def trainer_arguments(
         "dataloader_pin_memory": accelerated,
         "max_length": max_length,
     }
+
+
+def _checkpointing(options: TrainingOptions, n_parameters: int) -> bool:
+    wanted = options.gradient_checkpointing
+    return wanted == "on" or (wanted == "auto" and n_parameters > _LARGE_MODEL)
 
 
 def trainer_inputs(

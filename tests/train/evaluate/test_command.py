@@ -1,4 +1,4 @@
-"""`train eval`: what counts as right, what the summary says, resume."""
+"""`train eval`: batches, invalid rows, resume."""
 
 from pathlib import Path
 from typing import Any
@@ -10,31 +10,7 @@ import pytest
 from pairwright.commands.command import call
 from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from train.evaluate.metrics.exact_match import normalize, summarize
 from train.evaluate.model import batches
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("Yes.", "yes"), ("  a  red\ncar ! ", "a red car"), ("?", "?"), ("U.S.", "u.s"), ("", "")],
-)
-def test_normalize(text: str, expected: str) -> None:
-    assert normalize(text) == expected
-
-
-def test_yes_rate() -> None:
-    predictions = pl.DataFrame(
-        {
-            "text": ["Yes", "yes", "No.", "red", "maybe"],
-            "reference": ["no", "yes", "no", "red", "Yes"],
-        }
-    )
-    assert summarize(predictions) == {
-        "n_yes_no": 4,
-        "yes_rate": 0.5,
-        "reference_yes_rate": 0.5,
-        "accuracy_yes_no": 0.5,
-    }
 
 
 def test_batches_hold_similar_lengths() -> None:
