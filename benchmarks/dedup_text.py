@@ -36,7 +36,7 @@ PEERS = ("daft==0.7.26", "rensa==0.5.0", "datasketch==2.0.0", "xxhash", "pyarrow
 
 def ours(source: str, target: str) -> None:
     """The pure function, from Parquet to Parquet."""
-    from curate.near.text.minhash import minhash_groups
+    from curate.near.groups import minhash_groups
 
     table = pl.read_parquet(source)
     found = minhash_groups(table["text"], threshold=THRESHOLD)

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from curate.near.images.phash import DISTANCE, same_picture, same_pictures
+from curate.near.images.copies import DISTANCE, find_copies
+from curate.near.images.pixels import copy_similarity
 from pairwright.commands.progress import Progress
 from pairwright.images import ImageError, inspect_image, open_image
 
@@ -91,11 +92,11 @@ def main() -> None:
     for name, make in ways().items():
         copies = [make(image) for image in images]
         theirs = np.array([inspect_image(content).phash for content in copies], dtype=np.uint64)
-        found = same_pictures(np.r_[hashes, theirs], (originals + copies).__getitem__)
+        found = find_copies(np.r_[hashes, theirs], (originals + copies).__getitem__)
         right = int((found.b - found.a == n).sum())
         near = float((np.bitwise_count(hashes ^ theirs) <= DISTANCE).mean())
         pixels = sum(
-            same_picture(image, open_image(copy)) >= 0
+            copy_similarity(image, open_image(copy)) >= 0
             for image, copy in zip(images, copies, strict=True)
         )
         print(

@@ -34,7 +34,7 @@ COMMANDS = (
     Command(
         name="embed",
         target="curate.embed.command:embed",
-        options="curate.dedup.options:EmbedOptions",
+        options="curate.embed.options:EmbedOptions",
         summary="embed the images with open_clip",
         examples=(
             "curate embed data/ --model ViT-B-32 --pretrained laion2b_s34b_b79k",

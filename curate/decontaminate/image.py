@@ -92,7 +92,7 @@ def _copies(
     """Best confirmed copy of each image among another set's, and how many were unreadable."""
     import polars as pl
 
-    from curate.near.images.phash import same_pictures
+    from curate.near.images.copies import find_copies
 
     readers = (ImageReader(mine), ImageReader(other))
     own, alien = _hashes(mine, ids), _hashes(other, theirs)
@@ -102,7 +102,7 @@ def _copies(
     def read(number: int) -> bytes:
         return readers[number >= first].read(names[number])
 
-    found = same_pictures(
+    found = find_copies(
         pl.concat([own["phash"], alien["phash"]]).to_numpy(),
         read,
         distance=options.phash_distance,
@@ -168,7 +168,7 @@ def _vectors(
 ) -> tuple[pl.Series, np.ndarray] | None:
     import polars as pl
 
-    from curate.near.images.matching import vector_matrix
+    from curate.near.vectors.base import vector_matrix
 
     wanted = ids.rename("item_id").to_frame()
     frame = dataset.scan(manifest).filter(pl.col("kind") == "image").collect()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import xxhash
 
-from curate.dedup.options import EmbedOptions
+from curate.embed.options import EmbedOptions
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress, say
@@ -142,7 +142,7 @@ def _prepared(
     no more CPU per image, and processes take seconds each to import torch (`benchmarks/embed.py`
     measures both).
     """
-    from curate.near.text.minhash import n_threads
+    from curate.near.threads import n_threads
 
     workers = options.workers or n_threads()
     ahead = options.batch_size + 2 * workers

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 
-from curate.dedup.options import EmbedOptions
 from curate.embed.command import embed
+from curate.embed.options import EmbedOptions
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.errors import PairwrightError
