@@ -71,9 +71,7 @@ def tag(dataset: Dataset, options: TagOptions, run: RunOptions) -> Outcome:
     )
 
 
-def _tags(
-    dataset: Dataset, rules: tuple[Rule, ...], limit: int | None
-) -> tuple[pl.DataFrame, int]:
+def _tags(dataset: Dataset, rules: tuple[Rule, ...], limit: int | None) -> tuple[pl.DataFrame, int]:
     """The tags of all samples, and the number of samples."""
     import polars as pl
 
