@@ -1,4 +1,4 @@
-"""What a selection is asked for: flags, then the plan, then defaults; and the runs that it reads."""
+"""The settings of a selection: flags, then the plan, then defaults; and the runs that it reads."""
 
 from __future__ import annotations
 
