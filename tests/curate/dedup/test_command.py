@@ -265,3 +265,41 @@ def test_promote_keeps_the_next_duplicate(data):
     # The filter still comes after the dedup: made again, it sees the promoted row.
     seen = data.current_samples(for_run=RunKey("filter", "decisions/filter")).collect()
     assert seen["source_id"].to_list() == ["2", "3", "4"]
+
+
+def test_runs_of_older_versions_are_recognized(data):
+    """Their configuration and summary have older names."""
+    run(data)
+    path = data.path / "decisions/dedup/_table.json"
+    manifest = json.loads(path.read_text())
+    manifest["config"]["rescue"] = manifest["config"].pop("promote")
+    old = {
+        "distinct_pairs": "held_back_pairs",
+        "conflict_rows_truncated": "conflict_rows_cut_short",
+        "copy_pairs": "same_picture_pairs",
+    }
+    manifest["summary"] = {old.get(k, k): v for k, v in manifest["summary"].items()}
+    path.write_text(json.dumps(manifest))
+    again = run(data)
+    assert again.message.startswith("nothing to do: decisions/dedup is finished")
+    assert "1 pair of copies confirmed" in again.message
+    with data.write(
+        "decisions", "filter", step="filter", config={}, inputs=data.sample_inputs(), rejects=False
+    ) as writer:
+        writer.add(
+            {"sample_id": i, "run": "filter", "kept": True, "reason": "kept", "method": "x"}
+            for i in data.current_samples().collect()["sample_id"]
+        )
+    with pytest.raises(ConfigChangedError, match="promote was False, now True"):
+        run(data, promote=True)
+
+
+def test_the_old_flag_still_works(data, capsys):
+    run(data)
+    words = ["dedup", str(data.path), "--rescue", "--quiet"]
+    assert command.main("curate", "", COMMANDS, words) == 2
+    assert "--promote: no active filter or selection came after" in capsys.readouterr().err
+    assert command.main("curate", "", COMMANDS, ["dedup", "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--promote" in shown
+    assert "--rescue" not in shown
