@@ -57,7 +57,7 @@ def open_benchmarks(options: DecontaminateOptions) -> Iterator[list[Benchmark]]:
     """Read the benchmarks; sources are read into temporary datasets, which are deleted at the end.
 
     Raises:
-        PairwrightError: If a benchmark cannot be read or has no rows.
+        Error: If a benchmark cannot be read or has no rows.
     """
     with ExitStack() as stack:
         found: list[Benchmark] = []
@@ -96,7 +96,7 @@ def _of_source(text: str, options: DecontaminateOptions, folder: Path) -> Benchm
     """The rows of a source; rows whose images are not available are read as text only."""
     import polars as pl
 
-    from curate.read.sources.files import find_source
+    from curate.read.sources.find import find_source
 
     name, split = _split_of(text)
     try:

@@ -32,7 +32,7 @@ def decontaminate(dataset: Dataset, options: DecontaminateOptions, run: RunOptio
     """Write one decision per current sample, and the overlaps with benchmark rows.
 
     Raises:
-        PairwrightError: If the dataset has no samples, or a benchmark cannot be read.
+        Error: If the dataset has no samples, or a benchmark cannot be read.
     """
     name = run.run or STEP
     key = RunKey(STEP, f"decisions/{name}")

@@ -39,7 +39,7 @@ def dedup(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Outcome:
     """Write one decision per current sample, and the conflicts.
 
     Raises:
-        PairwrightError: If the dataset has no samples, or a run that the options need is missing.
+        Error: If the dataset has no samples, or a run that the options need is missing.
     """
     plan = make_plan(dataset, options, run)
     if plan.base is not None and not plan.has_new():

@@ -119,7 +119,7 @@ def make_plan(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Plan:
     """Find what a dedup reads.
 
     Raises:
-        PairwrightError: If the dataset has no samples, or a run that the options need is missing.
+        Error: If the dataset has no samples, or a run that the options need is missing.
     """
     base = _base(dataset, options, run) if options.extend else None
     name = run.run or (_next_name(dataset) if base else STEP)

@@ -51,7 +51,7 @@ def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
     different weights never mix. The same command after a further ingest adds the new images.
 
     Raises:
-        PairwrightError: If the dataset has no images, or the model cannot be loaded.
+        Error: If the dataset has no images, or the model cannot be loaded.
     """
     from curate.clip.model import load_clip
 

@@ -34,7 +34,7 @@ def select(dataset: Dataset, options: SelectOptions, run: RunOptions) -> Outcome
     """Write one decision per current sample.
 
     Raises:
-        PairwrightError: If the size is missing, the plan is wrong, or a run it needs is missing.
+        Error: If the size is missing, the plan is wrong, or a run it needs is missing.
     """
     name = run.run or STEP
     key = RunKey(STEP, f"decisions/{name}")

@@ -29,7 +29,7 @@ def tag(dataset: Dataset, options: TagOptions, run: RunOptions) -> Outcome:
     """Write the tasks of all samples, including those that decisions drop: they may come back.
 
     Raises:
-        PairwrightError: If the rules are wrong, or there are no samples.
+        Error: If the rules are wrong, or there are no samples.
     """
     import polars as pl
 
