@@ -49,7 +49,7 @@ def dedup(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Outcome:
         )  # fmt: skip
     if run.dry_run:
         found, summary = _find(plan, options, run.limit)
-        text = report.text(summary, options, plan.name, found)
+        text = report.text(summary, options, None, found)
         return Outcome(message=f"dry run, nothing written\n{text}", summary=summary)
     settings: dict[str, Any] = {
         "step": STEP,

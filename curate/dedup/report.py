@@ -40,14 +40,14 @@ _OLD_KEYS = {
 
 
 def text(
-    summary: dict[str, Any], options: DedupOptions, run: str, found: Found | None = None
+    summary: dict[str, Any], options: DedupOptions, run: str | None, found: Found | None = None
 ) -> str:
     """The whole report.
 
     Args:
         summary: Numbers of the run.
         options: Its options.
-        run: Its name.
+        run: Its name; None if nothing was written.
         found: The result, for examples; without it none are shown.
     """
     summary = {_OLD_KEYS.get(key, key): value for key, value in summary.items()}
@@ -88,15 +88,17 @@ def text(
     return "\n".join(lines)
 
 
-def _conflict_lines(summary: dict[str, Any], run: str) -> list[str]:
+def _conflict_lines(summary: dict[str, Any], run: str | None) -> list[str]:
     lines = []
     if n := summary["conflicts"]:
         truncated = summary["conflict_rows_truncated"]
-        more = f"; {counted(truncated, 'row')} with more (--conflicts-per-row)" if truncated else ""
+        more = f": `pairwright show conflicts/{run}`" if run else ""
+        if truncated:
+            more += f"; {counted(truncated, 'row')} with more (--conflicts-per-row)"
         lines.append(
             f"  {n:>9,} {'conflict' if n == 1 else 'conflicts'}: different answers to "
-            f"{counted(summary['conflicting_questions'], 'question')} on the same image, all kept: "
-            f"`pairwright show conflicts/{run}`{more}"
+            f"{counted(summary['conflicting_questions'], 'question')} on the same image, all kept"
+            f"{more}"
         )
     if summary["open_questions"]:
         lines.append(

@@ -37,6 +37,8 @@ def in_blocks(
         floor: Cosine that counts as similarity 0.
         advance: Called with the number of rows selected since the last call.
     """
+    if not len(points):
+        return Picks(np.empty(0, dtype=np.int64), np.empty(0))
     parts = near_blocks(points, block)
     total = len(points.rows)
     budget = min(budget, total)

@@ -264,3 +264,14 @@ def test_plans_of_older_versions_are_read_and_recognized(tmp_path):
     assert "targets=(Target(pattern='x', n=1, share=None, least=0, most=None),)" in canonical_text(
         one
     )
+
+
+@pytest.mark.parametrize("method", ["facility-location", "k-center"])
+def test_a_group_without_any_embedding_gets_its_rows(tmp_path, method):
+    data = make(tmp_path / "data")
+    write_dataset(data.path, [], [sample("t", [], "Why?", "So.")], source="text")
+    rows, report = chosen(data, n=4, balance="task", method=method)
+    kept = set(rows.filter("kept")["source_id"])
+    assert len(kept) == 4
+    assert "t" in kept
+    assert "1 row without an embedding" in report
