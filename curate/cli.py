@@ -62,7 +62,7 @@ COMMANDS = (
         name="filter",
         target="curate.filter.command:filter_samples",
         options="curate.filter.options:FilterOptions",
-        summary="drop samples by their marks, images or texts",
+        summary="drop samples by their scores, images or texts",
         examples=(
             "curate filter data/ --min-score 3",
             "curate filter data/ --min-score 3 --criterion accuracy --dry-run",

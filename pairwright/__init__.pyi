@@ -309,7 +309,7 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop samples by their marks, images or texts.
+        """Drop samples by their scores, images or texts.
 
         On the command line: `curate filter data/ --min-score 3`.
 
