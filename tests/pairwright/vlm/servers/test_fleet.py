@@ -126,7 +126,7 @@ def test_one_server_under_ray_marks_the_same_and_leaves_nothing(small, marks, ti
         text=True,
     ) as process:  # fmt: skip
         try:
-            said = "".join(lines_until(process.stderr, "1 server(s) up"))
+            said = "".join(lines_until(process.stderr, "1 server(s) ready"))
             below = descendants(process.pid)
             stdout, stderr = process.communicate(timeout=120)
         finally:
