@@ -323,7 +323,7 @@ def test_swiss_asks_round_by_round_and_resumes(tmp_path, judge, monkeypatch):
         assert [n for n, _ in sorted(mine, key=lambda m: m[1])] == sorted(n for n, _ in mine)
 
     monkeypatch.setattr("pairwright.vlm.http.client._PATIENCE_S", 1.0)
-    monkeypatch.setattr("judge.compare.command._PART_SECONDS", 0.0)
+    monkeypatch.setattr("judge.ask.session.PART_SECONDS", 0.0)
     monkeypatch.setattr("pairwright.vlm.rows._SECONDS", 0.0)
     start = len(judge.asked)
     judge.fault = lambda number, body: 503 if number >= start + 25 else None
@@ -361,7 +361,7 @@ def test_kill_9_asks_only_the_open_pairs_again(tmp_path, proxy, tiny_server, mon
     monkeypatch.setenv("PAIRWRIGHT_API_KEY", tiny_server.api_key)
     words = ["compare", str(dataset.path), "--model", MODEL, "--base-url", proxy.url, "--quiet"]
     code = (
-        "import judge.compare.command; judge.compare.command._PART_SECONDS = 0.2; "
+        "import judge.ask.session as s; s.PART_SECONDS = 0.2; "
         "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from judge.cli import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words, "--concurrency", "4"])

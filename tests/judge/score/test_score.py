@@ -41,7 +41,7 @@ def _key(monkeypatch):
     monkeypatch.setenv("PAIRWRIGHT_API_KEY", "any")
 
 
-def marks_of(dataset, run="score"):
+def scores_of(dataset, run="score"):
     return dataset.read("scores", run).sort("target_id", "criterion")
 
 
@@ -49,11 +49,11 @@ def asked_texts(proxy):
     return Counter(body["messages"][-1]["content"][-1]["text"] for body in proxy.asked)
 
 
-def test_samples_are_marked_by_their_own_answers(tmp_path, proxy, rubric):
+def test_samples_are_scored_by_their_own_answers(tmp_path, proxy, rubric):
     dataset = make_dataset(tmp_path / "data", images=5, questions=2)
     outcome = call("judge score", dataset, model=MODEL, base_url=(proxy.url,), rubric=rubric)
     assert (outcome.table, outcome.rows, outcome.rejects) == ("scores/score", 20, 0)
-    scores = marks_of(dataset)
+    scores = scores_of(dataset)
     TABLES["scores"].validate(scores)
     assert set(scores["target_kind"]) == {"sample"}
     assert set(scores["judge"]) == {MODEL}
@@ -64,7 +64,7 @@ def test_samples_are_marked_by_their_own_answers(tmp_path, proxy, rubric):
         assert row["label_mass"] == pytest.approx(sum(probs.values()))
         assert row["score"] == pytest.approx(probs["yes"] / row["label_mass"])
     assert scores["n_prompt_tokens"].min() > 16
-    # The same words under different pictures get different marks: the image counts.
+    # The same words under different images get different scores: the image counts.
     assert scores["score"].n_unique() > 10
     config = dataset.manifest("scores", "score").config
     assert "base_url" not in config
@@ -73,8 +73,8 @@ def test_samples_are_marked_by_their_own_answers(tmp_path, proxy, rubric):
     assert outcome.summary["label_range"] == [0, 1]
     assert outcome.summary["low_label_mass"] == 20
     assert outcome.summary["label_mass"] == pytest.approx(scores["label_mass"].mean())
-    share = f"{100 * scores['label_mass'].mean():.1f} %"
-    assert f"{share} of the judge's probability was on the labels" in outcome.message
+    mass = f"{100 * scores['label_mass'].mean():.1f} %"
+    assert f"mean probability mass on the labels: {mass}" in outcome.message
     assert "right" in outcome.message
 
 
@@ -89,7 +89,7 @@ def test_without_answers_it_says_where_to_look(tmp_path, rubric):
     )
     assert (outcome.rows, outcome.summary["label_mass"]) == (0, None)
     assert outcome.message.endswith(
-        "no answers to mark; `pairwright status` shows what became of the samples"
+        "no responses to score; `pairwright status` shows what happened to the samples"
     )
 
 
@@ -104,7 +104,7 @@ def test_a_finished_run_asks_nothing_and_another_rubric_is_another_run(tmp_path,
         call("judge score", dataset, model=MODEL, base_url=(proxy.url,), rubric="faithful")
 
 
-def test_vllm_and_transformers_give_the_same_marks(
+def test_vllm_and_transformers_give_the_same_scores(
     tmp_path, tiny_server, tiny_qwen, rubric, monkeypatch
 ):
     dataset = make_dataset(tmp_path / "data", images=4)
@@ -113,7 +113,7 @@ def test_vllm_and_transformers_give_the_same_marks(
     call("judge score", dataset, model=str(tiny_qwen), base_url=(url,), rubric=rubric)
     local = {"model": str(tiny_qwen), "backend": "transformers", "rubric": rubric}
     call("judge score", dataset, run=RunOptions(run="local"), **local)
-    served, ours = marks_of(dataset), marks_of(dataset, "local")
+    served, ours = scores_of(dataset), scores_of(dataset, "local")
     for column in ("target_id", "criterion", "judge", "prompt_hash", "n_prompt_tokens"):
         assert served[column].to_list() == ours[column].to_list()
     for column in ("score", "label_mass"):
@@ -138,14 +138,14 @@ def responses_of(dataset, texts=("circle", "square")):
         writer.add(rows)
 
 
-def test_responses_are_marked_where_there_are_some(tmp_path, proxy, rubric):
+def test_responses_are_scored_where_there_are_some(tmp_path, proxy, rubric):
     dataset = make_dataset(tmp_path / "data", images=2)
     responses_of(dataset)
     settings = {"model": MODEL, "base_url": (proxy.url,), "rubric": rubric}
     outcome = call("judge score", dataset, **settings)
     assert outcome.table == "scores/score-responses"
     assert outcome.rows == 16
-    scores = marks_of(dataset, "score-responses")
+    scores = scores_of(dataset, "score-responses")
     assert set(scores["target_kind"]) == {"response"}
     assert set(scores["target_id"]) == set(dataset.read("responses", "sample")["response_id"])
     assert call("judge score", dataset, target="samples", **settings).table == "scores/score"
@@ -157,7 +157,7 @@ def test_responses_that_are_not_there(tmp_path):
         call("judge score", dataset, model=MODEL, base_url=("http://h/v1",), target="responses")
 
 
-def test_bad_rows_are_rejected_with_reasons_and_not_tried_again(tmp_path, proxy, rubric):
+def test_invalid_rows_are_recorded_with_reasons_and_not_tried_again(tmp_path, proxy, rubric):
     images = [picture(1), picture(2)]
     gone = picture(3)
     samples = [
@@ -198,7 +198,7 @@ def test_unanswered_rows_are_tried_again_by_the_next_run(tmp_path, proxy, rubric
     assert len(proxy.asked) - before == 2
 
 
-def test_a_dead_judge_keeps_what_it_said(tmp_path, proxy, tiny_server, rubric, monkeypatch):
+def test_the_scores_of_a_dead_judge_are_kept(tmp_path, proxy, tiny_server, rubric, monkeypatch):
     dataset = make_dataset(tmp_path / "data", images=15)
     settings = {"model": MODEL, "rubric": rubric}
     monkeypatch.setattr("pairwright.vlm.http.client._PATIENCE_S", 1.0)
@@ -229,7 +229,7 @@ def test_kill_9_loses_at_most_what_was_not_written(
     base = ("--model", MODEL, "--rubric", rubric, "--quiet")
     words = ["score", str(dataset.path), *base, "--base-url", proxy.url, "--concurrency", "4"]
     code = (
-        "import judge.score.command; judge.score.command._PART_SECONDS = 0.2; "
+        "import judge.ask.session as s; s.PART_SECONDS = 0.2; "
         "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from judge.cli import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words])
@@ -251,7 +251,7 @@ def test_kill_9_loses_at_most_what_was_not_written(
     assert again.total() == 320 - written.height
     assert first.total() < 320
     assert command.main("judge", "", COMMANDS, ["score", str(whole.path), *words[2:]]) == 0
-    scores, expected = marks_of(dataset), marks_of(whole)
+    scores, expected = scores_of(dataset), scores_of(whole)
     keys = ["target_id", "criterion", "prompt_hash"]
     assert scores.select(keys).equals(expected.select(keys))
     assert scores["score"].to_list() == pytest.approx(expected["score"].to_list(), rel=1e-3)

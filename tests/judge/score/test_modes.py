@@ -9,7 +9,8 @@ import yaml
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import MODEL
 
-import judge.score.asking
+import judge.score.missing
+import judge.score.modes
 from judge.ask.targets import choose_source, target_batches
 from judge.cli import COMMANDS
 from judge.measures.calibration import Calibration, Curve, save_calibration
@@ -29,7 +30,7 @@ def _key(monkeypatch):
     monkeypatch.setenv("PAIRWRIGHT_API_KEY", "any")
 
 
-def marks_of(dataset, run="score"):
+def scores_of(dataset, run="score"):
     return dataset.read("scores", run).sort("target_id", "criterion", "repeat")
 
 
@@ -51,7 +52,7 @@ def shown(proxy):
     return sorted(body["messages"][0]["content"][-1]["text"] for body in proxy.asked)
 
 
-def test_what_samples_bring_along_is_shown_where_it_is_and_said(tmp_path, proxy):
+def test_own_criteria_and_references_are_shown_and_counted(tmp_path, proxy):
     dataset = three(tmp_path)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
     outcome = call("judge score", dataset, **settings)
@@ -60,19 +61,19 @@ def test_what_samples_bring_along_is_shown_where_it_is_and_said(tmp_path, proxy)
     assert texts.count("<criteria>") == 1
     assert (texts.count("<reference>"), texts.count("a dot")) == (2, 1)
     found = outcome.summary["shown"]
-    assert found["criteria"]["with"]["marks"] == 1
-    assert found["criteria"]["without"]["marks"] == 2
-    assert (found["reference"]["with"]["marks"], found["reference"]["without"]["marks"]) == (2, 1)
+    assert found["criteria"]["with"]["scores"] == 1
+    assert found["criteria"]["without"]["scores"] == 2
+    assert (found["reference"]["with"]["scores"], found["reference"]["without"]["scores"]) == (2, 1)
     ids = {
         row["source_id"]: row["sample_id"] for row in dataset.union("samples").collect().to_dicts()
     }
-    score = dict(marks_of(dataset).select("target_id", "score").iter_rows())
+    score = dict(scores_of(dataset).select("target_id", "score").iter_rows())
     mean = (score[ids["0"]] + score[ids["1"]]) / 2
     assert found["reference"]["with"]["mean"] == pytest.approx(mean, abs=1e-4)
-    assert "2 marks were given in sight of a reference answer" in outcome.message
+    assert "2 scores with a reference answer in the prompt" in outcome.message
 
 
-def test_what_samples_bring_along_can_be_hidden_or_demanded(tmp_path, proxy):
+def test_own_criteria_can_be_hidden_or_demanded(tmp_path, proxy):
     dataset = three(tmp_path)
     settings = {"model": MODEL, "base_url": (proxy.url,)}
     hidden = command.load("pairwright.commands.options:RunOptions")(run="hidden")
@@ -102,14 +103,14 @@ def conversation():
     return images, own([row, short], reference=["the last", "r"])
 
 
-def test_every_turn_of_a_conversation_is_judged_with_what_was_said_before(tmp_path, proxy):
+def test_every_turn_of_a_conversation_is_judged_with_the_turns_before(tmp_path, proxy):
     images, samples = conversation()
     dataset = write_dataset(tmp_path / "data", images, samples)
     settings = {"model": MODEL, "base_url": (proxy.url,), "turns": "all"}
     settings["criteria"] = ("right: it is right", "kind: it is kind")
     outcome = call("judge score", dataset, **settings)
     assert outcome.rows == 6
-    scores = marks_of(dataset)
+    scores = scores_of(dataset)
     TABLES["scores"].validate(scores)
     ids = {row["sample_id"]: row["source_id"] for row in samples}
     keys = {
@@ -136,14 +137,14 @@ def test_every_turn_of_a_conversation_is_judged_with_what_was_said_before(tmp_pa
     assert means[talk_id] == pytest.approx(expected)
 
 
-def test_a_reason_after_the_mark_leaves_the_mark_as_it_is(tmp_path, proxy):
+def test_reasons_after_the_score_leave_the_score_as_it_is(tmp_path, proxy):
     dataset = make_dataset(tmp_path / "data", images=2)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
     options = command.load("pairwright.commands.options:RunOptions")
     call("judge score", dataset, run=options(run="plain"), **settings)
     proxy.bodies.clear()
     outcome = call("judge score", dataset, rationale="after", **settings)
-    plain, scores = marks_of(dataset, "plain"), marks_of(dataset)
+    plain, scores = scores_of(dataset, "plain"), scores_of(dataset)
     assert scores["score"].to_list() == pytest.approx(plain["score"].to_list(), rel=1e-3)
     assert scores["prompt_hash"].to_list() == plain["prompt_hash"].to_list()
     assert scores["rationale"].null_count() == 0
@@ -159,7 +160,7 @@ def test_a_reason_after_the_mark_leaves_the_mark_as_it_is(tmp_path, proxy):
     assert (scores["n_tokens"] > plain["n_tokens"]).all()
 
 
-def test_a_mark_outlives_reasons_that_do_not_come(tmp_path, proxy, monkeypatch):
+def test_a_score_waits_for_reasons_that_were_not_answered(tmp_path, proxy, monkeypatch):
     monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=2)
     settings = {
@@ -176,20 +177,22 @@ def test_a_mark_outlives_reasons_that_do_not_come(tmp_path, proxy, monkeypatch):
 
     proxy.fault = fault
     outcome = call("judge score", dataset, **settings)
-    # Unanswered: the next run gets mark and reasons.
+    # Unanswered: the next run gets score and reasons.
     assert (outcome.rows, outcome.rejects) == (2, 2)
     proxy.fault = lambda number, body: None
     outcome = call("judge score", dataset, **settings)
     assert (outcome.rows, outcome.rejects) == (4, 0)
-    assert marks_of(dataset)["rationale"].null_count() == 0
+    assert scores_of(dataset)["rationale"].null_count() == 0
 
 
-def test_reasons_before_the_mark_are_drawn_and_each_draw_is_a_row(tmp_path, proxy, monkeypatch):
-    monkeypatch.setattr(judge.score.asking, "_CHUNK", 3)
+def test_reasons_before_the_score_are_sampled_and_each_repeat_is_a_row(
+    tmp_path, proxy, monkeypatch
+):
+    monkeypatch.setattr(judge.score.modes, "_CHUNK", 3)
     dataset = make_dataset(tmp_path / "data", images=2)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
-    outcome = call("judge score", dataset, rationale="before", draws=3, **settings)
-    scores = marks_of(dataset)
+    outcome = call("judge score", dataset, rationale="before", repeats=3, **settings)
+    scores = scores_of(dataset)
     assert outcome.rows == 12
     assert (
         scores.group_by("target_id").agg(pl.col("repeat").sort())["repeat"].to_list()
@@ -212,14 +215,14 @@ def test_reasons_before_the_mark_are_drawn_and_each_draw_is_a_row(tmp_path, prox
     assert {b["messages"][1]["content"].strip() for b in verdicts} == texts
 
 
-def test_draws_of_what_is_exact_are_refused(tmp_path, proxy):
+def test_repeats_of_an_exact_score_are_refused(tmp_path, proxy):
     dataset = make_dataset(tmp_path / "data", images=1)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
-    with pytest.raises(UsageError, match="the mark is exact as it is"):
-        call("judge score", dataset, draws=4, **settings)
+    with pytest.raises(UsageError, match="one score is exact"):
+        call("judge score", dataset, repeats=4, **settings)
 
 
-def test_a_calibration_fills_its_column_and_another_judges_is_refused(tmp_path, proxy):
+def test_a_calibration_fills_its_column_and_that_of_another_judge_is_refused(tmp_path, proxy):
     dataset = make_dataset(tmp_path / "data", images=2)
     rubric = load_rubric("faithful")
 
@@ -236,7 +239,7 @@ def test_a_calibration_fills_its_column_and_another_judges_is_refused(tmp_path, 
     with pytest.raises(UsageError, match="not fitted for judge"):
         call("judge score", dataset, calibration=calibration("other.json", "other"), **settings)
     call("judge score", dataset, calibration=calibration("mine.json", MODEL), **settings)
-    scores = marks_of(dataset)
+    scores = scores_of(dataset)
     expected = (0.25 + scores["score"] / 2).to_list()
     assert scores["calibrated"].to_list() == pytest.approx(expected)
 
@@ -278,28 +281,30 @@ def test_rubrics_are_listed_shown_and_checked(tmp_path, capsys, tiny_qwen):
     assert code == 2
     assert re.search("label '12345' is . tokens", said.err)
     assert run("show")[0] == 2
-    assert run("draw")[0] == 2
+    assert run("drw")[0] == 2
 
 
-def test_draws_stand_for_probabilities_where_a_server_tells_none(tmp_path, proxy):
+def test_repeats_estimate_probabilities_where_a_server_reports_none(tmp_path, proxy):
     dataset = make_dataset(tmp_path / "data", images=1, questions=1)
     proxy.hides = {"/tokenize"}
     proxy.refuses = lambda body: "logprobs" in body
     proxy.says = lambda body: ["4", "Rating: 5", "4.", "who knows"][: body["n"]]
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
-    outcome = call("judge score", dataset, draws=4, **settings)
-    [row] = marks_of(dataset).to_dicts()
+    outcome = call("judge score", dataset, repeats=4, **settings)
+    [row] = scores_of(dataset).to_dicts()
     # Two of four say 4, one says 5, one says nothing: (2 * 4 + 5) / 3, on three quarters.
     assert row["score"] == pytest.approx(13 / 3)
     assert (row["label_mass"], row["read_from"], row["repeat"]) == (0.75, "text", 0)
-    assert "1 marks are read off written verdicts" in outcome.message
+    assert "1 scores are read from the text of the verdict" in outcome.message
 
 
-def test_a_run_that_ended_between_two_draws_asks_for_the_missing_one(tmp_path, proxy, monkeypatch):
+def test_a_run_that_ended_between_two_repeats_asks_for_the_missing_one(
+    tmp_path, proxy, monkeypatch
+):
     monkeypatch.setattr("pairwright.vlm.http.session._ATTEMPTS", 2)
     dataset = make_dataset(tmp_path / "data", images=1, questions=1)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA}
-    settings |= {"rationale": "before", "draws": 3}
+    settings |= {"rationale": "before", "repeats": 3}
     failed = []
 
     def fault(number, body):
@@ -312,11 +317,11 @@ def test_a_run_that_ended_between_two_draws_asks_for_the_missing_one(tmp_path, p
     proxy.fault = fault
     outcome = call("judge score", dataset, **settings)
     assert (outcome.rows, outcome.rejects) == (2, 1)
-    before = marks_of(dataset)
+    before = scores_of(dataset)
     proxy.fault = lambda number, body: None
     outcome = call("judge score", dataset, **settings)
     assert (outcome.rows, outcome.rejects) == (3, 0)
-    after = marks_of(dataset)
+    after = scores_of(dataset)
     assert after["repeat"].to_list() == [0, 1, 2]
     assert after.filter(pl.col("repeat").is_in(before["repeat"].to_list())).equals(before)
 
@@ -326,7 +331,7 @@ def test_questions_about_one_image_are_asked_together_also_across_batches(
 ):
     dataset = make_dataset(tmp_path / "data", images=4, questions=3)
     in_small_batches = functools.partial(target_batches, rows=5)
-    monkeypatch.setattr(judge.score.asking, "target_batches", in_small_batches)
+    monkeypatch.setattr(judge.score.missing, "target_batches", in_small_batches)
     settings = {"model": MODEL, "base_url": (proxy.url,), "criteria": CRITERIA, "concurrency": 1}
     assert call("judge score", dataset, **settings).rows == 12
     seen = [
