@@ -32,24 +32,24 @@ def test_round_robin_has_every_pair_once():
     assert pairs == round_robin(reversed(ids_of(5)), sample="s")
 
 
-def test_a_capped_round_robin_lets_all_meet_equally_often():
-    pairs = round_robin(ids_of(6), sample="s", most=6)
+def test_a_limited_round_robin_uses_all_equally_often():
+    pairs = round_robin(ids_of(6), sample="s", max_pairs=6)
     assert len(set(unordered(pairs))) == 6
     meetings = [sum(one in pair for pair in pairs) for one in ids_of(6)]
     assert meetings == [2] * 6
-    assert pairs != round_robin(ids_of(6), sample="s", most=6, seed=1)
+    assert pairs != round_robin(ids_of(6), sample="s", max_pairs=6, seed=1)
 
 
-def test_who_is_shown_first_does_not_hang_on_the_order_given():
+def test_the_first_shown_does_not_depend_on_the_order_given():
     assert oriented("x", "y", sample="s") == oriented("y", "x", sample="s")
     first = [oriented("x", "y", sample=f"s{n}")[0] for n in range(1000)]
     assert 440 < first.count("x") < 560  # within 3.8 standard deviations of half
 
 
-def test_a_baseline_meets_all_others_once():
-    pairs = against_baseline(ids_of(4), "r02", sample="s", never=[frozenset(("r02", "r03"))])
+def test_a_baseline_is_compared_with_all_others_once():
+    pairs = against_baseline(ids_of(4), "r02", sample="s", excluded=[frozenset(("r02", "r03"))])
     assert sorted(map(sorted, pairs)) == [["r00", "r02"], ["r01", "r02"]]
-    assert len(against_baseline(ids_of(9), "r02", sample="s", most=3)) == 3
+    assert len(against_baseline(ids_of(9), "r02", sample="s", max_pairs=3)) == 3
 
 
 @pytest.mark.parametrize(("n", "rounds"), [(0, 0), (1, 0), (2, 2), (4, 3), (5, 4), (8, 4), (16, 5)])
@@ -57,7 +57,7 @@ def test_default_rounds(n, rounds):
     assert default_rounds(n) == rounds
 
 
-def test_neighbours_in_points_meet_who_have_not_met():
+def test_neighbors_in_points_are_compared_once():
     points = {"w": 2.0, "x": 2.0, "y": 1.0, "z": 0.0}
     met = {frozenset("wx")}
     pairs = swiss_round("wxyz", points, met, number=1, sample="s")
@@ -93,7 +93,7 @@ def test_results_of_a_round_do_not_change_that_round():
     assert swiss_rounds(ids, results.get, rounds=1, sample="s") == first
 
 
-def test_swiss_comes_near_round_robin_with_a_fraction_of_the_comparisons():
+def test_swiss_comes_close_to_round_robin_with_a_fraction_of_the_comparisons():
     rng = random.Random(0)
     n, rounds, taus, asked = 16, 6, {"swiss": [], "all": []}, 0
     for trial in range(60):
@@ -132,7 +132,7 @@ def _tau(truth, pairs, judge):
 
     names = list(truth)
     first, second = (np.array([names.index(p[k]) for p in pairs]) for k in (0, 1))
-    shares = np.array([judge(pair) for pair in pairs])
-    counts = np.column_stack([shares, 1 - shares, np.zeros(len(pairs))])
+    wins = np.array([judge(pair) for pair in pairs])
+    counts = np.column_stack([wins, 1 - wins, np.zeros(len(pairs))])
     theta = bradley_terry(len(names), first, second, counts, ties=False).theta
     return kendalltau(list(truth.values()), theta).statistic
