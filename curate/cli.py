@@ -7,6 +7,8 @@ import sys
 from pairwright.commands import command
 from pairwright.commands.command import Command
 
+SUMMARY = "Rows in, decisions out."
+
 COMMANDS = (
     Command(
         name="ingest",
@@ -29,7 +31,7 @@ COMMANDS = (
             "curate ingest judged-claims.jsonl --as claims --no-images",
             "curate ingest side-by-side.jsonl --no-images",
         ),
-        dataset="none",
+        dataset="output",
     ),
     Command(
         name="embed",
@@ -141,4 +143,4 @@ COMMANDS = (
 
 def main() -> None:
     """Run `curate`."""
-    sys.exit(command.main("curate", "Rows in, decisions out.", COMMANDS))
+    sys.exit(command.main("curate", SUMMARY, COMMANDS))

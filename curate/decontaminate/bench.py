@@ -56,7 +56,7 @@ def open_benchmarks(options: DecontaminateOptions) -> Iterator[list[Benchmark]]:
     """Read the benchmarks; sources are read into temporary datasets that go at the end.
 
     Raises:
-        PairwrightError: If one cannot be read or has no rows.
+        Error: If one cannot be read or has no rows.
     """
     with ExitStack() as stack:
         found: list[Benchmark] = []

@@ -80,7 +80,7 @@ def filter_samples(dataset: Dataset, options: FilterOptions, run: RunOptions) ->
     """Write one decision a current sample; the first filter that it fails is its reason.
 
     Raises:
-        PairwrightError: If no filter is named, or a run or library that one needs is missing.
+        Error: If no filter is named, or a run or library that one needs is missing.
     """
     wanted = wanted_filters(options)
     if not wanted:

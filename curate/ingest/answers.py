@@ -34,7 +34,7 @@ def import_responses(dataset: Dataset, plan: Plan) -> Outcome:
     """Write answers of models to samples that the dataset has.
 
     Raises:
-        PairwrightError: If there are no samples, or the source as a whole cannot be read.
+        Error: If there are no samples, or the source as a whole cannot be read.
     """
     samples = Samples(dataset, plan, prompts=True)
     drawn: Counter[tuple[str, str]] = Counter()
@@ -97,7 +97,7 @@ def import_comparisons(dataset: Dataset, plan: Plan) -> Outcome:
     """Write verdicts on two responses that the dataset has; both orders become one row.
 
     Raises:
-        PairwrightError: If there are no samples or responses, or the source as a whole cannot be
+        Error: If there are no samples or responses, or the source as a whole cannot be
             read.
     """
     samples = Samples(dataset, plan)

@@ -70,7 +70,7 @@ def ingest(options: IngestOptions, run: RunOptions) -> Outcome:
     where it was stopped.
 
     Raises:
-        PairwrightError: If the source as a whole cannot be read, or the options make no sense.
+        Error: If the source as a whole cannot be read, or the options make no sense.
     """
     source = _source(options)
     reading = _read_as(source, options)

@@ -33,7 +33,7 @@ def import_scores(dataset: Dataset, plan: Plan) -> Outcome:
     """Write marks that people gave to samples' answers or to responses.
 
     Raises:
-        PairwrightError: If there are no samples, or the source as a whole cannot be read.
+        Error: If there are no samples, or the source as a whole cannot be read.
     """
     targets = Targets(dataset, plan)
 
@@ -48,7 +48,7 @@ def import_claims(dataset: Dataset, plan: Plan) -> Outcome:
     """Write claims of answers and what people say of them; one claim a row, or a list of them.
 
     Raises:
-        PairwrightError: If there are no samples, or the source as a whole cannot be read.
+        Error: If there are no samples, or the source as a whole cannot be read.
     """
     targets = Targets(dataset, plan)
     places: dict[tuple[str, str], int] = {}
@@ -82,7 +82,7 @@ def import_feedback(dataset: Dataset, plan: Plan) -> Outcome:
     """Write marked spans and corrections of responses.
 
     Raises:
-        PairwrightError: If there are no samples, or the source as a whole cannot be read.
+        Error: If there are no samples, or the source as a whole cannot be read.
     """
     targets = Targets(dataset, plan, texts=True)
 

@@ -52,10 +52,12 @@ class RunOptions:
     """Options that all commands share."""
 
     run: str | None = option(None, help="name of the run (default: a fixed name per command)")
-    replace: bool = option(False, help="make an existing run of this name anew")
+    replace: bool = option(False, help="make an existing run of this name again")
     limit: int | None = option(None, help="take the first N rows only")
-    dry_run: bool = option(False, help="say what would be done, write nothing")
-    max_rejects: float = option(0.05, help="share of rejected rows above which the exit code is 3")
+    dry_run: bool = option(False, help="print what would be done, write nothing")
+    max_rejects: float = option(
+        0.05, help="fraction of invalid rows above which the exit code is 3"
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -63,12 +65,12 @@ class RunOptions:
             msg = f"--limit must be at least 1, got {self.limit}"
             raise UsageError(msg)
         if not 0 <= self.max_rejects <= 1:
-            msg = f"--max-rejects is a share between 0 and 1, got {self.max_rejects}"
+            msg = f"--max-rejects is a fraction between 0 and 1, got {self.max_rejects}"
             raise UsageError(msg)
 
 
 def flag_of(name: str) -> str:
-    """The flag of a field; `as_` stands for `--as`, which Python could not name."""
+    """The flag of a field; `as_` is the field of `--as`, a word that Python reserves."""
     return f"--{name.rstrip('_').replace('_', '-')}"
 
 
@@ -84,7 +86,7 @@ def field_name(options: type[Any], key: str) -> str:
 def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
     """Add a flag or positional for every field of an options dataclass.
 
-    Defaults are left out (`argparse.SUPPRESS`), so that what was typed can be told from what was
+    Defaults are left out (`argparse.SUPPRESS`), so that what was typed is distinguished from what was
     not and a configuration file can fill the rest.
     """
     hints = typing.get_type_hints(options)

@@ -18,8 +18,8 @@ from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.errors import MissingExtraError, ServerError, UsageError
 from pairwright.vlm.options import PlaceOptions
-from pairwright.vlm.servers.fleet import came_up
 from pairwright.vlm.servers.ray_fleet import ray_fleet, size_of
+from pairwright.vlm.servers.ready import that_started
 
 JUDGE = [sys.executable, "-c", "from judge.cli import main; main()"]
 SETTINGS = {"rubric": "faithful", "max_model_len": MAX_MODEL_LEN}
@@ -232,8 +232,8 @@ def test_servers_that_do_not_come_up_are_told_of_and_the_others_go_on(capsys):
     def fail():
         raise ServerError("no memory")
 
-    assert came_up([("a", fail), ("b", lambda: None)]) == ["b"]
+    assert that_started([("a", fail), ("b", lambda: None)]) == ["b"]
     assert "no memory" in (said := capsys.readouterr().err)
     assert "going on with 1 of 2 servers" in said
     with pytest.raises(ServerError, match="no memory"):
-        came_up([("a", fail), ("b", fail)])
+        that_started([("a", fail), ("b", fail)])

@@ -8,9 +8,10 @@ from pairwright.commands.command import call
 from pairwright.errors import UsageError
 from pairwright.vlm.options import ModelOptions, PlaceOptions
 from pairwright.vlm.servers import fleet, launch
-from pairwright.vlm.servers.fleet import log_paths, server_options
+from pairwright.vlm.servers.fleet import server_options
 from pairwright.vlm.servers.hardware import Gpu, Slot, parse_gpus, plan_servers
 from pairwright.vlm.servers.launch import ServerOptions, command_line, environment
+from pairwright.vlm.servers.ready import log_paths
 
 LISTING = """\
 0, GPU-aaaa-1, NVIDIA H100 80GB HBM3, 81559, 81000

@@ -43,6 +43,6 @@ def test_a_conversation_keeps_the_places_of_its_images():
 
 
 @pytest.mark.parametrize("ids", [[], ["a", "b"]])
-def test_marks_and_images_must_match(ids):
-    with pytest.raises(DataError, match="image marks"):
+def test_placeholders_and_images_must_match(ids):
+    with pytest.raises(DataError, match="image placeholders"):
         turns_of([{"role": "user", "content": "<image>?"}], ids)

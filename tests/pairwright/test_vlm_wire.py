@@ -172,7 +172,7 @@ def test_pauses_grow_and_heed_retry_after():
 
 def test_without_probabilities_a_verdict_is_asked_for_in_words():
     mute = Dialect(
-        model="m", is_vllm=False, knows_uuids=False, knows_label_ids=False, tells_logprobs=False
+        model="m", is_vllm=False, knows_uuids=False, knows_label_ids=False, has_logprobs=False
     )
     alone = body(VERDICT, mute, {}, None)
     assert (alone["n"], alone["temperature"], alone["max_tokens"]) == (1, 0.0, 16)
@@ -186,12 +186,12 @@ def test_written_verdicts_are_read_as_shares():
     raw = completion([], choices=4)
     for choice, text in zip(raw["choices"], ["yes", "Yes, it is", "no", "perhaps"], strict=True):
         choice["message"]["content"] = text
-    reply = parse(raw, replace(VERDICT, label_samples=4), None, 0.1, tells_logprobs=False)
+    reply = parse(raw, replace(VERDICT, label_samples=4), None, 0.1, has_logprobs=False)
     assert reply.label_probs == {"yes": 0.5, "no": 0.25}
     assert (reply.read_from, len(reply.texts)) == ("text", 4)
     # A server that answers once whatever n says.
     raw["choices"] = raw["choices"][:1]
-    once = parse(raw, replace(VERDICT, label_samples=4), None, 0.1, tells_logprobs=False)
+    once = parse(raw, replace(VERDICT, label_samples=4), None, 0.1, has_logprobs=False)
     assert once.label_probs == {"yes": 1.0, "no": 0.0}
 
 

@@ -35,7 +35,7 @@ def language(rows: Rows, options: FilterOptions) -> Found:
     """Rows whose questions or answers are surely in another language.
 
     Raises:
-        PairwrightError: If the library is missing, or a language is not known.
+        Error: If the library is missing, or a language is not known.
     """
     import polars as pl
 

@@ -48,7 +48,7 @@ def pii(rows: Rows, options: FilterOptions) -> Found:
     What was found is never kept: a row's passage has it masked but for its first and last signs.
 
     Raises:
-        PairwrightError: If a library is missing, or the region is not known.
+        Error: If a library is missing, or the region is not known.
     """
     import polars as pl
 

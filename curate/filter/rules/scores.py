@@ -29,7 +29,7 @@ def by_marks(dataset: Dataset, options: FilterOptions, run: RunOptions) -> Outco
     """Write one decision a current sample: it goes if its mark is below the least one.
 
     Raises:
-        PairwrightError: If there are no scores, or none for the criterion.
+        Error: If there are no scores, or none for the criterion.
     """
     import polars as pl
 
