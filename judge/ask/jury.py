@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from judge.ask.options import JuryBy
 from judge.rubric.rubric import Rubric
 from pairwright.scores import JURY
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from pairwright.dataset.writer import RunWriter
 
-JuryBy = Literal["mean", "median", "vote"]
 KEYS = ("target_id", "criterion", "repeat")
 _ROWS_AT_ONCE = 500_000
 

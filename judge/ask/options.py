@@ -9,6 +9,10 @@ from pairwright.commands.options import option
 from pairwright.errors import UsageError
 from pairwright.vlm.options import ModelOptions
 
+JuryBy = Literal["mean", "median", "vote"]
+LOW_MASS = 0.5
+"""With less of its probability on the labels, the judge did not really answer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeOptions(ModelOptions):

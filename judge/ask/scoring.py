@@ -17,9 +17,6 @@ from judge.rubric.rubric import Criterion, Rubric
 from pairwright.vlm.backend import ModelChoice
 from pairwright.vlm.types import ChatRequest, Reply, label_names
 
-LOW_MASS = 0.5
-"""With less of its probability on the labels, the judge did not really answer."""
-
 
 class ScoreKey(NamedTuple):
     """What a request for a score is about.

@@ -71,7 +71,7 @@ def outcome_of(
     text: str,
     *,
     done: bool,
-    summary: dict[str, Any] | None = None,
+    summary: dict[str, Any],
     gate_failed: str | None = None,
 ) -> Outcome:
     """What a command reports at its end.
@@ -80,7 +80,7 @@ def outcome_of(
         writer: Of the run.
         text: What the run found.
         done: Whether the run was finished before, so that nothing was asked.
-        summary: Metrics; those of the run if not given.
+        summary: Metrics of the run.
         gate_failed: Why the command fails in the end, if it does.
     """
     ref = writer.manifest.ref
@@ -89,7 +89,7 @@ def outcome_of(
         table=ref,
         rows=writer.n_rows,
         rejects=writer.n_rejects,
-        summary=writer.summary if summary is None else summary,
+        summary=summary,
         gate_failed=gate_failed,
     )
 

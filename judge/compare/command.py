@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from judge.ask.session import Session, open_run, outcome_of
+from judge.ask.summaries import with_current_keys
 from judge.compare.asking import ask_pairs
 from judge.compare.options import CompareOptions
 from judge.compare.plan import count_pairs
@@ -52,12 +53,13 @@ def compare(dataset: Dataset, options: CompareOptions, run: RunOptions) -> Outco
             ask_pairs(session, prompt, options, responses)
             writer.flush()
             writer.summary.update(summarise(dataset, responses, writer.scan(), seed=options.seed))
-    text = describe(writer.summary)
+    summary = with_current_keys(writer.summary)
+    text = describe(summary)
     if options.scores:
         from judge.compare.scores import write_scores
 
         text += "\n" + write_scores(dataset, name, prompt)
-    return outcome_of(writer, text, done=done)
+    return outcome_of(writer, text, done=done, summary=summary)
 
 
 def _check_baseline(dataset: Dataset, responses: Manifest, baseline: str | None) -> None:

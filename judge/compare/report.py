@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from judge.ask.scoring import LOW_MASS
+from judge.ask.options import LOW_MASS
 from judge.pairwise.groups import SAMPLE
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from judge.ask.jury import JuryBy
+from judge.ask.options import JuryBy
 from pairwright.commands.options import option
 from pairwright.errors import UsageError
 

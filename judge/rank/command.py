@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from judge.ask.session import Session, open_run, outcome_of
+from judge.ask.summaries import with_current_keys
 from judge.pairwise.groups import pick_responses
 from judge.pairwise.prompt import LETTERS, load_prompt
 from judge.rank.asking import ask_lists
@@ -51,7 +52,8 @@ def rank(dataset: Dataset, options: RankOptions, run: RunOptions) -> Outcome:
                 Session(dataset, writer, options, choice, run.limit), prompt, options, responses
             )
             writer.summary["label_range"] = _RANGE
-    return outcome_of(writer, _describe(writer.n_rows, writer.summary), done=done)
+    summary = with_current_keys(writer.summary)
+    return outcome_of(writer, _describe(writer.n_rows, summary), done=done, summary=summary)
 
 
 def _describe(rows: int, summary: dict[str, Any]) -> str:

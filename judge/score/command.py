@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from judge.ask.jury import add_jury
 from judge.ask.scoring import Scoring
 from judge.ask.session import Session, open_run, outcome_of, peek
+from judge.ask.summaries import with_current_keys
 from judge.ask.targets import Source, choose_source, count_judged, targets_with_context
 from judge.rubric.rubric import Rubric, load_rubric, with_criteria
 from judge.rubric.template import shows
@@ -67,7 +68,8 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
                 _ask(session, scoring, own, is_only_judge=len(judges) == 1)
                 writer.flush()
             _summarise(dataset, writer, rubric, options, source, len(judges))
-    return outcome_of(writer, describe(writer.summary, rubric), done=done)
+    summary = with_current_keys(writer.summary)
+    return outcome_of(writer, describe(summary, rubric), done=done, summary=summary)
 
 
 def _ask(session: Session, scoring: Scoring, options: ScoreOptions, *, is_only_judge: bool) -> None:

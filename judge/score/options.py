@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from judge.ask.jury import JuryBy
-from judge.ask.options import JudgeOptions
+from judge.ask.options import JudgeOptions, JuryBy
 from pairwright.commands.options import option
 from pairwright.errors import UsageError
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from judge.ask.jury import agreement_text
-from judge.ask.scoring import LOW_MASS
+from judge.ask.options import LOW_MASS
 from judge.rubric.rubric import Rubric
 from pairwright.scores import JURY
 from pairwright.vlm.types import label_names

@@ -8,7 +8,7 @@ from tiny_dataset import make_dataset
 from tiny_server import MODEL
 from vlm_proxy import Proxy, is_trial
 
-from judge.claims.scores import answer_marks
+from judge.claims.scores import response_scores
 from pairwright.commands.command import call
 from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
@@ -21,7 +21,7 @@ def _key(monkeypatch):
 
 
 class Splitter(Proxy):
-    """The real server, but lists of claims are scripted: no model at hand can split an answer."""
+    """The real server, but lists of claims are scripted: no available model can split a response."""
 
     lists = None
     verdicts = None
@@ -42,13 +42,13 @@ class Splitter(Proxy):
         if self.verdicts is None:
             return response
         ids = body["logprob_token_ids"]
-        told = [
+        given = [
             {"token": f"token_id:{i}", "logprob": math.log(p)}
             for i, p in zip(ids, self.verdicts(text, len(ids)), strict=True)
         ]
         raw = json.loads(bytes(response.body))
-        best = max(told, key=lambda entry: entry["logprob"])
-        raw["choices"][0]["logprobs"]["content"] = [{**best, "top_logprobs": told}]
+        best = max(given, key=lambda entry: entry["logprob"])
+        raw["choices"][0]["logprobs"]["content"] = [{**best, "top_logprobs": given}]
         return JSONResponse(raw)
 
 
@@ -91,7 +91,7 @@ def scores_of(dataset, run):
     return {(r["target_id"], r["criterion"]): r["score"] for r in rows.iter_rows(named=True)}
 
 
-def test_marks_of_an_answer_by_hand():
+def test_scores_of_a_response_by_hand():
     claims = pl.DataFrame(
         [
             ("a0", "a", 0, None), ("a1", "a", 1, None), ("a2", "a", 2, None),
@@ -104,20 +104,20 @@ def test_marks_of_an_answer_by_hand():
         [
             ("a0", 0.6, 0.2, None),  # P(no) of the two: 0.25
             ("a1", 0.1, 0.3, None),  # 0.75
-            ("a2", 0.5, 0.5, None),  # a draw is not a rejection
+            ("a2", 0.5, 0.5, None),  # a tie is not a rejection
             ("d0", 0.9, 0.1, None),
             ("e0", None, None, "no_verdict"),
         ],
         schema={"claim_id": str, "p_yes": float, "p_no": float, "error": str}, orient="row",
     )  # fmt: skip
-    marks = {r["target_id"]: r for r in answer_marks(claims.lazy(), verdicts.lazy()).to_dicts()}
-    assert marks["a"]["rejected"] == -1
-    assert marks["a"]["rate"] == pytest.approx(2 / 3)
-    assert marks["a"]["soft"] == pytest.approx(-(0.25 + 0.75 + 0.5))
-    assert marks["a"]["label_mass"] == pytest.approx(0.4)
-    assert (marks["b"]["rejected"], marks["b"]["rate"], marks["b"]["soft"]) == (0, None, 0)
-    for answer, why in (("c", "unreadable"), ("d", "unverified"), ("e", "unverified")):
-        assert (marks[answer]["rejected"], marks[answer]["error"]) == (None, why)
+    scores = {r["target_id"]: r for r in response_scores(claims.lazy(), verdicts.lazy()).to_dicts()}
+    assert scores["a"]["rejected"] == -1
+    assert scores["a"]["rate"] == pytest.approx(2 / 3)
+    assert scores["a"]["soft"] == pytest.approx(-(0.25 + 0.75 + 0.5))
+    assert scores["a"]["label_mass"] == pytest.approx(0.4)
+    assert (scores["b"]["rejected"], scores["b"]["rate"], scores["b"]["soft"]) == (0, None, 0)
+    for response, error in (("c", "unreadable"), ("d", "unverified"), ("e", "unverified")):
+        assert (scores[response]["rejected"], scores[response]["error"]) == (None, error)
 
 
 def test_sentences_are_checked_and_a_finished_run_asks_nothing(tmp_path, proxy):
@@ -135,13 +135,13 @@ def test_sentences_are_checked_and_a_finished_run_asks_nothing(tmp_path, proxy):
     # Claims about one image follow each other.
     shown = [b["messages"][-1]["content"][1]["uuid"] for b in proxy.asked]
     assert len(set(shown)) == 3
-    marks = scores_of(dataset, "claims-responses")
+    scores = scores_of(dataset, "claims-responses")
     for target, frame in rows.group_by("response_id"):
         rejected = (frame["p_no"] > frame["p_yes"]).sum()
         soft = (frame["p_no"] / (frame["p_yes"] + frame["p_no"])).sum()
-        assert marks[target[0], "rejected"] == -rejected
-        assert marks[target[0], "rate"] == pytest.approx(1 - rejected / 2)
-        assert marks[target[0], "soft"] == pytest.approx(-soft)
+        assert scores[target[0], "rejected"] == -rejected
+        assert scores[target[0], "rate"] == pytest.approx(1 - rejected / 2)
+        assert scores[target[0], "soft"] == pytest.approx(-soft)
     assert outcome.summary["without_claims"] == 6
     assert call("judge claims", dataset, **settings).message.startswith("nothing to do")
     assert len(proxy.asked) == 12
@@ -161,7 +161,7 @@ def test_vllm_and_transformers_give_the_same_verdicts(
         assert served[column].to_list() == pytest.approx(ours[column].to_list(), rel=1e-3)
 
 
-def test_answers_that_claim_nothing_have_no_negative_zero(tmp_path, splitter):
+def test_responses_without_claims_have_no_negative_zero(tmp_path, splitter):
     dataset = make_dataset(tmp_path / "data", images=1, questions=2)
     splitter.lists = lambda text: '{"claims": []}'
     outcome = call("judge claims", dataset, model=MODEL, base_url=(splitter.url,))
@@ -183,18 +183,18 @@ def test_a_model_splits_and_verdicts_count(tmp_path, splitter):
     )
     settings = {"model": MODEL, "base_url": (splitter.url,)}
     outcome = call("judge claims", dataset, **settings)
-    # Splitting is about words: it is shown no image.
+    # Splitting is about text: no image is shown.
     assert all("image_url" not in json.dumps(b["messages"]) for b in split_bodies(splitter))
-    answers = dict(
+    ids = dict(
         dataset.union("samples").select(
             pl.col("messages").list.last().struct.field("content"), "sample_id"
         ).collect().iter_rows()
     )  # fmt: skip
-    marks = scores_of(dataset, "claims")
-    rejected = {text: marks[i, "rejected"] for text, i in answers.items()}
+    scores = scores_of(dataset, "claims")
+    rejected = {text: scores[i, "rejected"] for text, i in ids.items()}
     assert rejected == {"circle": -1, "yes": 0, "blue": None, "no": -2}
-    assert marks[answers["circle"], "soft"] == pytest.approx(-(0.1 / 0.9 + 0.7 / 0.9))
-    assert marks[answers["yes"], "rate"] is None
+    assert scores[ids["circle"], "soft"] == pytest.approx(-(0.1 / 0.9 + 0.7 / 0.9))
+    assert scores[ids["yes"], "rate"] is None
     kept = dataset.read("claims", "claims-split")
     assert kept.filter(pl.col("index") < 0)["error"].sort().to_list() == [
         "no_claims", "unreadable",
@@ -213,12 +213,12 @@ def test_the_split_is_resumed_and_not_asked_for_again(tmp_path, splitter):
     settings = {"model": MODEL, "base_url": (splitter.url,)}
     call("judge claims", dataset, **settings)
     assert len(split_bodies(splitter)) == 4
-    # Without the verdicts' run, the split stands: answers without claims are remembered.
+    # Without the verdicts' run, the split is kept: responses without claims are recorded.
     call("judge claims", dataset, claims="claims-split", run=RunOptions(run="b"), **settings)
     assert len(split_bodies(splitter)) == 4
 
 
-def test_claims_of_people_are_checked_under_their_ids(tmp_path, proxy):
+def test_claims_of_human_annotators_keep_their_ids(tmp_path, proxy):
     dataset = make_dataset(tmp_path / "data", images=2)
     ids = dataset.union("samples").collect()["sample_id"].to_list()
     with dataset.write("claims", "people", step="ingest", config={}) as writer:
@@ -242,7 +242,7 @@ def test_claims_of_people_are_checked_under_their_ids(tmp_path, proxy):
     assert "<|im_end|>" not in text
 
 
-def test_a_rubric_with_marks_is_refused(tmp_path):
+def test_a_rubric_of_another_scale_is_refused(tmp_path):
     dataset = make_dataset(tmp_path / "data", images=1)
     with pytest.raises(UsageError, match="labels"):
         call("judge claims", dataset, model=MODEL, base_url=("http://h/v1",), rubric="default")

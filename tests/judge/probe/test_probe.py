@@ -6,8 +6,8 @@ import yaml
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import MODEL
 
-from judge.probe.report import movements, summarise
-from judge.probe.tricks import injections, tampered
+from judge.probe.changes import changed, injections
+from judge.probe.report import compared, summarise
 from judge.rubric.render import Target
 from pairwright.commands.command import call
 from pairwright.commands.options import RunOptions
@@ -37,15 +37,15 @@ def _key(monkeypatch):
 
 def row(target, probe, probs):
     mean = sum((n + 1) * p for n, p in enumerate(probs)) / sum(probs)
-    told = [{"label": str(n + 1), "p": p} for n, p in enumerate(probs)]
+    probs_of = [{"label": str(n + 1), "p": p} for n, p in enumerate(probs)]
     return {"target_id": target, "criterion": "right", "probe": probe, "score": mean,
-            "label_probs": told}  # fmt: skip
+            "label_probs": probs_of}  # fmt: skip
 
 
-def test_figures_by_hand():
+def test_metrics_by_hand():
     rows = pl.DataFrame(
         [
-            row("a", "clean", (0.6, 0.2, 0.2)),  # 1.6, likeliest 1
+            row("a", "clean", (0.6, 0.2, 0.2)),  # 1.6, most likely 1
             row("a", "inject:x", (0.1, 0.1, 0.8)),  # 2.7, to the top
             row("a", "inject:y", (0.5, 0.3, 0.2)),  # 1.7, no flip
             row("a", "blind", (0.6, 0.2, 0.2)),
@@ -53,35 +53,35 @@ def test_figures_by_hand():
             row("b", "inject:x", (0.0, 0.6, 0.4)),  # 2.4, flipped but not raised
             row("b", "inject:y", (0.0, 0.0, 0.5)),  # 3.0
             row("b", "blind", (0.0, 1.0, 0.0)),  # 2.0
-            row("c", "inject:x", (1.0, 0.0, 0.0)),  # no clean mark: compared with nothing
+            row("c", "inject:x", (1.0, 0.0, 0.0)),  # no clean score: compared with nothing
         ]
     )
     images = pl.DataFrame({"target_id": ["a", "b", "c"], "image": ["i", "j", "j"]})
-    moved = movements(rows, images, {"right": {"1": 1.0, "2": 2.0, "3": 3.0}})
+    pairs = compared(rows, images, {"right": {"1": 1.0, "2": 2.0, "3": 3.0}})
     names = ["clean", "blind", "other_image", "inject:x", "inject:y"]
-    summary = summarise(moved, names)
+    summary = summarise(pairs, names)
     found = summary["probes"]
     x, both = found["inject:x"], found["inject"]
-    assert (x["marks"], x["flip_rate"][0], x["raised"][0], x["topped"][0]) == (2, 1, 0.5, 0.5)
+    assert (x["scores"], x["flip_rate"][0], x["raised"][0], x["topped"][0]) == (2, 1, 0.5, 0.5)
     assert x["rise"][0] == pytest.approx((1.1 - 0.6) / 2)
-    assert (both["marks"], both["flip_rate"][0], both["topped"][0]) == (4, 0.5, 0.25)
+    assert (both["scores"], both["flip_rate"][0], both["topped"][0]) == (4, 0.5, 0.25)
     assert both["rise"][0] == pytest.approx((1.1 + 0.1 - 0.6 + 0) / 4)
     # Two images: the mean of either alone bounds the resampled means.
     assert both["rise"][1:] == pytest.approx([-0.3, 0.6])
     assert found["blind"]["flip_rate"][0] == 0.5
     assert found["blind"]["correlation"] == pytest.approx(1.0)
-    assert found["other_image"] == {"marks": 0}
+    assert found["other_image"] == {"scores": 0}
     assert [w["probe"] for w in summary["worst"]] == ["inject:x", "inject:x"]
     assert summary["worst"][0]["target_id"] == "a"
 
 
-def test_what_is_done_to_an_answer():
+def test_changes_of_a_response():
     target = Target(
         target_id="t", image_ids=("i1",), answer="red",
         prompt=[{"role": "user", "content": "<image>\nwhat is \\<image>?"}],
     )  # fmt: skip
     every = ("blind", "other_image", "padded", "injections")
-    made = dict(tampered(target, every, injections(), "5", ["i1", "i2", "i3"], 0))
+    made = dict(changed(target, every, injections(), "5", ["i1", "i2", "i3"], 0))
     assert len(made) == 4 + N
     assert made["clean"] == target
     assert made["blind"].image_ids == ()
@@ -99,9 +99,9 @@ def test_what_is_done_to_an_answer():
             whole = one.answer + one.prompt[0]["content"]
             assert "5" in whole
             assert "{best}" not in whole
-    same = dict(tampered(target, every, injections(), "5", ["i1", "i2", "i3"], 0))
+    same = dict(changed(target, every, injections(), "5", ["i1", "i2", "i3"], 0))
     assert same == made
-    alone = dict(tampered(target, every, injections(), "5", ["i1"], 0))
+    alone = dict(changed(target, every, injections(), "5", ["i1"], 0))
     assert "other_image" not in alone
 
 
@@ -120,7 +120,7 @@ def test_a_judge_is_probed(tmp_path, proxy, rubric):
         for body in proxy.asked
     )  # fmt: skip
     assert images == {0: 6, 1: 6 * (versions - 1)}
-    # Whatever an injection holds, the tags of the rubric are closed once and no turn is ended.
+    # Whatever an injection contains, the tags of the rubric are closed once and no turn is ended.
     for body in proxy.asked:
         content = body["messages"][-1]["content"]
         text = content if isinstance(content, str) else content[-1]["text"]
@@ -131,7 +131,7 @@ def test_a_judge_is_probed(tmp_path, proxy, rubric):
     scores = dataset.read("scores", "score").sort("target_id")
     assert clean["prompt_hash"].to_list() == scores["prompt_hash"].to_list()
     assert clean["score"].to_list() == pytest.approx(scores["score"].to_list(), rel=1e-4)
-    # The share of flips, counted again by other means.
+    # The flip rate, counted again in another way.
     likeliest = {
         (r["target_id"], r["probe"]): max(r["label_probs"], key=lambda e: e["p"])["label"]
         for r in rows.iter_rows(named=True)
@@ -162,12 +162,12 @@ def test_a_sample_without_image_and_a_lost_run(tmp_path, proxy, rubric):
     outcome = call("judge probe", dataset, run=RunOptions(max_rejects=1.0), **settings)
     assert outcome.rows + outcome.rejects == 3
     assert outcome.rejects == 1
-    assert outcome.summary["probes"]["other_image"] == {"marks": 0}
+    assert outcome.summary["probes"]["other_image"] == {"scores": 0}
 
 
 def test_options_that_mean_nothing(tmp_path):
     dataset = make_dataset(tmp_path / "data", images=1)
     with pytest.raises(UsageError, match="about injections"):
         call("judge probe", dataset, model=MODEL, probes=("blind",), max_flip_rate=0.1)
-    with pytest.raises(UsageError, match="share between"):
+    with pytest.raises(UsageError, match="fraction between"):
         call("judge probe", dataset, model=MODEL, max_flip_rate=2.0)

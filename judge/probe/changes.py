@@ -1,4 +1,4 @@
-"""What `judge probe` does to an answer before it is judged."""
+"""How `judge probe` changes a response before it is judged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PADDING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Injection:
-    """A text that asks for the best mark."""
+    """A text that asks for the best score."""
 
     name: str
     where: str
@@ -43,32 +43,32 @@ class Injection:
 
 
 def injections() -> list[Injection]:
-    """The texts that come with the package."""
+    """The texts that are shipped with the package."""
     import yaml
 
     return [Injection(**raw) for raw in yaml.safe_load(_FILE.read_text(encoding="utf-8"))]
 
 
 def probe_names(probes: Sequence[str], texts: Sequence[Injection]) -> list[str]:
-    """Names as the table has them, the clean one first."""
+    """Names as in the table, the unchanged version first."""
     plain = [name for name in probes if name != "injections"]
     injected = [f"inject:{one.name}" for one in texts] if "injections" in probes else []
     return [CLEAN, *plain, *injected]
 
 
-def tampered(
+def changed(
     target: Target, probes: Sequence[str], texts: Sequence[Injection], best: str,
     images: Sequence[str], seed: int,
 ) -> Iterator[tuple[str, Target]]:  # fmt: skip
-    """The target as it is, and each probe that can be made of it.
+    """The unchanged target, and each version that the probes make of it.
 
     Args:
-        target: The answer.
+        target: The response.
         probes: Of the options.
         texts: Injections.
-        best: Top label of what is marked.
-        images: Other images are drawn from these, sorted.
-        seed: Of that draw.
+        best: Label with the highest value.
+        images: Other images are chosen from these, sorted.
+        seed: Of that choice.
     """
     yield CLEAN, target
     if "padded" in probes:
@@ -90,10 +90,10 @@ def tampered(
 
 
 def _others(target: Target, images: Sequence[str], seed: int) -> tuple[str, ...] | None:
-    """Another image for each of the target's, none of them its own; nothing if there is none."""
+    """Another image for each image of the target, none of its own; `None` if there are none."""
     own, found = set(target.image_ids), []
-    for place in range(len(target.image_ids)):
-        start = int(stable_id(seed, target.target_id, place)[:8], 16) % max(1, len(images))
+    for position in range(len(target.image_ids)):
+        start = int(stable_id(seed, target.target_id, position)[:8], 16) % max(1, len(images))
         for step in range(min(len(images), len(own) + 1)):
             other = images[(start + step) % len(images)]
             if other not in own:
