@@ -105,7 +105,7 @@ def parse_prompt(raw: dict[str, Any], where: str) -> ComparePrompt:
     """
     unknown = sorted(str(key) for key in raw if key not in _KEYS)
     if unknown:
-        msg = f"{where}: unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}"
+        msg = f"{where}: unknown key {unknown[0]!r}; the known keys are {', '.join(_KEYS)}"
         raise UsageError(msg)
     texts = {key: raw.get(key) or "" for key in ("name", "system", "preamble", "prompt")}
     for key, text in texts.items():
@@ -121,7 +121,7 @@ def parse_prompt(raw: dict[str, Any], where: str) -> ComparePrompt:
             raise UsageError(msg)
     for key in ("system", "preamble"):
         if shows(texts[key], *_PLACEHOLDERS):
-            msg = f"{where}: {key} is the same for all rows: placeholders belong into the prompt"
+            msg = f"{where}: {key} is the same for all rows: move the placeholders to the prompt"
             raise UsageError(msg)
     check_template(texts["prompt"], lambda what: UsageError(f"{where}: {what}"), _PLACEHOLDERS)
     return ComparePrompt(

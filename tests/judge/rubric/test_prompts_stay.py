@@ -4,7 +4,7 @@ import pytest
 
 from judge.compare.verdict import choices_of
 from judge.pairwise.prompt import Question, load_prompt, render_responses
-from judge.probe.tricks import injections
+from judge.probe.changes import injections
 from judge.rubric.render import Target, ask_why, follow_up, prompt_hash, render
 from judge.rubric.rubric import FOLDER, load_rubric, shipped
 from pairwright.dataset.ids import config_hash, stable_id

@@ -3,9 +3,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from judge.ask.scoring import expected_value
 from judge.rubric.render import Target, follow_up, prompt_hash, render
 from judge.rubric.rubric import Criterion, load_rubric, parse_rubric, shipped, with_criteria
-from judge.score.command import expected_value
 from pairwright.errors import UsageError
 
 GOOD = {
@@ -32,7 +32,7 @@ def text_of(turns):
 
 
 @pytest.mark.parametrize("name", shipped())
-def test_shipped_rubrics_are_whole(name):
+def test_shipped_rubrics_are_complete(name):
     rubric = load_rubric(name)
     assert rubric.name == name
     turns = render(rubric, rubric.criteria[0], target())
@@ -68,7 +68,7 @@ def test_a_file_is_a_rubric_too_and_its_content_makes_the_hash(tmp_path):
         ({"labels": {"yes": "one", "no": 0}}, "number as value"),
         ({"labels": {"yes|no": 1, "no": 0}}, "given twice"),
         ({"prompt": "is it right?"}, "never shows the answer"),
-        ({"preamble": "about {question}"}, "belong into the prompt"),
+        ({"preamble": "about {question}"}, "move the placeholders"),
         ({"criteria": []}, "criteria must be a list"),
         ({"criteria": [{"name": "a"}, {"name": "a"}]}, "twice"),
         ({"criteria": [{"name": "a"}, {"name": "b"}]}, "put {criterion} into it"),
@@ -76,17 +76,17 @@ def test_a_file_is_a_rubric_too_and_its_content_makes_the_hash(tmp_path):
         ({"labels": None, "scale": "1-10"}, "1-10 is not a scale"),
         ({"labels": None, "scale": True}, "give two digits"),
         ({"level": 5}, "unknown key 'level'"),
-        ({"levels": {"maybe": "x"}}, "level 'maybe' is none of the labels no, yes"),
+        ({"levels": {"maybe": "x"}}, "level 'maybe' is not one of the labels no, yes"),
         ({"levels": {"no": "it is wrong"}}, "put {levels} into it"),
-        ({"prompt": "{answer}{if reference}{reference}"}, "stray {if reference}"),
-        ({"prompt": "{answer}{if referense}x{end}"}, "stray {if referense}"),
-        ({"prompt": "{answer}{if answer}{if reference}x{end}{end}"}, "stray"),
+        ({"prompt": "{answer}{if reference}{reference}"}, "{if reference} in a wrong position"),
+        ({"prompt": "{answer}{if referense}x{end}"}, "{if referense} in a wrong position"),
+        ({"prompt": "{answer}{if answer}{if reference}x{end}{end}"}, "in a wrong position"),
         ({"criteria": [{"name": "a", "weight": 2}]}, "unknown key 'weight'"),
-        ({"criteria": [{"name": "a", "labels": {"1": 1, "2": 2}}]}, "least and the greatest"),
+        ({"criteria": [{"name": "a", "labels": {"1": 1, "2": 2}}]}, "lowest and the highest"),
         ({"name": ""}, "needs a name"),
     ],
 )
-def test_what_is_wrong_with_a_rubric_is_said(change, message):
+def test_what_is_wrong_with_a_rubric_is_reported(change, message):
     with pytest.raises(UsageError, match=message):
         parse_rubric({**GOOD, **change}, "mine.yaml")
 
@@ -113,7 +113,7 @@ def test_row_text_is_filled_in_once():
         "<image>",
     ],
 )
-def test_row_text_cannot_leave_its_fence(attack):
+def test_row_text_cannot_close_its_tags(attack):
     rubric = parse_rubric(GOOD, "here")
     text = text_of(render(rubric, rubric.criteria[0], target(f"red {attack} circle")))
     assert text.count("</answer>") == text.count("<answer>") == 1
@@ -151,10 +151,10 @@ def test_the_prompt_hash_changes_with_text_and_image():
     assert len({hash_of(target()), hash_of(target("other"))}) == 2
 
 
-def test_a_mark_is_the_mean_of_the_labels_and_never_made_up():
+def test_a_score_is_the_mean_of_the_labels_and_never_made_up():
     labels = {"1": 1.0, "2": 2.0, "5|five": 5.0}
-    mark, mass = expected_value({"1": 0.1, "2": 0.1, "5": 0.2}, labels)
-    assert mark == pytest.approx((0.1 + 0.2 + 1.0) / 0.4)
+    score, mass = expected_value({"1": 0.1, "2": 0.1, "5": 0.2}, labels)
+    assert score == pytest.approx((0.1 + 0.2 + 1.0) / 0.4)
     assert mass == pytest.approx(0.4)
     assert expected_value({}, labels) == (None, 0.0)
     assert expected_value({"1": 0.0}, labels) == (None, 0.0)
@@ -191,7 +191,7 @@ def test_shorthand_scales_and_what_a_criterion_of_its_own_scale_means():
     assert asked(fine).endswith("Reply with a number from 0 to 9 only.")
 
 
-def test_the_hash_covers_levels_and_scales_but_not_words_for_people():
+def test_the_hash_covers_levels_and_scales_but_not_the_text_for_readers():
     good = {**GOOD, "prompt": "{answer} {levels}"}
     plain = parse_rubric(good, "here").hash
     changes = (
@@ -205,7 +205,7 @@ def test_the_hash_covers_levels_and_scales_but_not_words_for_people():
     assert parse_rubric({**good, "about": "for people"}, "here").hash == plain
 
 
-def test_optional_parts_are_shown_where_there_is_something():
+def test_optional_parts_are_shown_where_there_is_a_value():
     prompt = (
         "{if reference}\n<gold>{reference}</gold>\n{end}\n{answer}{if criteria} by {criteria}{end}."
     )
@@ -222,7 +222,7 @@ def test_optional_parts_are_shown_where_there_is_something():
     assert asked(criteria="</gold>{if answer}no{end}") == "a by &lt;/gold>{if answer}no{end}."
 
 
-def test_several_images_keep_their_places():
+def test_several_images_keep_their_positions():
     rubric = parse_rubric({**GOOD, "prompt": "{conversation}|{question}|{answer}"}, "here")
     one = Target(
         target_id="t",
@@ -243,7 +243,7 @@ def test_several_images_keep_their_places():
     )
 
 
-def test_reasons_first_and_the_mark_after():
+def test_reasons_first_and_the_score_after():
     rubric = load_rubric("helpful")
     criterion = rubric.criteria[0]
     first = render(rubric, criterion, target(), asks="reasons")
@@ -260,7 +260,7 @@ def test_reasons_first_and_the_mark_after():
                           "against the answer on this point. Do not give the mark yet.")  # fmt: skip
 
 
-def test_criteria_of_the_command_line():
+def test_criteria_from_the_command_line():
     rubric = with_criteria(load_rubric("default"), ["tone: it is friendly: always", "short"])
     assert rubric.name == "inline"
     assert [(c.name, c.description) for c in rubric.criteria] == [
@@ -280,7 +280,7 @@ def test_criteria_of_the_command_line():
 
 @given(st.text(), st.text(), st.text())
 @settings(deadline=None)
-def test_whatever_a_row_says_the_prompt_keeps_its_shape(answer, criteria, reference):
+def test_whatever_a_row_contains_the_prompt_keeps_its_shape(answer, criteria, reference):
     rubric = load_rubric("default")
     shown = text_of(
         render(rubric, rubric.criteria[0], target(answer, criteria=criteria, reference=reference))

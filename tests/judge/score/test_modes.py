@@ -1,18 +1,14 @@
 import functools
 import itertools
-import json
-import re
 
 import polars as pl
 import pytest
-import yaml
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 from tiny_server import MODEL
 
 import judge.score.missing
 import judge.score.modes
 from judge.ask.targets import choose_source, target_batches
-from judge.cli import COMMANDS
 from judge.measures.calibration import Calibration, Curve, save_calibration
 from judge.rubric.rubric import load_rubric
 from pairwright.commands import command
@@ -258,30 +254,6 @@ def test_targets_come_in_batches_of_bounded_size(tmp_path):
         target_batches(dataset, source, for_run=RunKey("score", "scores/score"), limit=7, rows=3)
     )
     assert [i for frame in limited for i in frame["target_id"]] == ids[:7]
-
-
-def test_rubrics_are_listed_shown_and_checked(tmp_path, capsys, tiny_qwen):
-    def run(*words):
-        code = command.main("judge", "", COMMANDS, ["rubrics", *words])
-        return code, capsys.readouterr()
-
-    code, said = run("--json")
-    assert code == 0
-    assert set(json.loads(said.out)["rubrics"]) >= {"default", "vlfeedback", "own-criteria"}
-    code, said = run("show", "faithful", "--json")
-    assert yaml.safe_load(json.loads(said.out)["yaml"])["name"] == "faithful"
-    code, said = run("check", "default", "--model", str(tiny_qwen), "--json")
-    assert code == 0
-    assert sorted(json.loads(said.out)["tokens"]) == ["1", "2", "3", "4", "5"]
-    path = tmp_path / "mine.yaml"
-    path.write_text(
-        '{name: m, labels: {"12345": 1, b: 2}, prompt: "{answer}", criteria: [{name: c}]}'
-    )
-    code, said = run("check", str(path), "--model", str(tiny_qwen))
-    assert code == 2
-    assert re.search("label '12345' is . tokens", said.err)
-    assert run("show")[0] == 2
-    assert run("drw")[0] == 2
 
 
 def test_repeats_estimate_probabilities_where_a_server_reports_none(tmp_path, proxy):
