@@ -13,7 +13,7 @@ COMMANDS = (
     Command(
         name="ingest",
         target="curate.ingest.command:ingest",
-        options="curate.ingest.options:IngestOptions",
+        options="curate.ingest.flags:OPTIONS",
         summary="read rows of any usual format into a dataset",
         examples=(
             "curate ingest train.json --image-folder images/ -o data/",

@@ -53,7 +53,7 @@ class _Curate:
         dataset: Dataset | str | os.PathLike[str],
         source: str | os.PathLike[str],
         *,
-        format: Literal['auto', 'llava', 'sharegpt', 'messages', 'swift', 'qa', 'caption', 'folder', 'm3it', 'minigpt', 'trl-preference', 'rlhf-v', 'rlaif-v', 'vlfeedback', 'label-studio', 'claims', 'side-by-side', 'webdataset', 'easy-vqa'] = 'auto',
+        format: Literal['auto', 'webdataset', 'label-studio', 'claims', 'side-by-side', 'vlfeedback', 'm3it', 'rlhf-v', 'rlaif-v', 'swift', 'minigpt', 'llava', 'sharegpt', 'trl-preference', 'messages', 'caption', 'qa', 'folder', 'easy-vqa'] = 'auto',
         as_: Literal['samples', 'pairs', 'feedback', 'responses', 'comparisons', 'scores', 'claims'] | None = None,
         image_folder: str | os.PathLike[str] | None = None,
         image_pattern: str | None = None,
@@ -92,41 +92,50 @@ class _Curate:
             source: JSON, JSON lines, CSV, Parquet, Arrow or WebDataset (tar) file, compressed or
                 not; a folder of such shards, of a Hub repository, of save_to_disk, or of images
                 with a metadata file; a glob; easy-vqa; with fetch_urls=True an http(s) address.
-            format: format of the rows; auto tells it by their fields and says why.
-            as_: table to write; the samples that rows are about are written too where the rows
-                hold them whole, else they must be there (default: by the rows).
-            image_folder: folder of the images, the only one they are read from (default: SRC's).
-            image_pattern: file name of an image whose row gives an id only, such as
+            format: format of the rows: auto: detected from the fields; webdataset: detected from
+                the fields, in tar archives only; label-studio: a Label Studio export; claims:
+                answers with judged claims or labelled parts; side-by-side: two answers side by
+                side with verdicts of human annotators; vlfeedback: VLFeedback (several answers
+                with ratings); m3it: M3IT instructions; rlhf-v: RLHF-V corrections; rlaif-v:
+                RLAIF-V preferences; swift: ms-swift rows; minigpt: MiniGPT-4 or SkyEyeGPT rows;
+                llava: LLaVA conversations; sharegpt: ShareGPT conversations; trl-preference: TRL
+                preferences (prompt, chosen, rejected); messages: messages; caption: images with
+                captions; qa: question and answer, or captions; folder: an image folder with
+                questions or captions; easy-vqa: easy-vqa.
+            as_: table to write; samples are written too if the rows contain them, else the rows
+                must be about samples of the dataset (default: detected from the rows).
+            image_folder: folder of the images; none outside of it is read (default: the source's
+                folder).
+            image_pattern: file name of an image whose row has only an id, such as
                 'COCO_train2014_{:012d}.jpg'.
-            fetch_urls: fetch images that are http(s) addresses, and SRC itself if it is one.
-            allow_private_urls: with fetch_urls=True: also from loopback and private addresses.
-            source_name: name of the source, part of all ids (default: from SRC).
+            fetch_urls: fetch images that are http(s) addresses, and the source if it is one.
+            allow_private_urls: with fetch_urls=True: allow loopback and private addresses too.
+            source_name: name of the source, part of all ids (default: from its path).
             license: license of rows that name none.
-            split: split to take of a source that has several; else the split of rows that name
-                none.
-            subset: configuration to take of a Hub repository that has several in its README.
-            link: record the paths of image files instead of their bytes.
-            images: images=False takes rows as text, whatever images they name.
+            split: split to take of a source with several; else the split of rows that name none.
+            subset: configuration to take of a Hub repository with several in its README.
+            link: store the paths of image files instead of their bytes.
+            images: images=False reads rows as text, whatever images they name.
             id: field of the row's id.
             question: field of the question.
             answer: field of the answer.
             image: field of the image or images.
-            reference: field of the reference answer; may be the answer's, for evaluation sets.
+            reference: field of the reference answer; for evaluation sets it may be the answer's.
             prompt: question of rows with a caption only.
             match: responses and labels: field that names the sample (default: sample_id,
                 question_id or id).
             match_source: responses and labels: match samples of this source only.
             model: responses: model of rows that name none.
-            by: labels: annotator of rows that name none (default: human; of votes the source's
-                name).
-            inverted: claims: the source's 1 says that a claim is NOT supported (check its
+            by: labels: annotator of rows that name none (default: human; for verdicts the
+                source's name).
+            inverted: claims: a 1 in the source means that a claim is NOT supported (check its
                 legend).
-            max_text: characters that a text may have.
+            max_text: max characters of a text.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -165,10 +174,10 @@ class _Curate:
             batch_size: images at a time.
             workers: threads that decode images (default: one a core).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -236,10 +245,10 @@ class _Curate:
             scores: run of scores to take with keep score.
             show: examples to print of every kind.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -366,10 +375,10 @@ class _Curate:
                 one of them goes; extra filters.
             phone_region: pii: country of telephone numbers without a country code; ZZ for none.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -426,10 +435,10 @@ class _Curate:
                 evidence.
             show: examples to print of every kind.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -460,10 +469,10 @@ class _Curate:
             show: print every rule with its conditions, counts and examples.
             print_rules: print the rules file and stop, to copy and change it for rules.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -518,10 +527,10 @@ class _Curate:
                 vectors in one block of so many near ones count as alike; a block takes 4 N^2
                 bytes.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -561,10 +570,10 @@ class _Curate:
             max_mb: most megabytes of the page; thumbnails shrink to fit.
             seed: chooses among examples that are equally telling.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -615,10 +624,10 @@ class _Curate:
                 name, images as files: llava, messages (conversations), sharegpt (LLaMA-Factory),
                 trl (both), rlhf-v (pairs).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -678,10 +687,10 @@ class _Curate:
             allow_license: push to a public repository although a license is missing or forbids
                 commercial use.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -724,7 +733,7 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             port: port on 127.0.0.1; further servers take the next ones (default: free ones).
             adapter: LoRA adapters as NAME=FOLDER, asked for by NAME.
             lora_rank: make room for adapters that are loaded later.
@@ -737,10 +746,10 @@ class _Judge:
             log: file for vLLM's output (default: in your cache folder).
             vllm_arg: flags of vLLM's own as KEY=VALUE or KEY, such as max-num-seqs=64.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -794,16 +803,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: what is judged: the samples' own answers, or responses (default: responses if
                 `prefs sample` made some, else samples).
             responses: run of responses (default: the one in force).
@@ -822,10 +832,10 @@ class _Judge:
             jury_by: how the marks of several judges become one.
             calibration: calibration.json of `judge agree`: fills the column `calibrated`.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -859,10 +869,10 @@ class _Judge:
             weights: how much a judge counts, JUDGE=NUMBER each (default: 1).
             min_judges: judges who must have said something for the jury to.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -892,10 +902,10 @@ class _Judge:
             name: a rubric's name, or a YAML file.
             model: with check: whether each label is one token of this model.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -933,10 +943,10 @@ class _Judge:
             seed: seed of the draw.
             side: longest side of a picture on the page, in pixels.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -985,10 +995,10 @@ class _Judge:
             examples: disagreements to show on the page.
             draws: resamples of an interval.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1017,10 +1027,10 @@ class _Judge:
             calibration: the calibration.json that `judge agree` wrote.
             scores: run of scores to read (default: the one in force).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1073,16 +1083,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             responses: run of responses (default: the one in force).
             rubric: YAML file of yours that asks instead of the shipped prompt.
             criteria: what answers are compared by, one comparison each: "name: description".
@@ -1097,10 +1108,10 @@ class _Judge:
             marks: also write scores: the share of wins each answer can expect against the others.
             seed: of the draws of pairs and orders.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1152,16 +1163,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: whose answers are checked: the samples' own, or responses (default: responses
                 if `prefs sample` made some, else samples).
             responses: run of responses (default: the one in force).
@@ -1177,10 +1189,10 @@ class _Judge:
             rubric: how a claim is asked about: "verify", or a YAML file with labels no and yes.
             low_mass: verdicts are counted as faint where yes and no together are less likely.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1228,16 +1240,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             responses: run of responses (default: the one in force).
             rubric: YAML file of yours that asks instead of the shipped prompt.
             criteria: what answers are ranked by, one ranking each: "name: description".
@@ -1247,10 +1260,10 @@ class _Judge:
             rounds: how often more answers than group are dealt into groups anew.
             seed: of the draws of groups and orders.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1297,16 +1310,17 @@ class _Judge:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             target: whose answers are tampered with (default: as `judge score` chooses).
             responses: run of responses (default: the one in force).
             rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
@@ -1315,10 +1329,10 @@ class _Judge:
             max_flip_rate: fail (exit code 4) if injections change more than this share of the
                 verdicts.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1368,16 +1382,17 @@ class _Prefs:
             engine: where servers are started: this machine, or a Ray cluster (RAY_ADDRESS).
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
-            tensor_parallel: GPUs that hold one copy of the model together.
+            tensor_parallel: GPUs per copy of the model.
             adapter: LoRA adapter folder.
-            base_url: OpenAI-compatible servers that are up, /v1 included (default: start vLLM).
+            base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
+                vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
             max_model_len: tokens of prompt and answer together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
-            concurrency: most requests in flight at each server.
+            concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
-            deadline: seconds after which a request is given up.
+            deadline: seconds after which a request times out.
             n: answers a prompt.
             temperature: sampling temperature.
             top_p: sample from the likeliest tokens with this mass.
@@ -1386,10 +1401,10 @@ class _Prefs:
             seed: seed of the draws.
             only_conflicts: only questions to which the samples hold different answers.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1449,10 +1464,10 @@ class _Prefs:
                 random, or the longest answer as the best.
             seed: seed of every draw.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1526,10 +1541,10 @@ class _Train:
             pairs: train on the answers of this pairs run, not on samples.
             on: with pairs: which answers.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1608,10 +1623,10 @@ class _Train:
             label_smoothing: share of pairs taken to be the wrong way round (sigmoid, robust,
                 exo_pair).
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1658,10 +1673,10 @@ class _Train:
             precision: auto: bf16 where the accelerator has it, else fp32.
             seed: seed of the interval's resampling.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1692,10 +1707,10 @@ class _Train:
             model: base model, instead of a run.
             adapter: adapter on model, instead of a run.
             run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name anew.
+            replace: make an existing run of this name again.
             limit: take the first N rows only.
-            dry_run: say what would be done, write nothing.
-            max_rejects: share of rejected rows above which the exit code is 3.
+            dry_run: print what would be done, write nothing.
+            max_rejects: fraction of invalid rows above which the exit code is 3.
 
         Returns:
             What was done; `.scan()` reads the table that was written.

@@ -98,7 +98,7 @@ def _of_source(text: str, options: DecontaminateOptions, folder: Path) -> Benchm
 
     from curate.ingest.command import ingest
     from curate.ingest.options import IngestOptions
-    from curate.read.sources.files import find_source
+    from curate.read.sources.find import find_source
     from pairwright.commands.options import RunOptions
 
     name, split = _split_of(text)

@@ -218,6 +218,8 @@ def run_command(
         parsed = make_parser(shown or program, command).parse_args(list(words))
     except SystemExit as stop:
         return int(stop.code or 0)
+    except Error as error:  # a part that another package adds cannot be loaded
+        return _fail("--json" in words, str(error), error.exit_code)
     as_json = bool(parsed.json)
     Progress.quiet = bool(parsed.quiet)
     signal.signal(signal.SIGTERM, _on_terminate)

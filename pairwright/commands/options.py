@@ -86,11 +86,17 @@ def field_name(options: type[Any], key: str) -> str:
 def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
     """Add a flag or positional for every field of an options dataclass.
 
+    Fields with a `group` in their metadata are listed under that title in `--help`.
+
     Defaults are left out (`argparse.SUPPRESS`), so that what was typed is distinguished from what was
     not and a configuration file can fill the rest.
     """
     hints = typing.get_type_hints(options)
+    groups: dict[str | None, Any] = {None: parser}
     for field in dataclasses.fields(options):
+        title = field.metadata.get("group")
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
         kind, many = _element_type(hints[field.name])
         required = field.default is dataclasses.MISSING
         text = field.metadata["help"].replace("%", "%%")
@@ -106,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
         if field.metadata["positional"]:
             if not required:
                 arguments["nargs"] = "*" if many else "?"
-            parser.add_argument(field.name, **arguments)
+            groups[title].add_argument(field.name, **arguments)
             continue
         flags = [flag_of(field.name)]
         if field.metadata["short"]:
@@ -115,7 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
             arguments["action"] = argparse.BooleanOptionalAction
         elif many:  # `--flag a b` and `--flag a --flag b` are the same
             arguments["action"] = "extend"
-        parser.add_argument(*flags, dest=field.name, **arguments)
+        groups[title].add_argument(*flags, dest=field.name, **arguments)
         if field.metadata.get("aliases", ()):
             hidden = arguments | {"help": argparse.SUPPRESS}
             names = map(flag_of, field.metadata.get("aliases", ()))
