@@ -26,7 +26,7 @@ from pairwright.text.conversation import plain_text, split_answer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pairwright.webpage.parts import Pictures
+    from pairwright.webpage.parts import Thumbnails
 
 _BUDGET = 200 << 20  # bytes of images on one page
 _RUN = RunKey("sheet", "scores/sheet")
@@ -111,11 +111,11 @@ def _render(
 ) -> str:
     from pairwright.text.htmltext import json_island, plain
     from pairwright.webpage import style_sheet
-    from pairwright.webpage.parts import Pictures
+    from pairwright.webpage.parts import Thumbnails
     from pairwright.webpage.thumbs import thumbnails
 
     ids = [image_id for row in rows for image_id in row["image_ids"]]
-    pictures = Pictures(*thumbnails(dataset, ids, side=options.side, budget=_BUDGET))
+    shown = Thumbnails(*thumbnails(dataset, ids, side=options.side, budget=_BUDGET))
     questions = [
         {
             "name": criterion.name,
@@ -140,7 +140,7 @@ def _render(
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     title = plain(f"{dataset.name}: {rubric.name}")
-    cards = "".join(_card(number, row, rubric, pictures) for number, row in enumerate(rows))
+    cards = "".join(_card(number, row, rubric, shown) for number, row in enumerate(rows))
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
         f'<meta http-equiv=Content-Security-Policy content="{policy}">'
@@ -171,8 +171,9 @@ def _how(rubric: Rubric) -> str:
     )
 
 
-def _card(number: int, row: dict[str, Any], rubric: Rubric, pictures: Pictures) -> str:
+def _card(number: int, row: dict[str, Any], rubric: Rubric, thumbnails: Thumbnails) -> str:
     from pairwright.text.htmltext import visible
+    from pairwright.webpage.render import images_html
 
     sample = {"image_ids": row["image_ids"], "source_id": str(number + 1)}
     shown = "".join(
@@ -184,7 +185,7 @@ def _card(number: int, row: dict[str, Any], rubric: Rubric, pictures: Pictures) 
             shown += f"<dt>{name}</dt><dd><bdi dir=auto>{visible(row[name])}</bdi></dd>"
     asked = "".join(_question(number, place, rubric) for place in range(len(rubric.criteria)))
     return (
-        f"<article class=item data-n={number} hidden>{pictures.of(sample)}<div class=said><dl>{shown}"
+        f"<article class=item data-n={number} hidden>{images_html(thumbnails.of(sample))}<div class=said><dl>{shown}"
         f"<dt>response to score</dt><dd class=answer><bdi dir=auto>{visible(row['answer'])}</bdi></dd>"
         f"</dl>{asked}</div></article>"
     )
