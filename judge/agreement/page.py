@@ -6,65 +6,66 @@ import math
 from typing import Any, Final
 
 from judge.agreement import reliability
-from judge.agreement.words import audit_lines, counts, interval, share
+from judge.agreement.sentences import audit_lines, counts, interval, rate
 from pairwright.webpage.parts import Thumbnails
 from pairwright.webpage.render import render_template
 
 _LONG: Final = 500
-_SIDES: Final = {"a": "answer 1 is better", "b": "answer 2 is better"}
+_SIDES: Final = {"a": "response 1 is better", "b": "response 2 is better"}
 # Anchor, title and template.
 _SECTIONS: Final = (
     ("agreement", "Agreement", "agreement.html.jinja"),
-    ("reliability", "What a mark means", "reliability.html.jinja"),
-    ("audits", "What moves the judge", "audits.html.jinja"),
+    ("reliability", "Calibration", "reliability.html.jinja"),
+    ("audits", "What affects the judge", "audits.html.jinja"),
     ("gallery", "Disagreements", "gallery.html.jinja"),
-    ("method", "How this was computed", "method.html.jinja"),
+    ("method", "Method", "method.html.jinja"),
 )
 
 
-def render(figures: dict[str, Any], thumbs: tuple[dict[str, bytes], dict[str, str]]) -> str:
+def render(report: dict[str, Any], thumbs: tuple[dict[str, bytes], dict[str, str]]) -> str:
     """The page as text.
 
     Args:
-        figures: Content of report.json.
+        report: Content of report.json.
         thumbs: WebP thumbnails by image id, and why some are missing.
     """
-    diagrams = _diagrams(figures["topics"])
+    diagrams = _diagrams(report["criteria"])
     empty = {
-        "agreement": not figures["topics"],
-        "gallery": not figures["topics"],
+        "agreement": not report["criteria"],
+        "gallery": not report["criteria"],
         "reliability": not diagrams,
     }
     return render_template(
         "judge.agreement",
         "page.html.jinja",
-        version=figures["pairwright"],
-        figures=figures,
+        version=report["pairwright"],
+        report=report,
         sections=[
             dict(zip(("anchor", "title", "template"), one, strict=True))
             for one in _SECTIONS
             if not empty.get(one[0])
         ],
-        topics=[_topic(topic) for topic in figures["topics"]],
+        criteria=[_criterion(one) for one in report["criteria"]],
         diagrams=diagrams,
-        audit_lines=audit_lines(figures["audits"]),
-        lengths=_lengths(figures["topics"]),
-        gallery=[_card(item, Thumbnails(*thumbs)) for item in figures["gallery"]],
+        audit_lines=audit_lines(report["audits"]),
+        lengths=_lengths(report["criteria"]),
+        gallery=[_card(item, Thumbnails(*thumbs)) for item in report["gallery"]],
     )
 
 
-def _topic(topic: dict[str, Any]) -> dict[str, Any]:
+def _criterion(criterion: dict[str, Any]) -> dict[str, Any]:
     rows = [
         (one["name"], _three_digits(one["value"]), _bounds(one), f"{one['n']:,}")
-        for one in topic["figures"]
+        for one in criterion["metrics"]
     ]
-    people = topic["people"]
-    if people is not None and people["alpha"] is not None:
-        name = f"Krippendorff's alpha among {people['annotators']} annotators: the ceiling"
-        several = f"{people['rows_of_several']:,}"
-        rows.append((name, _three_digits(people["alpha"]), _bounds(people), several))
+    human = criterion["human_agreement"]
+    if human is not None and human["alpha"] is not None:
+        name = f"Krippendorff's alpha among {human['annotators']} annotators: the upper limit"
+        several = f"{human['rows_of_several']:,}"
+        rows.append((name, _three_digits(human["alpha"]), _bounds(human), several))
     return {
-        "name": topic["name"], "counts": counts(topic), "rows": rows, "confusion": topic["confusion"],
+        "name": criterion["name"], "counts": counts(criterion), "rows": rows,
+        "confusion": criterion["confusion"],
     }  # fmt: skip
 
 
@@ -76,66 +77,68 @@ def _bounds(one: dict[str, Any]) -> str:
     return interval(one).strip(" ()") or "\u2013"
 
 
-def _diagrams(topics: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _diagrams(criteria: list[dict[str, Any]]) -> list[dict[str, Any]]:
     out = []
-    for topic in topics:
-        raw, fitted = topic["reliability"]["raw"], topic["reliability"]["calibrated"]
+    for criterion in criteria:
+        raw, fitted = criterion["reliability"]["raw"], criterion["reliability"]["calibrated"]
         if not raw and not fitted:
             continue
-        low, high = (0.0, 1.0) if topic["shape"] != "marks" else _range(raw, fitted)
-        label = "share that the labels call good" if low == 0 and high == 1 else "the labels' mark"
-        label = "share that the labels prefer" if topic["shape"] == "verdicts" else label
+        low, high = (0.0, 1.0) if criterion["shape"] != "scores" else _range(raw, fitted)
+        label = "fraction labeled good" if low == 0 and high == 1 else "mean label"
+        label = "fraction preferred by the labels" if criterion["shape"] == "verdicts" else label
         plot = reliability.Plot(low, high)
         curves = [
             {"color": color, "points": plot.points(bins)}
             for color, bins in (("var(--dropped)", raw), ("var(--kept)", fitted))
         ]
-        out.append({"name": topic["name"], "label": label, "plot": plot, "curves": curves})
+        out.append({"name": criterion["name"], "label": label, "plot": plot, "curves": curves})
     return out
 
 
 def _range(raw: list[dict[str, float]], fitted: list[dict[str, float]]) -> tuple[float, float]:
-    values = [v for b in (*raw, *fitted) for v in (b["mark"], b["label"], b["low"], b["high"])]
+    values = [v for b in (*raw, *fitted) for v in (b["score"], b["label"], b["low"], b["high"])]
     low, high = min(values), max(values)
     if high - low > 1:  # whole numbers at the ends
         return float(math.floor(low)), float(math.ceil(high))
     return (low, high) if high > low else (low - 1, low + 1)
 
 
-def _lengths(topics: list[dict[str, Any]]) -> dict[str, list[tuple[str, ...]]]:
-    """How often the longer answer wins, and how marks go with length, by topic and by whom."""
+def _lengths(criteria: list[dict[str, Any]]) -> dict[str, list[tuple[str, ...]]]:
+    """How often the longer response wins, and rank correlations with length."""
     wins: list[tuple[str, ...]] = []
     ranks: list[tuple[str, ...]] = []
-    for topic in topics:
-        length = topic["length"] or {}
+    for criterion in criteria:
+        length = criterion["length"] or {}
         for side, words in (
-            ("judge", "the judge"), ("people", "the labels"),
-            ("judge_given_people", "the judge, labels held fixed"),
+            ("judge", "the judge"), ("labels", "the labels"),
+            ("judge_given_labels", "the judge, labels held fixed"),
         ):  # fmt: skip
             one = length.get(side)
             if one is None:
                 continue
             if "chars" in one:
-                wins.append((topic["name"], words, share(one["chars"]), share(one["words"])))
+                wins.append((criterion["name"], words, rate(one["chars"]), rate(one["words"])))
             elif one["value"] is not None:
-                ranks.append((topic["name"], words, f"{one['value']:.2f}{interval(one)}"))
+                ranks.append((criterion["name"], words, f"{one['value']:.2f}{interval(one)}"))
     return {"wins": wins, "ranks": ranks}
 
 
 def _card(item: dict[str, Any], thumbnails: Thumbnails) -> dict[str, Any]:
-    answers = item["answers"]
-    names = ["A"] if len(answers) == 1 else ["1", "2"]
-    turns = [("Q", item["question"]), *zip(names, answers, strict=True)]
+    responses = item["responses"]
+    names = ["R"] if len(responses) == 1 else ["1", "2"]
+    turns = [("Q", item["question"]), *zip(names, responses, strict=True)]
     if item["claim"]:
         turns.append(("C", item["claim"]))
-    label = _said(item["label"])
+    label = _shown(item["label"])
     if item["yes_or_no"]:
         label = "good" if item["label"] == 1 else "bad"
-    sure = f", {100 * max(item['p'], 1 - item['p']):.0f} % sure" if item["p"] is not None else ""
+    confidence = (
+        f", {100 * max(item['p'], 1 - item['p']):.0f} % confident" if item["p"] is not None else ""
+    )
     return {
         **item,
         "images": thumbnails.of(item),
-        "judge": _said(item["judge"]) + sure,
+        "judge": _shown(item["judge"]) + confidence,
         "label": label,
         "turns": [
             {"name": name, "text": text, "head": text[:_LONG] if len(text) > _LONG else ""}
@@ -144,7 +147,7 @@ def _card(item: dict[str, Any], thumbnails: Thumbnails) -> dict[str, Any]:
     }
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     if isinstance(value, str):
         return _SIDES.get(value, value)
     return f"{value:.2f}"

@@ -1,4 +1,4 @@
-"""Where the parts of a reliability diagram lie; the template draws them.
+"""Positions of the parts of a reliability diagram; the template draws them.
 
 It is drawn by hand, without Altair, so that `judge agree` needs no extra.
 """
@@ -21,7 +21,7 @@ class Plot:
     width, height = LEFT + SIDE + 16, TOP + SIDE + 46
 
     def __init__(self, low: float, high: float) -> None:
-        """Take the least and the greatest value of both axes."""
+        """Take the lowest and the highest value of both axes."""
         self.low, self.high = low, high
 
     def x(self, value: float) -> float:
@@ -37,13 +37,13 @@ class Plot:
 
     @property
     def ticks(self) -> list[float]:
-        """Values that the axes name."""
+        """Values that label the axes."""
         return [self.low + (self.high - self.low) * n / _TICKS for n in range(_TICKS + 1)]
 
     def points(self, bins: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
-        """Mean label over mean mark of every bin, with its interval."""
+        """Mean label over mean score of every bin, with its interval."""
         return [
-            {**one, "x": self.x(one["mark"]), "y": self.y(one["label"]),
+            {**one, "x": self.x(one["score"]), "y": self.y(one["label"]),
              "y_low": self.y(one["low"]), "y_high": self.y(one["high"])}
             for one in bins
         ]  # fmt: skip

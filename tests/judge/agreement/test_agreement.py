@@ -1,4 +1,4 @@
-"""`judge agree` and `judge calibrate` on small datasets, against figures worked out by hand."""
+"""`judge agree` and `judge calibrate` on small datasets, against numbers worked out by hand."""
 
 import json
 from pathlib import Path
@@ -44,24 +44,24 @@ def data(tmp_path: Path) -> Dataset:
 
 
 def add_scores(
-    data: Dataset, run: str, marks: dict[str, float], *, judge: str = "j", step: str = "score-responses",
+    data: Dataset, run: str, scores: dict[str, float], *, judge: str = "j", step: str = "score-responses",
     scale: list[float] | None = None, criterion: str = "accuracy",
 ) -> None:  # fmt: skip
     config = {"label_range": scale} if scale else {}
     with data.write("scores", run, step=step, config=config, rejects=False) as writer:
         writer.add(
             RUBRIC
-            | {"target_id": target, "criterion": criterion, "judge": judge, "score": mark,
+            | {"target_id": target, "criterion": criterion, "judge": judge, "score": score,
                "target_kind": "response", "label_mass": 0.9, "rationale": EVIL}
-            for target, mark in marks.items()
+            for target, score in scores.items()
         )  # fmt: skip
 
 
 def add_verdicts(data: Dataset, run: str, rows: list[tuple[int, str]], **more: Any) -> None:
     samples = data.union("samples").collect()["sample_id"].to_list()
-    turned = more.pop("turned", False)
+    swapped = more.pop("swapped", False)
     by = more.pop("by", "j")
-    a, b = ("y", "x") if turned else ("x", "y")
+    a, b = ("y", "x") if swapped else ("x", "y")
     with data.write("comparisons", run, step=more.pop("step", "compare"), config={}) as writer:
         writer.add(
             {"comparison_id": f"{run}{by}{n}", "sample_id": samples[n], "a": f"r{n:02}{a}",
@@ -71,50 +71,50 @@ def add_verdicts(data: Dataset, run: str, rows: list[tuple[int, str]], **more: A
 
 
 def run(data: Dataset, **options: Any) -> tuple[dict, Outcome]:
-    outcome = agree(data, AgreeOptions(draws=100, **options), RunOptions())
+    outcome = agree(data, AgreeOptions(resamples=100, **options), RunOptions())
     return json.loads(Path(outcome.summary["files"]["json"]).read_text()), outcome
 
 
-def figure(topic: dict, metric: str) -> dict:
-    return next(one for one in topic["figures"] if one["metric"] == metric)
+def metric(criterion: dict, name: str) -> dict:
+    return next(one for one in criterion["metrics"] if one["metric"] == name)
 
 
-def marks(values: list[float]) -> dict[str, float]:
+def of_targets(values: list[float]) -> dict[str, float]:
     return {f"r{n:02}x": value for n, value in enumerate(values)}
 
 
-def test_marks_against_good_and_bad(data):
+def test_scores_against_good_and_bad(data):
     # Right on 8 of 10: said good 5 (4 right), said bad 5 (4 right); kappa = (0.8 - 0.5) / 0.5.
-    add_scores(data, "score", marks([4.8] * 5 + [1.2] * 5), scale=[1, 5])
+    add_scores(data, "score", of_targets([4.8] * 5 + [1.2] * 5), scale=[1, 5])
     add_scores(
-        data, "people", marks([1, 1, 1, 1, 0, 1, 0, 0, 0, 0]), judge="p", step="ingest-scores"
+        data, "people", of_targets([1, 1, 1, 1, 0, 1, 0, 0, 0, 0]), judge="p", step="ingest-scores"
     )
     report, outcome = run(data, labels="scores/people")
-    [topic] = report["topics"]
-    assert topic["shape"] == "yes or no"
-    assert topic["counts"] == {"rows": 10, "labels_good": 5, "judge_good": 5, "on_the_middle": 0}
-    assert topic["confusion"]["table"] == [[4, 1], [1, 4]]
-    assert figure(topic, "accuracy")["value"] == pytest.approx(0.8)
-    assert figure(topic, "kappa")["value"] == pytest.approx(0.6)
+    [found] = report["criteria"]
+    assert found["shape"] == "yes or no"
+    assert found["counts"] == {"rows": 10, "labels_good": 5, "judge_good": 5, "at_midpoint": 0}
+    assert found["confusion"]["table"] == [[4, 1], [1, 4]]
+    assert metric(found, "accuracy")["value"] == pytest.approx(0.8)
+    assert metric(found, "kappa")["value"] == pytest.approx(0.6)
     # Alpha by hand: observed 2/10; expected 2 * 10 * 10 / (20 * 19).
-    assert figure(topic, "alpha")["value"] == pytest.approx(1 - 0.2 / (200 / 380))
+    assert metric(found, "alpha")["value"] == pytest.approx(1 - 0.2 / (200 / 380))
     # Of 25 pairs of a good and a bad row 16 are right, 8 tie, 1 is wrong.
-    assert figure(topic, "auc")["value"] == pytest.approx((16 + 4) / 25)
+    assert metric(found, "auc")["value"] == pytest.approx((16 + 4) / 25)
     # Marks as probabilities are 0.95 and 0.05.
-    assert figure(topic, "brier")["value"] == pytest.approx((8 * 0.05**2 + 2 * 0.95**2) / 10)
-    one = figure(topic, "alpha")
+    assert metric(found, "brier")["value"] == pytest.approx((8 * 0.05**2 + 2 * 0.95**2) / 10)
+    one = metric(found, "alpha")
     assert one["low"] < one["value"] < one["high"]
     assert report["judge"]["run"] == "scores/score"
     assert outcome.gate_failed is None
-    assert [round(item["apart"], 2) for item in report["gallery"]] == [0.95, 0.95]
+    assert [round(item["distance"], 2) for item in report["gallery"]] == [0.95, 0.95]
 
 
 def test_the_gate_is_chance_corrected_and_its_exit_code_is_4(data, capsys):
     # Raw agreement of 90 %, and all of it chance: the judge calls everything good.
-    add_scores(data, "score", marks([5.0] * 20), scale=[1, 5])
-    add_scores(data, "people", marks([1] * 18 + [0] * 2), judge="p", step="ingest-scores")
+    add_scores(data, "score", of_targets([5.0] * 20), scale=[1, 5])
+    add_scores(data, "people", of_targets([1] * 18 + [0] * 2), judge="p", step="ingest-scores")
     words = ["agree", str(data.path), "--judge", "scores/score", "--labels", "scores/people",
-             "--draws", "100"]  # fmt: skip
+             "--resamples", "100"]  # fmt: skip
     assert command.main("judge", "", COMMANDS, [*words, "--min-agreement", "0.6"]) == 4
     assert "gate failed: Krippendorff's alpha on accuracy is -0.0" in capsys.readouterr().err
     assert command.main("judge", "", COMMANDS, [*words, "--min-agreement", "0.6", "--metric", "accuracy"]) == 0  # fmt: skip
@@ -123,9 +123,9 @@ def test_the_gate_is_chance_corrected_and_its_exit_code_is_4(data, capsys):
     assert "not usable" in capsys.readouterr().out
 
 
-def test_marks_of_one_scale_and_several_annotators(data):
-    add_scores(data, "score", marks([1, 2, 3, 4, 5, 4]), scale=[1, 5])
-    add_scores(data, "people", marks([1, 2, 3, 4, 5, 3]), judge="p", step="ingest-scores")
+def test_scores_of_one_scale_and_several_annotators(data):
+    add_scores(data, "score", of_targets([1, 2, 3, 4, 5, 4]), scale=[1, 5])
+    add_scores(data, "people", of_targets([1, 2, 3, 4, 5, 3]), judge="p", step="ingest-scores")
     file = data.path / "scores" / "people"
     assert file.is_dir()
     with data.write("scores", "two", step="ingest-scores", config={}, rejects=False) as writer:
@@ -136,22 +136,22 @@ def test_marks_of_one_scale_and_several_annotators(data):
                 for n, value in enumerate(values)
             )  # fmt: skip
     report, _ = run(data, judge="scores/score", labels="scores/two")
-    [topic] = report["topics"]
-    assert topic["shape"] == "marks"
-    assert topic["same_scale"]
-    assert topic["people"]["alpha"] == pytest.approx(1)
-    assert topic["people"]["rows_of_several"] == 6
-    assert figure(topic, "accuracy")["value"] == pytest.approx(5 / 6)
+    [found] = report["criteria"]
+    assert found["shape"] == "scores"
+    assert found["same_scale"]
+    assert found["human_agreement"]["alpha"] == pytest.approx(1)
+    assert found["human_agreement"]["rows_of_several"] == 6
+    assert metric(found, "accuracy")["value"] == pytest.approx(5 / 6)
     # Interval alpha by hand: one unit is apart by 1, so observed 2 * 1 / 12.
     pooled = [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 4, 3]
     apart = sum((a - b) ** 2 for a in pooled for b in pooled) / (12 * 11)
-    assert figure(topic, "alpha")["value"] == pytest.approx(1 - (2 / 12) / apart)
+    assert metric(found, "alpha")["value"] == pytest.approx(1 - (2 / 12) / apart)
     one, _ = run(data, judge="scores/score", labels="scores/two", label_by="q")
-    assert one["topics"][0]["people"] is None
+    assert one["criteria"][0]["human_agreement"] is None
 
 
-def test_annotators_vote_on_good_or_bad_and_a_draw_is_left_out(data):
-    add_scores(data, "score", marks([5, 1, 5, 1]), scale=[1, 5])
+def test_annotators_vote_on_good_or_bad_and_a_tie_is_left_out(data):
+    add_scores(data, "score", of_targets([5, 1, 5, 1]), scale=[1, 5])
     votes = {"p": [1, 0, 1, 0], "q": [1, 0, 0, 1], "s": [1, 0, None, 1]}
     with data.write("scores", "people", step="ingest-scores", config={}, rejects=False) as writer:
         writer.add(
@@ -160,19 +160,19 @@ def test_annotators_vote_on_good_or_bad_and_a_draw_is_left_out(data):
             for who, values in votes.items() for n, value in enumerate(values) if value is not None
         )  # fmt: skip
     report, _ = run(data, judge="scores/score", labels="scores/people", fit="platt")
-    [topic] = report["topics"]
-    # Row 2 is a draw; on row 3 two of three say good, the judge says bad.
-    assert (topic["counts"]["rows"], topic["split"], topic["unmatched"]) == (3, 1, 0)
-    assert topic["confusion"]["table"] == [[1, 1], [0, 1]]
+    [found] = report["criteria"]
+    # Row 2 is a tie; on row 3 two of three say good, the judge says bad.
+    assert (found["counts"]["rows"], found["tied_labels"], found["unmatched"]) == (3, 1, 0)
+    assert found["confusion"]["table"] == [[1, 1], [0, 1]]
     # Among people, of the rows that count: values 3x1, 3x0, 1 1 0; apart 2 of 9 pairs' ends.
-    assert topic["people"]["alpha"] == pytest.approx(1 - (2 / 9) / (2 * 5 * 4 / (9 * 8)))
-    add_scores(data, "grades", marks([5, 3, 4, 1]), judge="p", step="ingest-scores")
+    assert found["human_agreement"]["alpha"] == pytest.approx(1 - (2 / 9) / (2 * 5 * 4 / (9 * 8)))
+    add_scores(data, "grades", of_targets([5, 3, 4, 1]), judge="p", step="ingest-scores")
     with pytest.raises(UsageError, match="use --fit isotonic"):
         run(data, judge="scores/score", labels="scores/grades", fit="platt")
 
 
 def test_probes_of_the_judge_are_read(data):
-    add_scores(data, "score", marks([5, 1, 3]), scale=[1, 5])
+    add_scores(data, "score", of_targets([5, 1, 3]), scale=[1, 5])
     with data.write("probes", "probe", step="probe", config={}, rejects=False) as writer:
         writer.add(
             {"target_id": f"r{n:02}x", "probe": probe, "criterion": "accuracy", "judge": judge,
@@ -195,45 +195,45 @@ def test_probes_of_the_judge_are_read(data):
     assert found["change"]["value"] == pytest.approx(-1)
     # Ranks 3 1 2 against 3 1.5 1.5.
     assert found["same_order"]["value"] == pytest.approx(0.75**0.5)
-    assert "blind: marks move by -1.00" in outcome.message
+    assert "blind: scores change by -1.00" in outcome.message
 
 
-def test_verdicts_whatever_side_an_answer_stands_on(data):
+def test_verdicts_in_either_order_of_the_responses(data):
     said = ["a", "a", "a", "b", "b", "tie", "undecided", "a"]
     people = ["a", "a", "b", "b", "b", "a", "tie", "both_bad"]
     add_verdicts(data, "compare", list(enumerate(said)))
     swapped = [{"a": "b", "b": "a"}.get(v, v) for v in people]
-    add_verdicts(data, "people", list(enumerate(swapped)), turned=True, by="p", step="ingest-comparisons")  # fmt: skip
+    add_verdicts(data, "people", list(enumerate(swapped)), swapped=True, by="p", step="ingest-comparisons")  # fmt: skip
     report, _ = run(data, labels="comparisons/people")
-    [topic] = report["topics"]
-    assert topic["counts"] == {
+    [found] = report["criteria"]
+    assert found["counts"] == {
         "rows": 8, "decided_by_both": 5, "judge_undecided": 1, "labels_undecided": 1,
         "neither_decided": 1,
     }  # fmt: skip
-    assert figure(topic, "accuracy")["value"] == pytest.approx(4 / 5)
-    assert figure(topic, "accuracy_half")["value"] == pytest.approx(4.5 / 6)
+    assert metric(found, "accuracy")["value"] == pytest.approx(4 / 5)
+    assert metric(found, "accuracy_half")["value"] == pytest.approx(4.5 / 6)
     # judge a 3, b 2; labels a 2, b 3: chance 3/5*2/5 + 2/5*3/5 = 12/25.
-    assert figure(topic, "kappa")["value"] == pytest.approx((0.8 - 0.48) / 0.52)
-    assert topic["confusion"]["table"] == [[2, 1, 1], [0, 2, 0], [1, 0, 1]]
+    assert metric(found, "kappa")["value"] == pytest.approx((0.8 - 0.48) / 0.52)
+    assert found["confusion"]["table"] == [[2, 1, 1], [0, 2, 0], [1, 0, 1]]
     [item] = report["gallery"]
     assert (item["judge"], item["label"]) == ("a", "b")
-    # y is the longer one: the judge lets it win in 2 of 6 decided pairs, people in 3 of 6.
+    # y is the longer one: it wins in 2 of 6 pairs decided by the judge, in 3 of 6 by the labels.
     assert report["audits"]["length"]["words"]["count"] == 2
-    assert topic["length"]["people"]["chars"]["count"] == 3
+    assert found["length"]["labels"]["chars"]["count"] == 3
 
 
-def test_the_difference_of_marks_decides_pairs(data):
-    scores = {f"r{n:02}{side}": mark for n in range(4) for side, mark in (("x", 1.0), ("y", 2.0))}
+def test_the_difference_of_scores_decides_pairs(data):
+    scores = {f"r{n:02}{side}": score for n in range(4) for side, score in (("x", 1.0), ("y", 2.0))}
     scores["r03y"] = 1.0
     add_scores(data, "score", scores, scale=[1, 5])
     add_verdicts(data, "people", [(0, "b"), (1, "a"), (2, "b"), (3, "b")], by="p", step="ingest-comparisons")  # fmt: skip
     report, _ = run(data, judge="scores/score", labels="comparisons/people")
-    [topic] = report["topics"]
-    assert figure(topic, "accuracy")["value"] == pytest.approx(2 / 3)
-    assert topic["counts"]["judge_undecided"] == 1
+    [found] = report["criteria"]
+    assert metric(found, "accuracy")["value"] == pytest.approx(2 / 3)
+    assert found["counts"]["judge_undecided"] == 1
 
 
-def test_swapping_flips_and_half_flips_are_told_apart(data):
+def test_flips_and_half_flips_are_counted_separately(data):
     orders = [("a", "a"), ("a", "b"), ("a", "tie"), ("b", "a"), ("b", "b")]
     samples = data.union("samples").collect()["sample_id"].to_list()
     with data.write("comparisons", "compare", step="compare", config={}) as writer:
@@ -251,7 +251,7 @@ def test_swapping_flips_and_half_flips_are_told_apart(data):
     assert report["verdict"].startswith("No labels were given")
 
 
-def test_claims_of_a_judge_against_peoples(data):
+def test_claims_of_a_judge_against_those_of_annotators(data):
     for run_name, judge, values in (
         ("claims", "j", [(0.6, 0.2), (0.1, 0.3), (0.5, 0.1), (0.2, 0.2)]),
         ("people", "p", [(1.0, 0.0), (0.0, 1.0), (0.0, 1.0), (1.0, 0.0)]),
@@ -264,17 +264,17 @@ def test_claims_of_a_judge_against_peoples(data):
                 for n, (yes, no) in enumerate(values)
             )  # fmt: skip
     report, _ = run(data, labels="claims/people")
-    [topic] = report["topics"]
+    [found] = report["criteria"]
     # 0.75 and 0.25 are right, 0.83 is wrong, 0.5 counts as no and is wrong.
-    assert figure(topic, "accuracy")["value"] == pytest.approx(0.5)
-    assert topic["counts"]["on_the_middle"] == 1
-    assert report["audits"]["mass"]["low_share"] == pytest.approx(0.5)
+    assert metric(found, "accuracy")["value"] == pytest.approx(0.5)
+    assert found["counts"]["at_midpoint"] == 1
+    assert report["audits"]["mass"]["low_rate"] == pytest.approx(0.5)
     assert report["gallery"][0]["claim"] == "claim 2"
 
 
 def test_a_calibration_is_fitted_applied_and_refused_for_another_judge(data):
-    add_scores(data, "score", marks([1, 2, 3, 4] * 5), scale=[1, 5])
-    add_scores(data, "people", marks([0, 0, 1, 1] * 5), judge="p", step="ingest-scores")
+    add_scores(data, "score", of_targets([1, 2, 3, 4] * 5), scale=[1, 5])
+    add_scores(data, "people", of_targets([0, 0, 1, 1] * 5), judge="p", step="ingest-scores")
     _, outcome = run(data, judge="scores/score", labels="scores/people")
     options = CalibrateOptions(
         calibration=Path(outcome.summary["files"]["calibration"]), scores="score"
@@ -285,16 +285,16 @@ def test_a_calibration_is_fitted_applied_and_refused_for_another_judge(data):
     assert found["score"].to_list() == [1, 2, 3, 4] * 5
     assert data.active("scores")["score-responses"].run == "score"
     assert "nothing to do" in calibrate(data, options, RunOptions()).message
-    add_scores(data, "other", marks([1, 2]), judge="k")
+    add_scores(data, "other", of_targets([1, 2]), judge="k")
     with pytest.raises(UsageError, match="not fitted for judge k"):
         calibrate(
             data, CalibrateOptions(calibration=options.calibration, scores="other"), RunOptions()
         )
 
 
-def test_the_page_is_text_of_strangers_made_harmless(data):
-    add_scores(data, "score", marks([1, 5, 1, 5]), scale=[1, 5])
-    add_scores(data, "people", marks([0, 0, 1, 1]), judge="<img src=x>", step="ingest-scores")
+def test_the_page_escapes_text_of_rows(data):
+    add_scores(data, "score", of_targets([1, 5, 1, 5]), scale=[1, 5])
+    add_scores(data, "people", of_targets([0, 0, 1, 1]), judge="<img src=x>", step="ingest-scores")
     _, outcome = run(data, judge="scores/score", labels="scores/people")
     page = Path(outcome.summary["files"]["html"]).read_text()
     assert "<script" not in page
@@ -314,33 +314,36 @@ def test_the_page_is_text_of_strangers_made_harmless(data):
         ({"labels": "scores/score", "criterion": "a", "labels_criterion": "a"}, "with itself"),
         ({"labels": "scores/people", "criterion": "x"}, "--criterion x: there are accuracy"),
         ({"labels": "scores/people", "label_by": "x"}, "--label-by x: scores/people has p"),
-        ({"labels": "scores/people", "metric": "kendall", "min_agreement": 0.5}, "says nothing"),
+        (
+            {"labels": "scores/people", "metric": "kendall", "min_agreement": 0.5},
+            "does not exist for",
+        ),
         ({"min_agreement": 0.5}, "needs labels"),
     ],
 )
-def test_what_makes_no_sense_is_refused(data, options, says):
-    add_scores(data, "score", marks([1, 5]), scale=[1, 5])
-    add_scores(data, "people", marks([0, 1]), judge="p", step="ingest-scores")
+def test_options_that_make_no_sense_are_refused(data, options, says):
+    add_scores(data, "score", of_targets([1, 5]), scale=[1, 5])
+    add_scores(data, "people", of_targets([0, 1]), judge="p", step="ingest-scores")
     with pytest.raises(UsageError, match=says):
         run(data, **options)
 
 
-def test_labels_that_are_all_alike_say_nothing(data):
-    add_scores(data, "score", marks([1, 5, 3, 5]), scale=[1, 5])
-    add_scores(data, "people", marks([1, 1, 1, 1]), judge="p", step="ingest-scores")
+def test_constant_labels_evaluate_nothing(data):
+    add_scores(data, "score", of_targets([1, 5, 3, 5]), scale=[1, 5])
+    add_scores(data, "people", of_targets([1, 1, 1, 1]), judge="p", step="ingest-scores")
     report, _ = run(data, judge="scores/score", labels="scores/people")
-    assert "all labels say the same" in report["verdict"]
+    assert "all labels are equal" in report["verdict"]
 
 
 def test_a_dry_run_writes_nothing(data):
-    add_scores(data, "score", marks([1, 5]), scale=[1, 5])
-    outcome = agree(data, AgreeOptions(draws=100), RunOptions(dry_run=True))
+    add_scores(data, "score", of_targets([1, 5]), scale=[1, 5])
+    outcome = agree(data, AgreeOptions(resamples=100), RunOptions(dry_run=True))
     assert "dry run" in outcome.message
     assert not (data.path / "reports").exists()
 
 
-def test_nothing_in_common_and_no_judge_are_said(data):
-    with pytest.raises(UsageError, match="no judge's verdicts here"):
+def test_nothing_in_common_and_no_judge_are_errors(data):
+    with pytest.raises(UsageError, match="no run of a judge"):
         run(data)
     add_scores(data, "score", {"r00x": 1.0})
     add_scores(data, "people", {"r01x": 1.0}, judge="p", step="ingest-scores")
@@ -348,8 +351,8 @@ def test_nothing_in_common_and_no_judge_are_said(data):
         run(data, judge="scores/score", labels="scores/people")
 
 
-def test_marks_against_wrong_characters_and_against_claims(data):
-    add_scores(data, "score", marks([5, 1, 3]), scale=[1, 5])
+def test_scores_against_wrong_characters_and_against_claims(data):
+    add_scores(data, "score", of_targets([5, 1, 3]), scale=[1, 5])
     texts = dict(data.read("responses", "sample").select("response_id", "text").iter_rows())
     # A third, all and nothing of the three answers is called wrong.
     wrong = {"r00x": 0, "r01x": len(texts["r01x"]), "r02x": len(texts["r02x"]) // 3}
@@ -362,10 +365,10 @@ def test_marks_against_wrong_characters_and_against_claims(data):
             for target, end in wrong.items()
         )  # fmt: skip
     report, _ = run(data, labels="feedback/people")
-    [topic] = report["topics"]
-    assert topic["name"] == "accuracy (labels: right characters)"
-    assert not topic["same_scale"]
-    assert figure(topic, "spearman")["value"] == pytest.approx(1)
+    [found] = report["criteria"]
+    assert found["name"] == "accuracy (labels: right characters)"
+    assert not found["same_scale"]
+    assert metric(found, "spearman")["value"] == pytest.approx(1)
     with data.write("claims", "people", step="ingest-claims", config={}) as writer:
         writer.add(
             {"claim_id": f"{n}{index}", "response_id": f"r{n:02}x", "index": index,
@@ -374,11 +377,11 @@ def test_marks_against_wrong_characters_and_against_claims(data):
             for index, yes in enumerate(given)
         )  # fmt: skip
     report, _ = run(data, judge="scores/score", labels="claims/people")
-    assert figure(report["topics"][0], "spearman")["value"] == pytest.approx(1)
+    assert metric(report["criteria"][0], "spearman")["value"] == pytest.approx(1)
     assert {item["label"] for item in report["gallery"]} <= {2 / 3, 0.0, 1 / 3}
 
 
-def test_the_same_words_under_another_id_are_the_same_answer(data):
+def test_the_same_text_under_another_id_is_the_same_response(data):
     rows = data.read("responses", "sample").to_dicts()[:2]
     copies = [row | {"response_id": f"copy-{row['response_id']}", "model": "n"} for row in rows]
     with data.write("responses", "again", step="ingest-responses", config={}) as writer:
@@ -390,14 +393,14 @@ def test_the_same_words_under_another_id_are_the_same_answer(data):
               "b": "copy-r00x", "verdict": "a", "by": "p"}]
         )  # fmt: skip
     report, _ = run(data, labels="comparisons/people")
-    assert report["topics"][0]["counts"]["decided_by_both"] == 1
-    assert figure(report["topics"][0], "accuracy")["value"] == 1
+    assert report["criteria"][0]["counts"]["decided_by_both"] == 1
+    assert metric(report["criteria"][0], "accuracy")["value"] == 1
 
 
-def test_a_judge_that_says_the_opposite_is_worse_than_chance(data):
+def test_a_judge_of_the_opposite_opinion_is_worse_than_chance(data):
     people = {f"r{n:02}{side}": float(n % 2) for n in range(20) for side in "xy"}
     add_scores(data, "score", {k: 1 - v for k, v in people.items()}, scale=[0, 1])
     add_scores(data, "people", people, judge="p", step="ingest")
     report, _ = run(data, judge="scores/score", labels="scores/people")
-    assert figure(report["topics"][0], "alpha")["value"] < -0.9
-    assert "less than chance would" in report["verdict"]
+    assert metric(report["criteria"][0], "alpha")["value"] < -0.9
+    assert "below chance" in report["verdict"]

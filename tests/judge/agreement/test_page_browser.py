@@ -36,7 +36,7 @@ def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
                        "rationale": EVIL}
                 for n, one in enumerate(rows)
             )  # fmt: skip
-    options = AgreeOptions(judge="scores/score", labels="scores/people", draws=100)
+    options = AgreeOptions(judge="scores/score", labels="scores/people", resamples=100)
     return Path(agree(data, options, RunOptions()).summary["files"]["html"])
 
 

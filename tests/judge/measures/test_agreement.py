@@ -76,12 +76,12 @@ def test_correlations_are_scipys(rows):
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 1)), min_size=2, max_size=40))
-def test_auc_is_the_share_of_pairs(rows):
-    marks, good = (np.array(c, dtype=float) for c in zip(*rows, strict=True))
+def test_auc_is_the_fraction_of_pairs(rows):
+    scores, good = (np.array(c, dtype=float) for c in zip(*rows, strict=True))
     pairs = [
-        (p > n) + (p == n) / 2 for p, n in itertools.product(marks[good == 1], marks[good == 0])
+        (p > n) + (p == n) / 2 for p, n in itertools.product(scores[good == 1], scores[good == 0])
     ]
-    got = value(measures.auc(marks, good), len(rows))
+    got = value(measures.auc(scores, good), len(rows))
     assert got == pytest.approx(np.mean(pairs)) if pairs else np.isnan(got)
 
 

@@ -1,4 +1,4 @@
-"""The figures of one topic, each with its interval."""
+"""The metrics of one criterion, each with its interval."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from judge.agreement.topics import DECIDED, Topic
+from judge.agreement.matching import DECIDED, Matched
 from judge.measures import agreement as measures
 from judge.measures.calibration import cross_fitted, fit_curve
 from pairwright.stats import bootstrap
@@ -22,55 +22,55 @@ if TYPE_CHECKING:
 NAMES: Final = {
     "alpha": "Krippendorff's alpha",
     "kappa": "Cohen's kappa",
-    "kappa_all": "Cohen's kappa, neither as a third verdict",
+    "kappa_all": "Cohen's kappa, undecided as a third verdict",
     "kappa_quadratic": "Cohen's kappa, quadratic weights",
     "ac1": "Gwet's AC1",
     "accuracy": "accuracy (raw agreement)",
-    "accuracy_half": "accuracy, the judge's undecided counted half",
+    "accuracy_half": "accuracy, undecided verdicts of the judge counted half",
     "spearman": "Spearman's rank correlation",
     "kendall": "Kendall's tau-b",
     "pearson": "Pearson's correlation",
     "auc": "area under the ROC curve",
     "brier": "Brier score (0 is best)",
     "ece": "expected calibration error (0 is best)",
-    "ece_calibrated": "the same after calibration, cross-fitted",
+    "ece_calibrated": "expected calibration error after calibration, cross-fitted",
 }
-_MOST_LEVELS: Final = 11
+_MAX_LEVELS: Final = 11
 _NEITHER: Final = "neither"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How the judge's marks are read.
+    """Range of the judge's scores, and how metrics are computed.
 
     Attributes:
-        low: Least mark that can be given.
-        high: Greatest.
+        low: Lowest possible score.
+        high: Highest possible score.
         method: Calibration to fit, if any.
-        draws: Bootstrap draws.
+        resamples: Of the bootstrap.
     """
 
     low: float
     high: float
     method: str | None
-    draws: int
+    resamples: int
 
 
-def figures_of(topic: Topic, scale: Scale) -> dict[str, Any]:
-    """All figures of a topic, as JSON values."""
-    if topic.verdicts:
-        return _verdicts(topic, scale)
-    if topic.is_binary:
-        return _binary(topic, scale)
-    return _marks(topic, scale)
+def metrics_of(matched: Matched, scale: Scale) -> dict[str, Any]:
+    """All metrics of a criterion, as JSON values."""
+    if matched.is_pairwise:
+        return _verdicts(matched, scale)
+    if matched.is_binary:
+        return _binary(matched, scale)
+    return _scores(matched, scale)
 
 
 def _measured(
-    statistics: dict[str, measures.Statistic], groups: Sequence[Any], draws: int
+    statistics: dict[str, measures.Statistic], groups: Sequence[Any], resamples: int
 ) -> list[dict[str, Any]]:
     out = []
     for name, statistic in statistics.items():
-        found = bootstrap(statistic, groups, resamples=draws)
+        found = bootstrap(statistic, groups, resamples=resamples)
         value, low, high = (x if math.isfinite(x) else None for x in found)
         out.append(
             {"metric": name, "name": NAMES[name], "value": value, "low": low, "high": high,
@@ -88,11 +88,11 @@ def _categories(a: Any, b: Any, names: Sequence[Any]) -> tuple[Any, Any, list[li
     return x, y, table.reshape(len(names), -1).tolist()
 
 
-def _verdicts(topic: Topic, scale: Scale) -> dict[str, Any]:
+def _verdicts(matched: Matched, scale: Scale) -> dict[str, Any]:
     import numpy as np
     import polars as pl
 
-    rows = topic.rows
+    rows = matched.rows
     split = {side: pl.col(side).is_in(DECIDED) for side in ("judge", "label")}
     decided = rows.filter(split["judge"] & split["label"])
     clear = rows.filter(split["label"])
@@ -111,36 +111,36 @@ def _verdicts(topic: Topic, scale: Scale) -> dict[str, Any]:
             "ac1": measures.gwet_ac1(x, y, 2),
             "accuracy": measures.mean((x == y).astype(float)),
         }
-        found = _measured(statistics, decided["group"].to_list(), scale.draws)
+        found = _measured(statistics, decided["group"].to_list(), scale.resamples)
     if clear.height:
         half = clear.select(
             pl.when(~split["judge"]).then(0.5).otherwise((pl.col("judge") == pl.col("label")).cast(pl.Float64))
         ).to_series().to_numpy()  # fmt: skip
         found += _measured(
-            {"accuracy_half": measures.mean(half)}, clear["group"].to_list(), scale.draws
+            {"accuracy_half": measures.mean(half)}, clear["group"].to_list(), scale.resamples
         )
     found += _measured(
-        {"kappa_all": measures.kappa(x3, y3, 3)}, rows["group"].to_list(), scale.draws
+        {"kappa_all": measures.kappa(x3, y3, 3)}, rows["group"].to_list(), scale.resamples
     )
     known = clear.filter(pl.col("p").is_not_null())
     reliability = []
     if known.height:
         p, good = known["p"].to_numpy(), (known["label"] == "a").to_numpy().astype(float)
         probability = _probability(p, good)
-        found += _measured(probability, known["group"].to_list(), scale.draws)
+        found += _measured(probability, known["group"].to_list(), scale.resamples)
         reliability = bins_of(p, good)
     return {
         "shape": "verdicts",
-        "figures": found,
+        "metrics": found,
         "counts": _decided(rows),
         "confusion": {"names": ["a", "b", _NEITHER], "table": table},
         "reliability": {"raw": reliability, "calibrated": []},
-        "people": ceiling(topic, "nominal", scale.draws),
+        "human_agreement": human_agreement(matched, "nominal", scale.resamples),
     }
 
 
 def _decided(rows: pl.DataFrame) -> dict[str, int]:
-    """How many pairs which side decided."""
+    """How many pairs were decided by which side."""
     judge, label = (rows[side].is_in(DECIDED) for side in ("judge", "label"))
     return {
         "rows": rows.height,
@@ -159,65 +159,65 @@ def _probability(p: Floats, good: Floats) -> dict[str, measures.Statistic]:
     }
 
 
-def _binary(topic: Topic, scale: Scale) -> dict[str, Any]:
+def _binary(matched: Matched, scale: Scale) -> dict[str, Any]:
     import numpy as np
 
-    rows, groups = topic.rows, topic.rows["group"].to_list()
-    marks, good = rows["judge"].to_numpy(), rows["label"].to_numpy()
-    p = (marks - scale.low) / ((scale.high - scale.low) or 1.0)
-    said = (p > 0.5).astype(np.int64)
+    rows, groups = matched.rows, matched.rows["group"].to_list()
+    scores, good = rows["judge"].to_numpy(), rows["label"].to_numpy()
+    p = (scores - scale.low) / ((scale.high - scale.low) or 1.0)
+    verdicts = (p > 0.5).astype(np.int64)
     truth = good.astype(np.int64)
-    _, _, table = _categories(said.tolist(), truth.tolist(), (0, 1))
+    _, _, table = _categories(verdicts.tolist(), truth.tolist(), (0, 1))
     statistics = {
-        "alpha": measures.alpha(np.column_stack([said, truth]).astype(float), "nominal"),
-        "kappa": measures.kappa(said, truth, 2),
-        "ac1": measures.gwet_ac1(said, truth, 2),
-        "accuracy": measures.mean((said == truth).astype(float)),
-        "spearman": measures.spearman(marks, good),
+        "alpha": measures.alpha(np.column_stack([verdicts, truth]).astype(float), "nominal"),
+        "kappa": measures.kappa(verdicts, truth, 2),
+        "ac1": measures.gwet_ac1(verdicts, truth, 2),
+        "accuracy": measures.mean((verdicts == truth).astype(float)),
+        "spearman": measures.spearman(scores, good),
         **_probability(np.clip(p, 0, 1), good),
     }
-    fitted = _calibrated(marks, good, groups, scale)
+    fitted = _calibrated(scores, good, groups, scale)
     if fitted is not None:
         statistics["ece_calibrated"] = measures.calibration_error(fitted, good)
     return {
         "shape": "yes or no",
-        "figures": _measured(statistics, groups, scale.draws),
+        "metrics": _measured(statistics, groups, scale.resamples),
         "counts": {
             "rows": rows.height,
             "labels_good": int(truth.sum()),
-            "judge_good": int(said.sum()),
-            "on_the_middle": int((p == 0.5).sum()),
+            "judge_good": int(verdicts.sum()),
+            "at_midpoint": int((p == 0.5).sum()),
         },
         "confusion": {"names": ["bad", "good"], "table": table},
         "reliability": {
             "raw": bins_of(np.clip(p, 0, 1), good),
             "calibrated": [] if fitted is None else bins_of(fitted, good),
         },
-        "people": ceiling(topic, "nominal", scale.draws),
+        "human_agreement": human_agreement(matched, "nominal", scale.resamples),
     }
 
 
-def _marks(topic: Topic, scale: Scale) -> dict[str, Any]:
+def _scores(matched: Matched, scale: Scale) -> dict[str, Any]:
     import numpy as np
 
-    rows, groups = topic.rows, topic.rows["group"].to_list()
-    marks, label = rows["judge"].to_numpy(), rows["label"].to_numpy()
-    fitted = _calibrated(marks, label, groups, scale)
+    rows, groups = matched.rows, matched.rows["group"].to_list()
+    scores, label = rows["judge"].to_numpy(), rows["label"].to_numpy()
+    fitted = _calibrated(scores, label, groups, scale)
     same = scale.low <= label.min() and label.max() <= scale.high
-    read = marks if same or fitted is None else fitted
+    values = scores if same or fitted is None else fitted
     statistics: dict[str, measures.Statistic] = {
-        "spearman": measures.spearman(marks, label),
-        "kendall": measures.kendall(marks, label),
-        "pearson": measures.pearson(marks, label),
+        "spearman": measures.spearman(scores, label),
+        "kendall": measures.kendall(scores, label),
+        "pearson": measures.pearson(scores, label),
     }
     confusion = None
     if same or fitted is not None:
-        statistics["alpha"] = measures.alpha(np.column_stack([read, label]), "interval")
-    # Values that one annotator gives; the mean of several lies between them.
-    given = topic.raters.to_numpy().astype(float)
+        statistics["alpha"] = measures.alpha(np.column_stack([values, label]), "interval")
+    # Values that one annotator gives; the mean of several annotators lies between them.
+    given = matched.raters.to_numpy().astype(float)
     levels = np.unique(given[np.isfinite(given)])
-    if len(levels) <= _MOST_LEVELS and "alpha" in statistics:
-        nearest = np.abs(read[:, None] - levels[None, :]).argmin(1)
+    if len(levels) <= _MAX_LEVELS and "alpha" in statistics:
+        nearest = np.abs(values[:, None] - levels[None, :]).argmin(1)
         truth = np.abs(label[:, None] - levels[None, :]).argmin(1)
         statistics["kappa_quadratic"] = measures.kappa(nearest, truth, len(levels), quadratic=True)
         statistics["accuracy"] = measures.mean((nearest == truth).astype(float))
@@ -225,78 +225,80 @@ def _marks(topic: Topic, scale: Scale) -> dict[str, Any]:
         _, _, table = _categories([names[i] for i in nearest], [names[i] for i in truth], names)
         confusion = {"names": names, "table": table}
     return {
-        "shape": "marks",
-        "figures": _measured(statistics, groups, scale.draws),
+        "shape": "scores",
+        "metrics": _measured(statistics, groups, scale.resamples),
         "counts": {"rows": rows.height},
         "same_scale": bool(same),
         "confusion": confusion,
         "reliability": {
-            "raw": bins_of(marks, label) if same else [],
+            "raw": bins_of(scores, label) if same else [],
             "calibrated": [] if fitted is None else bins_of(fitted, label),
         },
-        "people": ceiling(topic, "interval", scale.draws),
+        "human_agreement": human_agreement(matched, "interval", scale.resamples),
     }
 
 
 def _calibrated(
-    marks: Floats, label: Floats, groups: Sequence[object], scale: Scale
+    scores: Floats, label: Floats, groups: Sequence[object], scale: Scale
 ) -> Floats | None:
     if scale.method is None or len(set(groups)) < 2:
         return None
-    return cross_fitted(marks, label, groups, scale.method)  # type: ignore[arg-type]
+    return cross_fitted(scores, label, groups, scale.method)  # type: ignore[arg-type]
 
 
-def fitted_curve(topic: Topic, method: str) -> tuple[list[float], list[float]]:
+def fitted_curve(matched: Matched, method: str) -> tuple[list[float], list[float]]:
     """The curve on all rows, for later use."""
-    marks, labels = (topic.rows[side].to_numpy() for side in ("judge", "label"))
-    return fit_curve(marks, labels, method)  # type: ignore[arg-type]
+    scores, labels = (matched.rows[side].to_numpy() for side in ("judge", "label"))
+    return fit_curve(scores, labels, method)  # type: ignore[arg-type]
 
 
-def bins_of(marks: Floats, label: Floats, bins: int = 10) -> list[dict[str, float]]:
-    """Rows of a reliability diagram: mean mark and mean label of bins of equal numbers of rows."""
+def bins_of(scores: Floats, label: Floats, bins: int = 10) -> list[dict[str, float]]:
+    """Bins of a reliability diagram, with equal numbers of rows: mean score and mean label."""
     import numpy as np
 
-    member = measures.equal_mass(marks, bins)
+    member = measures.equal_mass(scores, bins)
     out = []
     for one in range(int(member.max()) + 1):
-        mine = member == one
-        n, mean = int(mine.sum()), float(label[mine].mean())
-        error = 1.96 * float(np.std(label[mine])) / math.sqrt(n)
+        in_bin = member == one
+        n, mean = int(in_bin.sum()), float(label[in_bin].mean())
+        error = 1.96 * float(np.std(label[in_bin])) / math.sqrt(n)
         out.append(
-            {"mark": float(marks[mine].mean()), "label": mean, "n": n, "low": mean - error,
+            {"score": float(scores[in_bin].mean()), "label": mean, "n": n, "low": mean - error,
              "high": mean + error}
         )  # fmt: skip
     return out
 
 
-def ceiling(topic: Topic, level: measures.Level, draws: int) -> dict[str, Any] | None:
-    """How far the annotators agree among themselves; `None` where there is one only."""
+def human_agreement(
+    matched: Matched, level: measures.Level, resamples: int
+) -> dict[str, Any] | None:
+    """How much the annotators agree with each other; `None` if there is only one."""
     import numpy as np
 
-    if topic.raters.width < 2:
+    if matched.raters.width < 2:
         return None
-    if topic.verdicts:
-        codes = {"a": 0.0, "b": 1.0}  # as for the judge: among decided verdicts
+    if matched.is_pairwise:
+        codes = {"a": 0.0, "b": 1.0}  # decided verdicts only, as for the judge
         columns: list[Any] = [
-            [codes.get(v, math.nan) for v in topic.raters[name].to_list()]
-            for name in topic.raters.columns
+            [codes.get(v, math.nan) for v in matched.raters[name].to_list()]
+            for name in matched.raters.columns
         ]
         ratings = np.array(columns, dtype=float).T
     else:
-        ratings = topic.raters.to_numpy().astype(float)
+        ratings = matched.raters.to_numpy().astype(float)
     several = int((np.isfinite(ratings).sum(1) > 1).sum())
     if not several:
         return None
     found = bootstrap(
-        measures.alpha(ratings, level), topic.rows["group"].to_list(), resamples=draws
+        measures.alpha(ratings, level), matched.rows["group"].to_list(), resamples=resamples
     )
     value, low, high = (x if math.isfinite(x) else None for x in found)
     return {
-        "annotators": topic.raters.width, "rows_of_several": several, "alpha": value, "low": low,
+        "annotators": matched.raters.width, "rows_of_several": several, "alpha": value, "low": low,
         "high": high,
     }  # fmt: skip
 
 
-def pick(figures: Sequence[dict[str, Any]], metric: str) -> dict[str, Any] | None:
-    """One figure by its name."""
-    return next((one for one in figures if one["metric"] == metric), None)
+def pick(metrics: Sequence[dict[str, Any]], metric: str) -> dict[str, Any] | None:
+    """One metric by its name."""
+    return next((one for one in metrics if one["metric"] == metric), None)
