@@ -98,7 +98,7 @@ def expected_value(
 
 
 def score_columns(rubric: Rubric, criterion: str, reply: Reply) -> dict[str, Any]:
-    """The columns that a rubric and a reply fill: of the tables `scores` and `probes` alike."""
+    """The columns that a rubric and a reply fill, in the tables `scores` and `probes`."""
     probs = reply.label_probs or {}
     score, mass = expected_value(probs, rubric.labels_of(rubric.named(criterion)))
     return {

@@ -293,7 +293,7 @@ def test_whatever_a_row_contains_the_prompt_keeps_its_shape(answer, criteria, re
 
 
 def test_the_rubric_of_the_guide_works(request):
-    page = (request.config.rootpath / "docs" / "rubrics.md").read_text()
+    page = (request.config.rootpath / "docs" / "how-to" / "rubrics.md").read_text()
     rubric = parse_rubric(yaml.safe_load(page.split("```yaml\n")[1].split("```")[0]), "guide")
     truth, polite = rubric.criteria
     asked = text_of(render(rubric, polite, target(reference="r")))
@@ -301,6 +301,6 @@ def test_the_rubric_of_the_guide_works(request):
         "Criterion: polite. The answer is polite.\n(none)\nReply with yes or no only."
     )
     assert rubric.labels_of(polite) == {"no|No": 1, "yes|Yes": 5}
-    assert rubric.levels_of(truth)[1] == ("3", "one thing is made up")
+    assert rubric.levels_of(truth)[1] == ("3", "one detail is made up")
     for name in shipped():
         assert f"| `{name}` |" in page

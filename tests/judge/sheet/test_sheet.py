@@ -1,4 +1,4 @@
-"""The sheet is marked in a real browser, and what it saves is ingested and agrees with itself."""
+"""The annotation page in a real browser: what it saves is ingested as scores."""
 
 import json
 
@@ -28,11 +28,11 @@ def page(tmp_path):
         yield one
 
 
-def test_what_is_marked_in_a_browser_comes_back_as_scores(tmp_path, page):
+def test_scores_given_in_a_browser_are_ingested(tmp_path, page):
     dataset = make_dataset(tmp_path / "data", images=3, questions=2)
     outcome = call("judge sheet", dataset, n=4, rubric="faithful")
     file = dataset.path / "reports" / "sheet" / "sheet" / "sheet.html"
-    assert outcome.summary["answers"] == 4
+    assert outcome.summary["responses"] == 4
     for width, dark in ((1280, False), (400, True)):
         page.open(file, width=width, height=800, dark=dark)
         assert page.errors == []
@@ -47,7 +47,7 @@ def test_what_is_marked_in_a_browser_comes_back_as_scores(tmp_path, page):
     page.run("document.getElementById('next').click()")
     # The second label by its number, as typed.
     page.run("document.dispatchEvent(new KeyboardEvent('keydown', {key: '2', bubbles: true}))")
-    assert page.run("document.getElementById('done').textContent") == "2 of 4 marked"
+    assert page.run("document.getElementById('done').textContent") == "2 of 4 scored"
     rows = [json.loads(line) for line in page.run(SAVED).splitlines()]
     assert [list(row["scores"].values()) for row in rows] == [
         [float(label == "yes")] for label in labels[:2]
@@ -64,7 +64,7 @@ def test_what_is_marked_in_a_browser_comes_back_as_scores(tmp_path, page):
     assert set(read["target_id"]) == {row["sample_id"] for row in rows}
 
 
-def test_marks_are_kept_by_the_browser_and_nothing_is_saved_without_a_name(tmp_path, page):
+def test_scores_are_kept_by_the_browser_and_nothing_is_saved_without_a_name(tmp_path, page):
     dataset = make_dataset(tmp_path / "data", images=2, questions=1)
     call("judge sheet", dataset, n=2)
     file = dataset.path / "reports" / "sheet" / "sheet" / "sheet.html"
@@ -72,9 +72,9 @@ def test_marks_are_kept_by_the_browser_and_nothing_is_saved_without_a_name(tmp_p
     for key in "531":  # accuracy, completeness, relevance
         page.run(f"document.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}'}}))")
     page.run("document.getElementById('save').click()")
-    assert "who you are" in page.run("document.getElementById('done').textContent")
+    assert "Enter your name" in page.run("document.getElementById('done').textContent")
     page.open(file)
-    assert page.run("document.getElementById('done').textContent") == "1 of 2 marked"
+    assert page.run("document.getElementById('done').textContent") == "1 of 2 scored"
     page.run("document.getElementById('who').value = 'Bo'")
     [row] = [json.loads(line) for line in page.run(SAVED).splitlines()]
     assert row["scores"] == {"accuracy": 5, "completeness": 3, "relevance": 1}
@@ -94,27 +94,27 @@ def test_text_of_rows_stays_text(tmp_path, page):
     assert page.run("document.querySelectorAll('.answer img').length") == 0
 
 
-def test_the_draw_depends_on_ids_and_seed_only(tmp_path):
+def test_the_sample_depends_on_ids_and_seed_only(tmp_path):
     dataset = make_dataset(tmp_path / "data", images=10, questions=4)
 
-    def drawn(**options):
+    def sampled(**options):
         run = RunOptions(replace=True)
         call("judge sheet", dataset, run=run, **options)
         text = (dataset.path / "reports" / "sheet" / "sheet" / "sheet.html").read_text()
         island = text.partition("<script type=application/json id=sheet>")[2]
         return json.loads(island.partition("</script>")[0])["ids"]
 
-    first = drawn(n=10)
-    assert first == drawn(n=10)
-    assert first == drawn(n=20)[:10]
-    assert set(first) != set(drawn(n=10, seed=1))
+    first = sampled(n=10)
+    assert first == sampled(n=10)
+    assert first == sampled(n=20)[:10]
+    assert set(first) != set(sampled(n=10, seed=1))
 
 
-def test_a_page_that_may_hold_work_is_not_written_over(tmp_path):
+def test_a_page_that_may_contain_work_is_not_overwritten(tmp_path):
     dataset = make_dataset(tmp_path / "data", images=1)
     call("judge sheet", dataset)
     with pytest.raises(UsageError, match="exists: give another --run"):
         call("judge sheet", dataset)
     empty = write_dataset(tmp_path / "empty", [], [])
-    with pytest.raises(UsageError, match="no answers to label"):
+    with pytest.raises(UsageError, match="there is nothing to label"):
         call("judge sheet", empty)
