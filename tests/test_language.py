@@ -53,7 +53,7 @@ ALLOWED = [
     # Prompts: their text stays, finished and resumed runs depend on it.
     r"Now the mark\.", r"reasons for this mark in one or two", r"Do not give the mark yet",
     # Names that are still to be changed.
-    r"--marks\b", r"`marks\[\]`", r"`marked`",
+    r"`marks\[\]`", r"`marked`",
 ]  # fmt: skip
 _WORD = re.compile(r"\b(?:" + "|".join(f"(?:{word})" for word in WORDS) + r")\b", re.IGNORECASE)
 _ALLOWED = re.compile("|".join(ALLOWED), re.IGNORECASE)

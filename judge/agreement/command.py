@@ -97,16 +97,10 @@ def collect(
         "dataset": dataset.name,
         "made_at": now(),
         "pairwright": importlib.metadata.version("pairwright"),
-        "judge": {
-            "run": judge.manifest.ref, "names": judge.names[:20], "rows": judge.rows.height,
-            "unit": judge.unit, "rubric_hash": judge.rubric_hash,
-        },
+        "judge": _facts(judge) | {"unit": judge.unit, "rubric_hash": judge.rubric_hash},
         "labels": None
         if labels is None
-        else {
-            "run": labels.manifest.ref, "names": labels.names[:20], "annotators": len(labels.names),
-            "rows": labels.rows.height, "by": options.label_by,
-        },
+        else _facts(labels) | {"annotators": len(labels.names), "by": options.label_by},
         "scale": [scale.low, scale.high],
         "metric": options.metric,
         "fit": options.fit,
@@ -117,6 +111,10 @@ def collect(
     }  # fmt: skip
     report["verdict"] = verdict_sentence(report)
     return report
+
+
+def _facts(one: Judgments) -> dict[str, Any]:
+    return {"run": one.manifest.ref, "names": one.names[:20], "rows": one.rows.height}
 
 
 def _scale(judge: Judgments, labels: Judgments | None, method: str | None, resamples: int) -> Scale:

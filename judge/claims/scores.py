@@ -59,17 +59,15 @@ def write_scores(
         rejects=False,
     ) as writer:
         if not writer.is_complete:
-            verdicts = dataset.scan(checked)
-            scores = response_scores(_current(dataset, claims, checked, source), verdicts)
-            scores = _limited(scores, claims, checked, verdicts)
+            scores = _scores(dataset, claims, checked, source)
             writer.add(
                 score_rows(
                     scores, judge=judge, kind=source.kind, rubric_hash=rubric_hash,
                     prompt_hash=prompt_hash,
                 )
             )  # fmt: skip
-            found = verdicts.select("p_yes", "p_no").collect()
-            writer.summary.update(summarise(scores, found, low_mass))
+            verdicts = dataset.scan(checked).select("p_yes", "p_no").collect()
+            writer.summary.update(summarise(scores, verdicts, low_mass))
     return with_current_keys(writer.summary)
 
 
@@ -84,12 +82,12 @@ def _current(dataset: Dataset, claims: Manifest, checked: Manifest, source: Sour
     return dataset.scan(claims).join(current, on="response_id", how="semi")
 
 
-def _limited(
-    scores: pl.DataFrame, claims: Manifest, checked: Manifest, verdicts: pl.LazyFrame
-) -> pl.DataFrame:
-    """Without responses that `--limit` left out: given claims may be about more than were checked."""
+def _scores(dataset: Dataset, claims: Manifest, checked: Manifest, source: Source) -> pl.DataFrame:
+    """Scores of the responses that were checked; given claims may be about more than `--limit`."""
     import polars as pl
 
+    verdicts = dataset.scan(checked)
+    scores = response_scores(_current(dataset, claims, checked, source), verdicts)
     if checked.config["limit"] is None or claims.step == "claims-split":
         return scores
     seen = verdicts.select("response_id").unique().collect()["response_id"]

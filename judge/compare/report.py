@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from judge.ask.options import LOW_MASS
@@ -10,6 +11,7 @@ from judge.pairwise.groups import SAMPLE
 if TYPE_CHECKING:
     import polars as pl
 
+    from judge.pairwise.strength import Floats
     from pairwright.dataset.manifest import Manifest
     from pairwright.dataset.store import Dataset
 
@@ -113,7 +115,7 @@ def leaderboard(
     """Models by their expected win rate against the others, best first.
 
     Args:
-        blocks: `block`, `model_a`, `model_b`, `win_a`, `win_b`, `draw`.
+        blocks: `block`, `model_a`, `model_b`, `win_a`, `win_b`, `tie`.
         seed: Of the bootstrap, which resamples blocks of samples.
         resamples: Number of resamples.
     """
@@ -125,13 +127,7 @@ def leaderboard(
     if len(names) < 2:
         return []
     pairs = sorted(set(zip(blocks["model_a"], blocks["model_b"], strict=True)))
-    index = {pair: number for number, pair in enumerate(pairs)}
-    numbers = {b: n for n, b in enumerate(blocks["block"].unique(maintain_order=True))}
-    counts = np.zeros((len(numbers), len(pairs), 3))
-    for block, a, b, *found in blocks.select(
-        "block", "model_a", "model_b", "win_a", "win_b", "tie"
-    ).iter_rows():
-        counts[numbers[block], index[a, b]] += found
+    counts = _counts(blocks, pairs)
     first = np.array([names.index(a) for a, _ in pairs])
     second = np.array([names.index(b) for _, b in pairs])
     ties = bool(counts[:, :, 2].sum() > 0)
@@ -141,7 +137,7 @@ def leaderboard(
         total = np.tensordot(weights, counts, 1)
         return bradley_terry(len(names), first, second, total, ties=ties)
 
-    n = len(numbers)
+    n = len(counts)
     whole = fit(np.ones(n))
     resampled = [
         win_rates(fit(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)))
@@ -162,6 +158,20 @@ def leaderboard(
         for i, name in enumerate(names)
     ]
     return sorted(rows, key=lambda row: -row["win_rate"])
+
+
+def _counts(blocks: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> Floats:
+    """Wins of a, wins of b and ties, by block and pair of models."""
+    import numpy as np
+
+    index = {pair: number for number, pair in enumerate(pairs)}
+    numbers = {b: n for n, b in enumerate(blocks["block"].unique(maintain_order=True))}
+    counts = np.zeros((len(numbers), len(pairs), 3))
+    for block, a, b, *found in blocks.select(
+        "block", "model_a", "model_b", "win_a", "win_b", "tie"
+    ).iter_rows():
+        counts[numbers[block], index[a, b]] += found
+    return counts
 
 
 def describe(summary: dict[str, Any]) -> str:

@@ -116,23 +116,6 @@ def _render(
 
     ids = [image_id for row in rows for image_id in row["image_ids"]]
     shown = Thumbnails(*thumbnails(dataset, ids, side=options.side, budget=_BUDGET))
-    questions = [
-        {
-            "name": criterion.name,
-            "labels": [
-                [spelling.split("|")[0], value]
-                for spelling, value in rubric.labels_of(criterion).items()
-            ],
-        }
-        for criterion in rubric.criteria
-    ]
-    content = {
-        "key": stable_id("sheet", rubric.hash, *(row["id"] for row in rows)),
-        "id_field": f"{source.kind}_id",
-        "rubric": rubric.name,
-        "ids": [row["id"] for row in rows],
-        "criteria": questions,
-    }
     script = _file("sheet.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
@@ -154,9 +137,30 @@ def _render(
         f"</header><main id=main>{_how(rubric)}{cards}"
         "<nav class=steps aria-label=Responses><button type=button id=back>Back</button>"
         "<span id=place></span><button type=button id=next>Next</button></nav></main>"
-        f"<script type=application/json id=sheet>{json_island(content)}</script>"
+        f"<script type=application/json id=sheet>{json_island(_content(rubric, source, rows))}</script>"
         f"<script>{script}</script></body></html>"
     )
+
+
+def _content(rubric: Rubric, source: Source, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the script of the page needs."""
+    criteria = [
+        {
+            "name": criterion.name,
+            "labels": [
+                [spelling.split("|")[0], value]
+                for spelling, value in rubric.labels_of(criterion).items()
+            ],
+        }
+        for criterion in rubric.criteria
+    ]
+    return {
+        "key": stable_id("sheet", rubric.hash, *(row["id"] for row in rows)),
+        "id_field": f"{source.kind}_id",
+        "rubric": rubric.name,
+        "ids": [row["id"] for row in rows],
+        "criteria": criteria,
+    }
 
 
 def _how(rubric: Rubric) -> str:
