@@ -159,7 +159,7 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Embed the images with open_clip.
+        """Compute vectors of images (and texts) with open_clip.
 
         On the command line: `curate embed data/ --model ViT-B-32 --pretrained laion2b_s34b_b79k`.
 
@@ -167,12 +167,11 @@ class _Curate:
             dataset: The dataset, or its folder.
             model: open_clip architecture, hf-hub:owner/name, or a folder with
                 open_clip_config.json.
-            pretrained: tag, weights file or folder of the architecture's weights; random for
-                tests.
-            text: embed questions and answers as well.
+            pretrained: weights of the architecture: tag, file or folder; `random` for tests.
+            text: also embed questions and answers.
             device: auto, cpu, cuda, cuda:1, mps, ....
-            batch_size: images at a time.
-            workers: threads that decode images (default: one a core).
+            batch_size: images per batch.
+            workers: threads that decode images (default: one per core).
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -202,7 +201,7 @@ class _Curate:
         conflicts_per_row: int = 8,
         against: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
         extend: bool = False,
-        rescue: bool = False,
+        promote: bool = False,
         embeddings: str | None = None,
         scores: str | None = None,
         show: int = 3,
@@ -212,38 +211,38 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop samples that say the same about the same image; list contradictions.
+        """Remove duplicate samples; list conflicting answers.
 
         On the command line: `curate dedup data/`.
 
         Args:
             dataset: The dataset, or its folder.
-            on: what makes a double: image and conversation (sample), the image alone, or the text
-                alone.
-            threshold: least Jaccard coefficient of word triples, turn by turn, of like texts.
+            on: what is compared: images and conversation (sample), images only, or text only.
+            threshold: min Jaccard similarity of word 3-grams (shingles) of similar texts, per
+                turn.
             num_perm: MinHash permutations that find candidates.
             image_match: which images are the same: identical bytes (exact), also copies with a
-                near perceptual hash that their pixels confirm (phash), or embeddings near in
-                angle (clip).
-            phash_distance: bits in which the hashes of candidates may differ.
-            clip_threshold: least cosine of embeddings that count as the same.
-            image_index: how near embeddings are searched: all compared (exact), by a graph that
-                may miss some (hnsw), or exact up to 1,000,000 images.
-            keep: which of several doubles stays: comma list of length (longest), resolution
-                (largest image), score (best mark), order (first).
-            word_check: with on='sample', like texts must also agree in the words that carry the
-                meaning: questions and short answers in all but articles, long answers in denials,
-                numbers, colours, sides.
+                near perceptual hash that their pixels confirm (phash), or near embeddings (clip).
+            phash_distance: max bits in which the hashes of candidates differ.
+            clip_threshold: min cosine of embeddings that count as the same.
+            image_index: how near embeddings are found: by comparing all (exact), by a graph that
+                may miss some (hnsw), or exact up to 1,000,000 images (auto).
+            keep: which of several duplicates is kept: comma-separated list of length (longest),
+                resolution (largest image), score (highest score), order (first).
+            word_check: with on='sample', similar texts must also agree in the words that carry
+                the meaning: questions and short answers in all words except articles, long
+                answers in negations, numbers, colors and sides.
             answer_cap: keep at most N rows with the same long answer on different images.
-            conflicts_per_row: most earlier rows that a row's different answer is set against.
-            against: datasets whose current samples stand already: what doubles one of them goes.
-            extend: keep the decisions of the dedup in force and decide only on samples that came
-                since.
-            rescue: samples that a later filter or selection dropped do not stand for others: the
-                next of their doubles does.
-            embeddings: run of embeddings to take with image_match='clip'.
-            scores: run of scores to take with keep score.
-            show: examples to print of every kind.
+            conflicts_per_row: max earlier rows with which the answer of a row is listed as
+                conflicting.
+            against: other datasets: a sample that duplicates one of their current samples is
+                removed.
+            extend: keep the decisions of the active dedup and decide only samples added since.
+            promote: where a later filter or selection dropped the kept representative, keep the
+                next of its duplicates.
+            embeddings: run of embeddings for image_match='clip'.
+            scores: run of scores for keep score.
+            show: number of examples of each kind to print.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -310,7 +309,7 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop samples by their marks, images or texts.
+        """Drop samples by their scores, images or texts.
 
         On the command line: `curate filter data/ --min-score 3`.
 
@@ -409,31 +408,31 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop rows that a benchmark holds, and all rows on its pictures.
+        """Remove rows that a benchmark contains, and all rows on its images.
 
         On the command line: `curate decontaminate data/ --against easy-vqa:test`.
 
         Args:
             dataset: The dataset, or its folder.
             against: benchmarks: dataset folders, or sources that `curate ingest` reads; SRC:SPLIT
-                takes one split, as in easy-vqa:test.
-            by: what is compared: pictures, texts, or both.
-            image_folder: folder of the images that benchmark files name (default: beside the
+                reads one split, for example easy-vqa:test.
+            by: what is compared: images, texts, or both.
+            image_folder: folder of the images that benchmark files name (default: next to the
                 file).
             image_match: which images are the same: identical bytes (exact), or also copies with a
                 near perceptual hash that their pixels confirm (phash).
-            phash_distance: bits in which the hashes of candidates may differ.
-            clip_threshold: rows whose image has at least this cosine to a benchmark's go as well,
-                where both have embeddings of one model (default: only reported, at 0.95).
-            embeddings: run of embeddings (default: the one in force).
-            ngram: words of the sequences that texts are compared by.
-            min_words: least words of a benchmark text that counts if parts of it are found.
-            containment: least share of a benchmark text's word sequences that a row repeats; 0.2
-                less where that is ten sequences or more.
-            threshold: least Jaccard coefficient of a short text to a benchmark's.
-            common: wording on more pictures than this, on either side, is a template: no
-                evidence.
-            show: examples to print of every kind.
+            phash_distance: max bits in which the hashes of candidates differ.
+            clip_threshold: also remove rows whose image has at least this cosine to a benchmark
+                image, if both have embeddings by one model (default: such rows are only reported,
+                at 0.95).
+            embeddings: run of embeddings (default: the active one).
+            ngram: words per n-gram by which long texts are compared.
+            min_words: min words of a benchmark text that is compared by n-grams.
+            containment: min fraction of the n-grams of a benchmark text that a row contains; 0.2
+                less if that is 10 n-grams or more.
+            threshold: min Jaccard similarity of a short text to a benchmark text.
+            common: a text on more images than this, on either side, is a template and is ignored.
+            show: number of examples of each kind to print.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -459,15 +458,15 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Tell what each sample trains (captioning, OCR, counting, ...) by rules.
+        """Find the tasks of each sample (captioning, OCR, counting, ...) by rules.
 
         On the command line: `curate tag data/ --show`.
 
         Args:
             dataset: The dataset, or its folder.
-            rules: YAML file of rules (default: the built-in ones; print_rules=True shows them).
-            show: print every rule with its conditions, counts and examples.
-            print_rules: print the rules file and stop, to copy and change it for rules.
+            rules: YAML file of rules (default: the built-in rules; print_rules=True prints them).
+            show: print each rule with its conditions, counts and examples.
+            print_rules: print the rules file and stop; copy and change it for rules.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -502,29 +501,29 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Choose a budget of rows: good, different from each other, of every task.
+        """Select a budget of rows: high scores, diverse, of all tasks.
 
         On the command line: `curate select data/ --n 5000`.
 
         Args:
             dataset: The dataset, or its folder.
-            n: rows to choose.
-            fraction: share of the rows to choose.
-            plan: YAML file with target sizes or shares of tasks, sources or other groups.
-            balance: without a plan: as many rows of every task (source, ...), as far as there
-                are.
-            method: facility-location (rows that stand for the rest), k-center (no row far from a
-                chosen one), quality (best marks), random; auto takes what the data allow
+            n: number of rows to select.
+            fraction: fraction of the rows to select.
+            plan: YAML file with the sizes or fractions of tasks, sources or other groups.
+            balance: without a plan: equally many rows of each task (source, ...), as far as
+                available.
+            method: facility-location (rows that represent the others), k-center (no row far from
+                a selected one), quality (highest scores), random; auto uses what the data allow
                 (default: auto).
-            quality: weight of the marks against diversity, 0 to 1 (default: 0.3 if there are
+            quality: weight of the scores against diversity, 0 to 1 (default: 0.3 if there are
                 any).
-            per_image: most rows with the same images.
-            seed: settles ties and random choices (default: 0).
-            scores: run of scores (default: the one in force).
-            embeddings: run of embeddings (default: the one in force).
-            tags: run of tags (default: the one in force).
-            block: facility-location is exact up to this many different vectors; above, only
-                vectors in one block of so many near ones count as alike; a block takes 4 N^2
+            per_image: max rows with the same images.
+            seed: decides ties and random choices (default: 0).
+            scores: run of scores (default: the active one).
+            embeddings: run of embeddings (default: the active one).
+            tags: run of tags (default: the active one).
+            block: facility-location is exact up to this many distinct vectors; with more, vectors
+                are split into blocks of near ones and compared within blocks; a block takes 4 N^2
                 bytes.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
@@ -1377,7 +1376,7 @@ class _Prefs:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a policy answer each question several times.
+        """Sample several responses of a policy to each prompt.
 
         On the command line: `prefs sample data/ --model Qwen2-VL-7B -n 8`.
 
@@ -1398,13 +1397,13 @@ class _Prefs:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            n: answers a prompt.
+            n: responses per prompt.
             temperature: sampling temperature.
-            top_p: sample from the likeliest tokens with this mass.
+            top_p: sample from the likeliest tokens with this probability mass.
             top_k: sample from so many likeliest tokens; -1: all.
-            max_tokens: longest answer, in tokens.
-            seed: seed of the draws.
-            only_conflicts: only questions to which the samples hold different answers.
+            max_tokens: max tokens per response.
+            seed: seed of the sampling.
+            only_conflicts: only questions with conflicting answers in the samples.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1421,53 +1420,55 @@ class _Prefs:
         self,
         dataset: Dataset | str | os.PathLike[str],
         *,
-        method: Literal['best-of-n', 'spans', 'comparisons', 'claims'] = 'best-of-n',
+        method: Literal['best-of-n', 'comparisons', 'spans', 'claims'] = 'best-of-n',
         preset: Literal['best-worst', 'rlaif-v', 'vlfeedback'] | None = None,
+        max_pairs_per_prompt: int | None = None,
+        length_balance: bool | None = None,
+        seed: int = 0,
+        control: Literal['random', 'longest'] | None = None,
         responses: str | None = None,
         scores: str | None = None,
-        feedback: str | None = None,
-        comparisons: str | None = None,
         conflicts: str | None = None,
+        comparisons: str | None = None,
+        feedback: str | None = None,
         margin: float | None = None,
         min_chosen: float | None = None,
         min_label_mass: float = 0.0,
-        max_pairs_per_prompt: int | None = None,
-        length_balance: bool | None = None,
-        control: Literal['random', 'longest'] | None = None,
-        seed: int = 0,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Make preference pairs of scored answers, corrections or comparisons.
+        """Make preference pairs from scores, corrections or comparisons.
 
         On the command line: `prefs build data/`.
 
         Args:
             dataset: The dataset, or its folder.
-            method: best-of-n: scored answers; spans: corrections of answers; comparisons:
-                verdicts; claims: answers with fewer rejected claims (of `judge claims`, as
-                RLAIF-V counts).
-            preset: a published recipe for best-of-n; other flags beat what it sets.
-            responses: run of responses (default: the one in force).
-            scores: run of scores (default: the one in force).
-            feedback: run of feedback (default: the one in force).
-            comparisons: run of comparisons (default: the one in force).
-            conflicts: run of conflicts (default: the one in force).
-            margin: least difference of the two scores; equal scores never make a pair (best-of-n
-                default: a quarter of the rubric's scale).
-            min_chosen: least score of a chosen answer: below it both answers count as bad.
-            min_label_mass: leave out scores whose judge gave the labels less probability than
-                this.
-            max_pairs_per_prompt: most pairs a prompt, drawn by the seed; 0: all (best-of-n
-                default: 2).
+            method: how pairs are made: best-of-n: scored responses, at least a quarter of the
+                rubric's scale apart; comparisons: winners of pairwise comparisons against losers;
+                spans: responses and their corrections; claims: responses with fewer rejected
+                claims against those with more, as RLAIF-V counts.
+            preset: a published recipe: best-worst, rlaif-v and vlfeedback for best-of-n; other
+                flags beat what it sets.
+            max_pairs_per_prompt: max pairs per prompt, sampled by the seed; 0: all (default: 2
+                for best-of-n and claims, else 0).
             length_balance: drop the pairs that differ most in length until both sides are equally
-                long on average (best-of-n default: yes).
-            control: build a control instead: the same prompts and number of pairs, sides drawn at
-                random, or the longest answer as the best.
-            seed: seed of every draw.
+                long on average (default: yes for best-of-n and claims, else no).
+            seed: seed of everything that is sampled.
+            control: build a control instead: the same prompts and number of pairs, with sides
+                sampled at random, or with the longest text as the chosen one.
+            responses: run of responses (default: the active one).
+            scores: run of scores (default: the active one).
+            conflicts: run of conflicts (default: the active one).
+            comparisons: run of comparisons (default: the active one).
+            feedback: run of feedback (default: the active one).
+            margin: min difference between the scores, or the probabilities, of the two sides;
+                equal ones never make a pair (default: a quarter of the rubric's scale; one claim
+                for claims; none for comparisons).
+            min_chosen: min score of the chosen side; below it both sides count as bad.
+            min_label_mass: leave out scores with less probability mass on the labels than this.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1488,10 +1489,6 @@ class _Train:
         *,
         adapter: str | os.PathLike[str] | None = None,
         peft: Literal['lora', 'qlora', 'none'] = 'lora',
-        rank: int | None = None,
-        alpha: float | None = None,
-        dropout: float | None = None,
-        target: str | Sequence[str] = ('language',),
         lr: float | None = None,
         epochs: float = 1.0,
         max_steps: int | None = None,
@@ -1508,43 +1505,48 @@ class _Train:
         model: str,
         pairs: str | None = None,
         on: Literal['chosen', 'rejected'] = 'chosen',
+        rank: int | None = None,
+        alpha: float | None = None,
+        dropout: float | None = None,
+        target: str | Sequence[str] = ('language',),
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Train on the current samples' answers, or on the chosen answers of pairs.
+        """Train on the current samples' answers, or on the chosen responses of pairs.
 
         On the command line: `train sft data/ --model Qwen2-VL-2B`.
 
         Args:
             dataset: The dataset, or its folder.
-            adapter: go on training this PEFT adapter of the model.
-            peft: train an adapter, an adapter on a 4-bit base, or all weights.
-            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
-            alpha: LoRA alpha (default: twice the rank).
-            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
-            target: what LoRA adapts: language, connector, vision, all-linear, or ends of module
-                names.
+            adapter: continue training this PEFT adapter of the model.
+            peft: what is trained: lora: an adapter; qlora: an adapter on a 4-bit base; none: all
+                weights.
             lr: peak learning rate (default: sft 1e-4, dpo 1e-5; all weights: sft 1e-5, dpo 5e-7).
             epochs: passes over the rows.
-            max_steps: stop after this many steps, whatever epochs says.
-            batch_size: rows a forward pass.
-            grad_accum: forward passes a step.
+            max_steps: stop after this many steps, whatever epochs is.
+            batch_size: rows per forward pass.
+            grad_accum: forward passes per step.
             max_length: reject longer rows, image tokens counted (default: what the model can
                 take).
-            warmup_ratio: share of the steps over which the rate rises.
-            schedule: how the rate falls after that.
-            seed: seed of initialisation, order and dropout.
+            warmup_ratio: fraction of the steps over which the learning rate rises.
+            schedule: how the learning rate falls after that.
+            seed: seed of initialization, order and dropout.
             precision: auto: bf16 where the accelerator has it, else fp32.
             gradient_checkpointing: recompute activations to save memory; auto: above 500 M
                 parameters.
             save_minutes: minutes between checkpoints; a killed run resumes.
             save_steps: steps between checkpoints instead.
             model: model to train: hub id, folder, short name, or runs/NAME.
-            pairs: train on the answers of this pairs run, not on samples.
-            on: with pairs: which answers.
+            pairs: train on the responses of this pairs run, not on samples.
+            on: with pairs: which responses.
+            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
+            alpha: LoRA alpha (default: twice the rank).
+            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
+            target: layers to adapt: language, connector, vision, all-linear, or ends of module
+                names.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1563,10 +1565,6 @@ class _Train:
         *,
         adapter: str | os.PathLike[str] | None = None,
         peft: Literal['lora', 'qlora', 'none'] = 'lora',
-        rank: int | None = None,
-        alpha: float | None = None,
-        dropout: float | None = None,
-        target: str | Sequence[str] = ('language',),
         lr: float | None = None,
         epochs: float = 1.0,
         max_steps: int | None = None,
@@ -1585,6 +1583,10 @@ class _Train:
         beta: float = 0.1,
         loss: str | Sequence[str] = ('sigmoid', 'sft'),
         loss_weights: str | Sequence[str] = (),
+        rank: int | None = None,
+        alpha: float | None = None,
+        dropout: float | None = None,
+        target: str | Sequence[str] = ('language',),
         label_smoothing: float = 0.0,
         run: str | None = None,
         replace: bool = False,
@@ -1598,35 +1600,39 @@ class _Train:
 
         Args:
             dataset: The dataset, or its folder.
-            adapter: go on training this PEFT adapter of the model.
-            peft: train an adapter, an adapter on a 4-bit base, or all weights.
-            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
-            alpha: LoRA alpha (default: twice the rank).
-            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
-            target: what LoRA adapts: language, connector, vision, all-linear, or ends of module
-                names.
+            adapter: continue training this PEFT adapter of the model.
+            peft: what is trained: lora: an adapter; qlora: an adapter on a 4-bit base; none: all
+                weights.
             lr: peak learning rate (default: sft 1e-4, dpo 1e-5; all weights: sft 1e-5, dpo 5e-7).
             epochs: passes over the rows.
-            max_steps: stop after this many steps, whatever epochs says.
-            batch_size: rows a forward pass.
-            grad_accum: forward passes a step.
+            max_steps: stop after this many steps, whatever epochs is.
+            batch_size: rows per forward pass.
+            grad_accum: forward passes per step.
             max_length: reject longer rows, image tokens counted (default: what the model can
                 take).
-            warmup_ratio: share of the steps over which the rate rises.
-            schedule: how the rate falls after that.
-            seed: seed of initialisation, order and dropout.
+            warmup_ratio: fraction of the steps over which the learning rate rises.
+            schedule: how the learning rate falls after that.
+            seed: seed of initialization, order and dropout.
             precision: auto: bf16 where the accelerator has it, else fp32.
             gradient_checkpointing: recompute activations to save memory; auto: above 500 M
                 parameters.
             save_minutes: minutes between checkpoints; a killed run resumes.
             save_steps: steps between checkpoints instead.
             model: model to train: hub id, folder, short name, or runs/NAME (default: the pairs').
-            pairs: pairs run (default: the one in force).
+            pairs: pairs run (default: the active one).
             beta: weight of staying close to the reference.
-            loss: losses to add up; sft keeps the chosen answers likely.
-            loss_weights: one weight a loss (default: all 1).
-            label_smoothing: share of pairs taken to be the wrong way round (sigmoid, robust,
-                exo_pair).
+            loss: losses to add up: sigmoid: DPO; hinge: SLiC; ipo: IPO; exo_pair: EXO; nca_pair:
+                NCA; robust: robust DPO; bco_pair: BCO; sppo_hard: SPPO; aot: AOT; aot_unpaired:
+                AOT without pairs; apo_zero: APO, chosen better than the model; apo_down: APO,
+                chosen worse than the model; discopop: DiscoPOP; sigmoid_norm: DPO per token; sft:
+                keeps the chosen responses likely.
+            loss_weights: one weight per loss (default: all 1).
+            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
+            alpha: LoRA alpha (default: twice the rank).
+            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
+            target: layers to adapt: language, connector, vision, all-linear, or ends of module
+                names.
+            label_smoothing: fraction of the pairs that is expected to be the wrong way round.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1646,14 +1652,14 @@ class _Train:
         model: str,
         adapter: str | os.PathLike[str] | None = None,
         task: Literal['exact-match', 'preference'] = 'exact-match',
-        split: str | None = None,
-        reference_field: Literal['answer', 'reference'] = 'answer',
-        pairs: str | None = None,
-        per_token: bool = False,
-        generate_max_tokens: int = 32,
         batch_size: int | None = None,
         precision: Literal['auto', 'bf16', 'fp32'] = 'auto',
         seed: int = 0,
+        split: str | None = None,
+        reference_field: Literal['answer', 'reference'] = 'answer',
+        generate_max_tokens: int = 32,
+        pairs: str | None = None,
+        per_token: bool = False,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
@@ -1668,15 +1674,16 @@ class _Train:
             dataset: The dataset, or its folder.
             model: model to evaluate: hub id, folder, short name, or runs/NAME.
             adapter: PEFT adapter on the model.
-            task: greedy answers against the right ones, or pairs put in order.
-            split: samples of this split only.
-            reference_field: what is right: the sample's last answer or its reference.
-            pairs: preference: pairs run (default: the one in force).
-            per_token: preference: compare means over tokens, not sums.
-            generate_max_tokens: longest answer.
-            batch_size: rows a forward pass (default: by model size).
+            task: the metric: exact-match: greedy responses against the right answers; preference:
+                pairs whose chosen response is likelier than the rejected one.
+            batch_size: rows per forward pass (default: by model size).
             precision: auto: bf16 where the accelerator has it, else fp32.
             seed: seed of the interval's resampling.
+            split: samples of this split only.
+            reference_field: the right answer: the sample's last answer or its reference.
+            generate_max_tokens: max tokens per response.
+            pairs: pairs run (default: the active one).
+            per_token: compare means over tokens, not sums.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1702,7 +1709,7 @@ class _Train:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Write a training run's model as a folder that loads alone.
+        """Write a training run's model as a standalone (merged) model.
 
         On the command line: `train merge data/ merged/ --run sft`.
 

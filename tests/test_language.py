@@ -52,6 +52,7 @@ ALLOWED = [
     r"\|(?:pictures?\??|mark)\|", r"images picture pictures photo", r"Every mark is", r"`licence`",
     # Prompts: their text stays, finished and resumed runs depend on it.
     r"Now the mark\.", r"reasons for this mark in one or two", r"Do not give the mark yet",
+    r"hundred thousand million first", r"fifth half double single",
     # Names that are still to be changed.
     r"`marks\[\]`", r"`marked`",
 ]  # fmt: skip

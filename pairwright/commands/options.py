@@ -69,6 +69,11 @@ class RunOptions:
             raise UsageError(msg)
 
 
+def split_commas(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Values where `a,b` means `a b`."""
+    return tuple(part for value in values for part in value.split(",") if part)
+
+
 def flag_of(name: str) -> str:
     """The flag of a field; `as_` is the field of `--as`, a word that Python reserves."""
     return f"--{name.rstrip('_').replace('_', '-')}"
@@ -189,6 +194,17 @@ def as_config(options: Any) -> dict[str, Any]:
         else v
         for k, v in dataclasses.asdict(options).items()
     }
+
+
+def current_config(options: type[Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration from `as_config`, maybe of an older version, with current names and values."""
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = field_name(options, key)
+        older = fields[name].metadata.get("value_aliases", {}) if name in fields else {}
+        found[name] = older.get(value, value) if isinstance(value, str) else value
+    return found
 
 
 def _element_type(hint: Any) -> tuple[Any, bool]:

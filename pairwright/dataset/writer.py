@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -46,6 +46,7 @@ class RunWriter:
         rejects: RunWriter | None = None,
         retry_stages: Collection[str] = (),
         grows: bool = False,
+        current_config: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> None:
         """See `pairwright.dataset.store.Dataset.write`, which makes these."""
         self._folder = root / manifest.kind / manifest.run
@@ -56,6 +57,7 @@ class RunWriter:
         self._rejects = rejects
         self._retry_stages = retry_stages
         self._grows = grows
+        self._current_config = current_config
         self._buffer: list[pl.DataFrame] = []
         self._reject_rows: list[dict[str, Any]] = []
         self._seen_rejects: set[tuple[str, str]] = set()
@@ -101,9 +103,10 @@ class RunWriter:
             self._rejects._replace = self._replace
         grown = False
         if old is not None and not self._replace:
+            old.config = self._current_config(old.config)
             if self._grows and old.inputs != self.manifest.inputs:
                 old.inputs, grown = self.manifest.inputs, True
-            difference = _difference(old, self.manifest)
+            difference = _difference(old, self.manifest, grown=grown)
             if difference:
                 msg = (
                     f"{old.ref} exists and was made differently: {difference}; "
@@ -132,11 +135,15 @@ class RunWriter:
 
     def _load_rejects(self) -> None:
         """Remember what was rejected; forget what this run shall try again."""
+        from schemas.tables import TABLES
+
         assert self._rejects is not None
         frame = self._rejects.written()
         if frame is None or frame.is_empty():
             return
-        retry = frame["stage"].is_in(list(self._retry_stages))
+        # A run of an older version of the table is finished for good: new rows have other columns.
+        current = TABLES[self.manifest.kind].version == self.manifest.schema_version
+        retry = frame["stage"].is_in(list(self._retry_stages) if current else [])
         kept = frame.filter(~retry)
         self._seen_rejects = set(zip(kept["row_id"], kept["stage"], strict=True))
         if retry.any():
@@ -347,12 +354,16 @@ def write_part(path: Path, frame: pl.DataFrame, manifest: Manifest) -> Part:
     return part
 
 
-def _difference(old: Manifest, new: Manifest) -> str:
-    """In words, how the configuration or inputs of two runs differ; empty if they do not."""
+def _difference(old: Manifest, new: Manifest, *, grown: bool) -> str:
+    """In words, how the configuration or inputs of two runs differ; empty if they do not.
+
+    A finished run of an older version of the table counts as equal unless rows are to be added.
+    """
     out = []
     if old.step != new.step:
         out.append(f"made by {old.step}, not {new.step}")
-    if old.schema_version != new.schema_version:
+    older = old.schema_version < new.schema_version
+    if old.schema_version != new.schema_version and not (older and old.is_complete and not grown):
         out.append(f"table version {old.schema_version}, now {new.schema_version}")
     for key in sorted(old.config.keys() | new.config.keys()):
         before, after = old.config.get(key), new.config.get(key)

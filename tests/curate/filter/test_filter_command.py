@@ -176,7 +176,7 @@ def test_image_text_takes_the_rows_that_fit_least(tmp_path):
         w.add(rows)
     with pytest.raises(UsageError, match="curate embed --text"):
         filter_samples(data, FilterOptions(min_clip_score=0.2), RunOptions())
-    from curate.embed.command import text_id
+    from pairwright.dataset.ids import text_id
 
     angles = {answers[0]: 0.9, answers[1]: 0.1, answers[3]: 0.4}
     vectors = [(i, "image", [1.0, 0.0]) for i in samples["image_ids"].explode().unique()]
