@@ -723,7 +723,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Serve a model with vLLM, a server for each GPU, until stopped.
+        """Serve a model with vLLM, one server per GPU, until stopped.
 
         On the command line: `judge serve --model Qwen2-VL-7B`.
 
@@ -733,17 +733,17 @@ class _Judge:
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
             tensor_parallel: GPUs per copy of the model.
-            port: port on 127.0.0.1; further servers take the next ones (default: free ones).
-            adapter: LoRA adapters as NAME=FOLDER, asked for by NAME.
-            lora_rank: make room for adapters that are loaded later.
-            max_model_len: tokens of prompt and answer together.
-            max_images: most images in one prompt.
-            max_pixels: largest image (default: the model's limit, at most 1003520).
-            dtype: number type (default: float32 on a CPU, the model's own on a GPU).
-            gpu_memory_utilization: share of the GPU's memory; on a CPU of the machine's (there
-                default 0.2).
+            port: port on 127.0.0.1; further servers get the next ports (default: free ports).
+            adapter: LoRA adapters as NAME=FOLDER; requests use NAME as the model.
+            lora_rank: maximum rank of adapters that are loaded later.
+            max_model_len: maximum tokens of prompt and response together.
+            max_images: maximum number of images in one prompt.
+            max_pixels: maximum pixels of an image (default: the model's limit, at most 1003520).
+            dtype: dtype (default: float32 on a CPU, that of the model on a GPU).
+            gpu_memory_utilization: fraction of the GPU's memory; on a CPU of the machine's memory
+                (there default 0.2).
             log: file for vLLM's output (default: in your cache folder).
-            vllm_arg: flags of vLLM's own as KEY=VALUE or KEY, such as max-num-seqs=64.
+            vllm_arg: flags of vLLM as KEY=VALUE or KEY, such as max-num-seqs=64.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -781,7 +781,7 @@ class _Judge:
         use_reference: Literal['auto', 'always', 'never'] = 'auto',
         turns: Literal['last', 'all'] = 'last',
         rationale: Literal['none', 'after', 'before'] = 'none',
-        draws: int = 1,
+        repeats: int = 1,
         seed: int = 0,
         jury: str | Sequence[str] = (),
         jury_by: Literal['mean', 'median', 'vote'] = 'mean',
@@ -792,7 +792,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a vision-language model mark answers by a rubric.
+        """Score responses by a rubric with a vision-language model.
 
         On the command line: `judge score data/ --model Qwen2-VL-7B`.
 
@@ -815,20 +815,20 @@ class _Judge:
             deadline: seconds after which a request times out.
             target: what is judged: the samples' own answers, or responses (default: responses if
                 `prefs sample` made some, else samples).
-            responses: run of responses (default: the one in force).
-            rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
+            responses: run of responses (default: the active one).
+            rubric: rubric: a name that `judge rubrics` lists, or your YAML file.
             criteria: criteria instead of the rubric's, "NAME: DESCRIPTION" each.
-            use_criteria: criteria that samples bring along: auto shows them where there are some,
-                always rejects samples without, never hides them.
-            use_reference: reference answers that samples bring along: the same.
-            turns: answers of a conversation that are judged: the last one, or each.
-            rationale: have the judge say why: after the mark (which stays what it is), or before
-                it.
-            draws: marks for one thing, at temperature 1: with rationale='before', or of a server
-                that tells no probabilities.
-            seed: seed of the draws.
+            use_criteria: the samples' own criteria: auto shows them to the judge where there are
+                some, always records samples without them as invalid, never hides them.
+            use_reference: the samples' reference answers: auto, always or never, as use_criteria.
+            turns: turns of a conversation that are judged: the last one, or all.
+            rationale: ask the judge for its reasons: after the score (which does not change), or
+                before it.
+            repeats: number of scores for the same response and criterion, at temperature 1: with
+                rationale='before', or from a server that reports no probabilities.
+            seed: seed of the repeats.
             jury: more models that judge the same, one after the other.
-            jury_by: how the marks of several judges become one.
+            jury_by: how the scores of several judges are combined.
             calibration: calibration.json of `judge agree`: fills the column `calibrated`.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
@@ -856,17 +856,17 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Join the marks of several judges or people into a jury's.
+        """Combine the scores of several judges or human annotators into a jury's.
 
         On the command line: `judge jury data/ --scores score score-other`.
 
         Args:
             dataset: The dataset, or its folder.
-            scores: runs of scores whose judges, or people, sit together.
-            jury_by: how their marks become one; vote: each for the whole value nearest to its
-                mark.
+            scores: runs of scores, by models or human annotators, that are combined.
+            jury_by: how their scores are combined; vote: each judge votes for the whole number
+                nearest to its score.
             weights: how much a judge counts, JUDGE=NUMBER each (default: 1).
-            min_judges: judges who must have said something for the jury to.
+            min_judges: minimum number of judges with a score; the jury needs them.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -891,15 +891,14 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """List the rubrics, show one, or check one of yours.
+        """List the rubrics, print one, or validate your own.
 
         On the command line: `judge rubrics`.
 
         Args:
-            action: list: name them; show: print one as YAML; check: look for faults in one of
-                yours.
-            name: a rubric's name, or a YAML file.
-            model: with check: whether each label is one token of this model.
+            action: list: list them; show: print one as YAML; check: validate your own.
+            name: name of a rubric, or a YAML file.
+            model: with check: also check that each label is one token of this model.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -928,19 +927,19 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """A page on which people mark some answers by the same rubric.
+        """Write an annotation page on which humans score responses by the same rubric.
 
         On the command line: `judge sheet data/ --n 300`.
 
         Args:
             dataset: The dataset, or its folder.
-            target: what is labelled: the samples' own answers, or responses (default: responses
-                if `prefs sample` made some, else samples).
-            responses: run of responses (default: the one in force).
-            rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
-            n: answers to label, drawn at random.
-            seed: seed of the draw.
-            side: longest side of a picture on the page, in pixels.
+            target: what is labeled: the samples' own answers, or responses (default: responses if
+                `prefs sample` made some, else samples).
+            responses: run of responses (default: the active one).
+            rubric: rubric: a name that `judge rubrics` lists, or your YAML file.
+            n: number of responses to label, sampled at random.
+            seed: seed of the sampling.
+            side: longest side of an image on the page, in pixels.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -967,32 +966,32 @@ class _Judge:
         gate_on: Literal['estimate', 'low'] = 'estimate',
         fit: Literal['isotonic', 'platt', 'none'] = 'isotonic',
         examples: int = 24,
-        draws: int = 2000,
+        resamples: int = 2000,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Compare a judge with people's labels, audit it, fit a calibration.
+        """Compare a judge with human labels, audit it, fit a calibration.
 
         On the command line: `judge agree data/ --judge scores/score-responses --labels scores/people`.
 
         Args:
             dataset: The dataset, or its folder.
-            judge: run of the judge as KIND/RUN, KIND being scores, comparisons or claims
-                (default: the one that a judge here made).
-            labels: run of people's or another judge's labels as KIND/RUN; feedback may be one
-                (default: none: the judge alone is audited).
-            criterion: criterion of the judge (default: all in common).
+            judge: run of the judge as KIND/RUN, where KIND is scores, comparisons or claims
+                (default: the only one that was not imported).
+            labels: run of labels, by human annotators or another judge, as KIND/RUN; KIND may
+                also be feedback (default: none; only the audits are made).
+            criterion: criterion of the judge (default: all that both have).
             labels_criterion: criterion of the labels (default: the same).
-            label_by: take the labels of this annotator only.
-            metric: what min_agreement looks at; alpha and kappa are corrected for chance.
-            min_agreement: gate: exit with 4 if the metric is lower for any criterion.
-            gate_on: whether the gate looks at the value or at the lower end of its interval.
-            fit: calibration to fit from marks to labels.
-            examples: disagreements to show on the page.
-            draws: resamples of an interval.
+            label_by: use the labels of this annotator only.
+            metric: metric of min_agreement; alpha and kappa are corrected for chance.
+            min_agreement: fail (exit code 4) if the metric is lower for any criterion.
+            gate_on: what min_agreement compares: the value, or the lower end of its interval.
+            fit: calibration to fit from scores to labels.
+            examples: number of disagreements on the page.
+            resamples: resamples of the bootstrap for each interval.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1017,14 +1016,14 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Read scores by a fitted calibration, asking no model.
+        """Add calibrated scores by a fitted calibration; no model is asked.
 
         On the command line: `judge calibrate data/ --scores score --calibration data/reports/agree/score-people/calibration.json`.
 
         Args:
             dataset: The dataset, or its folder.
             calibration: the calibration.json that `judge agree` wrote.
-            scores: run of scores to read (default: the one in force).
+            scores: run of scores to read (default: the active one).
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1064,7 +1063,7 @@ class _Judge:
         ties: bool = True,
         orders: int = 2,
         min_lead: float = 0.05,
-        marks: bool = False,
+        scores: bool = False,
         seed: int = 0,
         run: str | None = None,
         replace: bool = False,
@@ -1072,7 +1071,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a model say which of two answers is better, asked in both orders.
+        """Ask a model which of two responses is better, in both orders.
 
         On the command line: `judge compare data/ --model Qwen2-VL-7B`.
 
@@ -1093,19 +1092,21 @@ class _Judge:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            responses: run of responses (default: the one in force).
-            rubric: YAML file of yours that asks instead of the shipped prompt.
-            criteria: what answers are compared by, one comparison each: "name: description".
-            pairing: which answers to one question meet: all; each with a baseline; neighbours in
-                points, round by round (orders many answers with few comparisons).
-            baseline: model whose answer the others meet; sample: the sample's own answer.
-            max_pairs: most pairs a sample and criterion (default: all).
-            rounds: swiss: rounds (default: for N answers, log2 N rounded up, and one).
-            ties: whether the judge may say that both are as good, or both bad.
-            orders: 2: ask with the answers in both orders; 1: in one only.
-            min_lead: least lead of the likeliest verdict over the next; below it: undecided.
-            marks: also write scores: the share of wins each answer can expect against the others.
-            seed: of the draws of pairs and orders.
+            responses: run of responses (default: the active one).
+            rubric: your YAML file instead of the prompt that is shipped.
+            criteria: criteria to compare by, one comparison each: "NAME: DESCRIPTION".
+            pairing: which responses to one question are compared: all pairs; each with a
+                baseline; neighbors in points, round by round (orders many responses with few
+                comparisons).
+            baseline: model whose response is compared with the others; sample: the sample's own
+                answer.
+            max_pairs: maximum number of pairs per sample and criterion (default: all).
+            rounds: swiss: rounds (default: for N responses, log2 N rounded up, plus 1).
+            ties: allow the verdicts that both are equally good, or both bad.
+            orders: 2: ask with the responses in both orders; 1: in one order only.
+            min_lead: minimum lead of the most likely verdict over the next; below it: undecided.
+            scores: also write scores: the expected win rate of each response against the others.
+            seed: seed of the choice of pairs and orders.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1152,7 +1153,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Split answers into claims and have a model check each against the image.
+        """Split responses into claims and check each against the image with a model.
 
         On the command line: `judge claims data/ --model Qwen2-VL-7B`.
 
@@ -1173,20 +1174,22 @@ class _Judge:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            target: whose answers are checked: the samples' own, or responses (default: responses
-                if `prefs sample` made some, else samples).
-            responses: run of responses (default: the one in force).
-            split: who splits an answer into claims: a model, or rules (sentences and their
-                parts). The claims are kept in the run RUN-split, the verdicts in RUN.
+            target: what is judged: the samples' own answers, or responses (default: responses if
+                `prefs sample` made some, else samples).
+            responses: run of responses (default: the active one).
+            split: how a response is split into claims: by a model, or by rules (sentences and
+                clauses). The claims are kept in the run RUN-split, the verdicts in RUN.
             splitter_model: model that splits (default: the judge).
             splitter_base_url: servers of that model (default: those of the judge).
-            questions: how a claim becomes a question: "Is it true of the image that ...", or as
-                the model words it while it splits.
-            claims: check the claims of this run, such as people's, instead of splitting answers.
-            max_claims: most claims an answer; further ones are left out.
-            split_tokens: longest list of claims, in tokens.
-            rubric: how a claim is asked about: "verify", or a YAML file with labels no and yes.
-            low_mass: verdicts are counted as faint where yes and no together are less likely.
+            questions: how a claim becomes a question: "Is it true of the image that ...", or
+                written by the model that splits.
+            claims: check the claims of this run, such as those of human annotators, instead of
+                splitting.
+            max_claims: maximum claims per response; further ones are left out.
+            split_tokens: maximum length of a list of claims, in tokens.
+            rubric: rubric of one claim: "verify", or your YAML file with labels no and yes.
+            low_mass: report how many verdicts have a lower probability mass on yes and no
+                together.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1229,7 +1232,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a model rank all answers to a question at once.
+        """Rank all responses to a question at once with a model.
 
         On the command line: `judge rank data/ --model Qwen2-VL-7B`.
 
@@ -1250,14 +1253,14 @@ class _Judge:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            responses: run of responses (default: the one in force).
-            rubric: YAML file of yours that asks instead of the shipped prompt.
-            criteria: what answers are ranked by, one ranking each: "name: description".
-            orders: orders in which the answers are shown (default: as many as answers, so that
-                each stands once in every place).
-            group: most answers in one prompt; more are ranked in groups.
-            rounds: how often more answers than group are dealt into groups anew.
-            seed: of the draws of groups and orders.
+            responses: run of responses (default: the active one).
+            rubric: your YAML file instead of the prompt that is shipped.
+            criteria: criteria to rank by, one ranking each: "NAME: DESCRIPTION".
+            orders: number of orders in which the responses are shown (default: the number of
+                responses, so that each is shown once in every position).
+            group: maximum responses in one prompt; more are ranked in groups.
+            rounds: how often more than group responses are split into new groups.
+            seed: seed of the groups and orders.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1299,7 +1302,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Find out how easily a judge is swayed: injections, no image, another image.
+        """Measure how robust a judge is: prompt injections, no image, another image.
 
         On the command line: `judge probe data/ --model Qwen2-VL-7B --limit 200`.
 
@@ -1320,12 +1323,14 @@ class _Judge:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            target: whose answers are tampered with (default: as `judge score` chooses).
-            responses: run of responses (default: the one in force).
-            rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
-            probes: what is done to an answer, besides asking about it as it is.
-            seed: seed of the draw of other images.
-            max_flip_rate: fail (exit code 4) if injections change more than this share of the
+            target: what is judged: the samples' own answers, or responses (default: responses if
+                `prefs sample` made some, else samples).
+            responses: run of responses (default: the active one).
+            rubric: rubric: a name that `judge rubrics` lists, or your YAML file.
+            probes: changes to a response or its images; each is scored next to the unchanged
+                response.
+            seed: seed of the choice of other images.
+            max_flip_rate: fail (exit code 4) if injections change a larger fraction of the
                 verdicts.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
