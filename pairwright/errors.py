@@ -50,3 +50,20 @@ class MissingExtraError(PairwrightError, ImportError):
             f"this needs the package {package}, which is not installed: "
             f"install the extra with `uv sync --extra {extra}` or `uv pip install 'pairwright[{extra}]'`"
         )
+
+
+class PluginError(PairwrightError, ImportError):
+    """A part that another package adds cannot be used."""
+
+    def __init__(self, package: str, group: str, detail: str) -> None:
+        """Say which package it is, and what to do.
+
+        Args:
+            package: Name of the package that declares the part.
+            group: Entry-point group that it declares it in.
+            detail: What is wrong.
+        """
+        super().__init__(
+            f"the package {package} adds to {group}, but {' '.join(detail.split())}; update the "
+            f"package, or remove it with `uv pip uninstall {package}`"
+        )
