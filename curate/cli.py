@@ -60,13 +60,13 @@ COMMANDS = (
         name="filter",
         target="curate.filter.command:filter_samples",
         options="curate.filter.options:FilterOptions",
-        summary="drop samples by their marks, images or texts",
+        summary="drop samples by rules on their scores, images or texts",
         examples=(
             "curate filter data/ --min-score 3",
             "curate filter data/ --min-score 3 --criterion accuracy --dry-run",
             "curate filter data/ --preset basic --dry-run --show 10",
             "curate filter data/ --preset llava --without blur --language en --pii email,phone",
-            "curate filter data/ --min-side 224 --max-aspect 3 --broken empty,refusal",
+            "curate filter data/ --min-side 224 --max-aspect 3 --rules empty_answer,refusal",
         ),
     ),
     Command(

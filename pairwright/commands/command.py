@@ -170,6 +170,8 @@ def run_command(program: str, command: Command, words: Sequence[str]) -> int:
         parsed = make_parser(program, command).parse_args(list(words))
     except SystemExit as stop:
         return int(stop.code or 0)
+    except PairwrightError as error:  # a part of another package that cannot be used
+        return _fail("--json" in words, str(error), error.exit_code)
     as_json = bool(parsed.json)
     Progress.quiet = bool(parsed.quiet)
     signal.signal(signal.SIGTERM, _on_terminate)
