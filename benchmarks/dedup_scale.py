@@ -22,6 +22,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from running import keep_bytecode
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -76,6 +78,7 @@ def main() -> None:
     parser.add_argument("--on", nargs="+", default=["text", "sample"])
     parser.add_argument("--keep", type=Path, help="folder for the datasets, to use them again")
     options = parser.parse_args()
+    keep_bytecode()
     run(1000, options.on, options.keep)  # compiled once a machine, not once a run
     fixed = run(1000, options.on, options.keep)
     print(

@@ -31,7 +31,6 @@ import json
 import os
 import re
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,6 +39,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from running import keep_bytecode, peers_python
 
 PEERS = ("clip-retrieval==2.45.0", "torch", "open-clip-torch", "setuptools<81")
 ROOT = Path(__file__).resolve().parents[1]
@@ -178,6 +178,7 @@ def main() -> None:
     parser.add_argument("--peers", type=Path, help="environment of clip-retrieval, made if absent")
     parser.add_argument("--no-peers", action="store_true")
     options = parser.parse_args()
+    keep_bytecode()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     with tempfile.TemporaryDirectory(prefix="embed-") as name:
@@ -201,9 +202,7 @@ def run_all(work: Path, weights: Path, options: argparse.Namespace) -> list[Resu
     ):  # fmt: skip
         results.append(contestant(title, code, sys.executable, work, weights, options, workers))
     if not options.no_peers and options.model != "demo":
-        python = str(
-            peers(options.peers or Path(tempfile.gettempdir()) / "pairwright-clip-retrieval")
-        )
+        python = peers_python("embed", PEERS, options.peers)
         title, workers = "clip-retrieval", options.workers
         results.append(contestant(title, RETRIEVAL, python, work, weights, options, workers))
     return results
@@ -324,27 +323,6 @@ def contestant(
     found = np.load(target)
     vectors = dict(zip(found["names"].tolist(), found["vectors"], strict=True))
     return Result(title, told["wall"], told["cpu"], time.perf_counter() - started, vectors)
-
-
-def peers(folder: Path) -> Path:
-    """Python of the environment of clip-retrieval, made if it is not there."""
-    python = folder / "bin" / "python"
-    if not python.exists():
-        if shutil.which("uv") is None:
-            sys.exit("the peer's environment needs uv; or give --no-peers")
-        subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder)], check=True)
-        install = [
-            "uv",
-            "pip",
-            "install",
-            "-q",
-            "--no-config",
-            "-p",
-            str(python.absolute()),
-            *PEERS,
-        ]
-        subprocess.run(install, check=True)
-    return python.absolute()
 
 
 def show(results: list[Result], count: int) -> None:

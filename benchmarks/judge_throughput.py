@@ -41,7 +41,7 @@ from typing import Any
 
 from judge_clients import WORKERS, requests_of
 from judge_memory import stub
-from running import peers_python
+from running import keep_bytecode, peers_python
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ("distilabel==1.5.3", "openai", "requests")
@@ -186,6 +186,7 @@ def main() -> None:
     parser.add_argument("--no-peers", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    keep_bytecode()
     found: dict[str, list[dict[str, Any]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from PIL import Image
+from running import keep_bytecode
 
 from pairwright.dataset.manifest import RunKey
 from pairwright.dataset.store import Dataset
@@ -39,6 +40,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    keep_bytecode()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         made = time.monotonic()

@@ -21,8 +21,19 @@ class Cost(NamedTuple):
     peak: float  # MB
 
 
+def keep_bytecode() -> None:
+    """Compile modules once, here and in the processes started from here.
+
+    Some machines set `PYTHONDONTWRITEBYTECODE`; every process would compile torch again.
+    """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["UV_COMPILE_BYTECODE"] = "1"
+
+
 def measured(command: list[str], **environment: str) -> Cost:
     """Run a process to its end."""
+    keep_bytecode()
     started, peak = time.perf_counter(), 0
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
@@ -44,6 +55,7 @@ def measured(command: list[str], **environment: str) -> Cost:
 
 def peers_python(name: str, packages: Sequence[str], folder: Path | None) -> str:
     """Python of the peers' environment, which is made if it is not there."""
+    keep_bytecode()
     folder = folder or Path(tempfile.gettempdir()) / f"pairwright-bench-{name}"
     python = folder / "bin" / "python"
     if not python.exists():

@@ -18,11 +18,10 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
+from running import keep_bytecode, peers_python
 
 PEERS = ("apricot-select==0.6.1", "scikit-learn", "numba", "numpy")
 
@@ -95,17 +94,6 @@ def one(tool: str, goal: str, n: int, k: int, width: int) -> None:
     print(json.dumps({"seconds": time.process_time() - started, "chosen": chosen}))
 
 
-def peers_python() -> str:
-    """Python of the peers' environment, which is made if it is not there."""
-    folder = Path(tempfile.gettempdir()) / "pairwright-bench-select"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        subprocess.run(["uv", "venv", "-q", "-p", "3.11", str(folder)], check=True)
-    install = ["uv", "pip", "install", "-q", "--no-config", "-p", str(python), *PEERS]
-    subprocess.run(install, check=True)
-    return str(python)
-
-
 def main() -> None:
     """Run all and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -116,6 +104,7 @@ def main() -> None:
     if given.one:
         one(*given.one, given.n, given.k, given.width)
         return
+    keep_bytecode()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     small = given.n**2 * given.k < 2e10
     for goal, n, tools in (
@@ -127,7 +116,7 @@ def main() -> None:
         print(f"{goal}: {given.k:,} of {n:,} vectors of {given.width}, one thread")
         print(f"  {'random':<12} {'':>10}   value {value(rows, drawn, goal):.4f}")
         for tool in tools:
-            python = peers_python() if tool == "apricot" else sys.executable
+            python = peers_python("select", PEERS, None) if tool == "apricot" else sys.executable
             sizes = [f"--n={n}", f"--k={given.k}", f"--width={given.width}"]
             command = [python, __file__, "--one", tool, goal, *sizes]
             done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -1,5 +1,3 @@
 """Rows in, decisions out: ingest, embed, dedup, filter, export, push."""
 
-from pairwright.guard import check_packages
-
-check_packages()
+import pairwright as pairwright  # finds our packages, whatever is on the path

@@ -7,11 +7,13 @@ import sys
 from pairwright.commands import command
 from pairwright.commands.command import Command
 
+SUMMARY = "Rows in, decisions out."
+
 COMMANDS = (
     Command(
         name="ingest",
         target="curate.ingest.command:ingest",
-        options="curate.ingest.options:IngestOptions",
+        options="curate.ingest.flags:OPTIONS",
         summary="read rows of any usual format into a dataset",
         examples=(
             "curate ingest train.json --image-folder images/ -o data/",
@@ -29,7 +31,7 @@ COMMANDS = (
             "curate ingest judged-claims.jsonl --as claims --no-images",
             "curate ingest side-by-side.jsonl --no-images",
         ),
-        dataset="none",
+        dataset="output",
     ),
     Command(
         name="embed",
@@ -141,4 +143,4 @@ COMMANDS = (
 
 def main() -> None:
     """Run `curate`."""
-    sys.exit(command.main("curate", "Rows in, decisions out.", COMMANDS))
+    sys.exit(command.main("curate", SUMMARY, COMMANDS))

@@ -1,5 +1,3 @@
 """What we ask a VLM about a sample: rubrics and scores."""
 
-from pairwright.guard import check_packages
-
-check_packages()
+import pairwright as pairwright  # finds our packages, whatever is on the path

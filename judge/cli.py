@@ -7,6 +7,8 @@ import sys
 from pairwright.commands import command
 from pairwright.commands.command import Command
 
+SUMMARY = "What a vision-language model says of the answers."
+
 COMMANDS = (
     Command(
         name="serve",
@@ -138,4 +140,4 @@ COMMANDS = (
 
 def main() -> None:
     """Run `judge`."""
-    sys.exit(command.main("judge", "What a vision-language model says of the answers.", COMMANDS))
+    sys.exit(command.main("judge", SUMMARY, COMMANDS))

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import sys
 
+from pairwright.commands import command
 from pairwright.commands.command import Command
-from pairwright.commands.command import main as run_program
+
+SUMMARY = (
+    "From raw vision-language rows to a better model.\n"
+    "pairwright curate, judge, prefs and train run the programs of these names."
+)
 
 COMMANDS = (
     Command(
@@ -45,7 +50,7 @@ COMMANDS = (
         name="use",
         target="pairwright.status:use",
         options="pairwright.status:UseOptions",
-        summary="put another run in force for readers",
+        summary="make another run active",
         examples=("pairwright use data/ decisions/strict",),
     ),
     Command(
@@ -61,6 +66,4 @@ COMMANDS = (
 
 def main() -> None:
     """Run the program."""
-    sys.exit(
-        run_program("pairwright", "From raw vision-language rows to a better model.", COMMANDS)
-    )
+    sys.exit(command.main("pairwright", SUMMARY, COMMANDS))

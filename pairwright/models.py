@@ -78,7 +78,7 @@ def portable_name(name: str) -> str:
 
 
 def model_fingerprint(folder: str | Path) -> str:
-    """Hash that changes when a local model's or adapter's files do; a hub id stands for itself.
+    """Hash that changes when the files of a local model or adapter do; of a hub id, the id itself.
 
     Large files count by size and by a sample of their bytes, so that gigabytes take milliseconds.
     """
@@ -135,7 +135,7 @@ def adapter_config(folder: Path) -> dict[str, Any]:
     """Configuration of a PEFT adapter.
 
     Raises:
-        DataError: If it is missing or broken.
+        DataError: If it is missing or malformed.
     """
     path = folder / ADAPTER_CONFIG
     try:
@@ -153,7 +153,7 @@ def adapter_base(folder: Path) -> str:
     """Base model that a PEFT adapter names.
 
     Raises:
-        DataError: If the adapter's configuration is broken or names none.
+        DataError: If the configuration of the adapter is malformed or names none.
     """
     base = adapter_config(folder).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
@@ -172,7 +172,7 @@ def _made_by(folder: Path, manifest: Manifest) -> PolicyRef:
             continue
         path = folder / str(summary[key])
         if not (path / needed).is_file():
-            msg = f"{path}: written by runs/{manifest.run}, but not there any more; train it anew with --replace"
+            msg = f"{path}: written by runs/{manifest.run}, but not there any more; train it again with --replace"
             raise DataError(msg)
         if key == "model":
             return PolicyRef(model=str(path), run=manifest)

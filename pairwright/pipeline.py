@@ -9,7 +9,7 @@
       - train dpo: {beta: 0.1}
 
 Each step is a command line in other clothes: it resumes, and a finished one does nothing, so the
-same file run again goes on where it stopped.
+same file run again continues where it stopped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pairwright.commands.command import Command, Outcome, load, make_parser
 from pairwright.commands.options import RunOptions, option
 from pairwright.commands.progress import say
 from pairwright.commands.userconfig import read_yaml
-from pairwright.errors import PairwrightError, UsageError
+from pairwright.errors import Error, UsageError
 
 PROGRAMS = ("curate", "judge", "prefs", "train")
 
@@ -43,7 +43,7 @@ def run_pipeline(options: PipelineOptions, run: RunOptions) -> Outcome:
 
     Raises:
         UsageError: If the file, a command or an option of it is wrong: nothing has run then.
-        PairwrightError: If a step fails; the steps before it stay done.
+        Error: If a step fails; the steps before it remain done.
     """
     commands = plan(options.file)
     lines = [shlex.join(words) for words in commands]
@@ -53,17 +53,16 @@ def run_pipeline(options: PipelineOptions, run: RunOptions) -> Outcome:
         say(f"[{number}/{len(commands)}] {lines[number - 1]}")
         code = run_step(words)
         if code:
-            msg = f"{options.file}: step {number} ({lines[number - 1]}) ended with exit code {code}; mend it and run the file again"
-            raise PairwrightError(msg)
+            msg = f"{options.file}: step {number} ({lines[number - 1]}) ended with exit code {code}; fix it and run the file again"
+            raise Error(msg)
     return Outcome(message=f"{len(commands)} steps done", summary={"steps": lines})
 
 
 def run_step(words: list[str]) -> int:
-    """Run one command line in a process of its own, as the heavy libraries like it."""
-    code = f"from {words[0]}.cli import main; main()"
+    """Run one command line in a process of its own: heavy libraries need one."""
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}
     return subprocess.run(
-        [sys.executable, "-c", code, *words[1:]], check=False, env=environment
+        [sys.executable, "-m", "pairwright", *words], check=False, env=environment
     ).returncode
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-DRAWS = 2_000
+RESAMPLES = 2_000
 
 
 class Interval(NamedTuple):
@@ -28,7 +28,7 @@ def bootstrap_mean(
     values: Sequence[float],
     groups: Sequence[Hashable] | None = None,
     *,
-    draws: int = DRAWS,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
@@ -41,9 +41,9 @@ def bootstrap_mean(
     Args:
         values: One number an item; booleans count as 0 and 1.
         groups: Which group an item belongs to (its image); without it, every item is its own.
-        draws: Number of resamples.
+        resamples: Number of resamples.
         seed: Makes the interval repeatable.
-        level: Share of the resampled means inside the bounds.
+        level: Fraction of the resampled means inside the bounds.
 
     Raises:
         ValueError: If there are no values, or as many groups as values are not given.
@@ -63,10 +63,10 @@ def bootstrap_mean(
     sums = np.bincount(member, weights=numbers)
     counts = np.bincount(member).astype(np.float64)
     rng = np.random.default_rng(seed)
-    means = np.empty(draws)
-    rows = max(1, min(draws, 4_000_000 // len(places)))
-    for start in range(0, draws, rows):
-        stop = min(draws, start + rows)
+    means = np.empty(resamples)
+    rows = max(1, min(resamples, 4_000_000 // len(places)))
+    for start in range(0, resamples, rows):
+        stop = min(resamples, start + rows)
         picked = rng.integers(0, len(places), size=(stop - start, len(places)))
         means[start:stop] = sums[picked].sum(axis=1) / counts[picked].sum(axis=1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
@@ -77,18 +77,18 @@ def bootstrap(
     statistic: Callable[[NDArray[np.float64]], float],
     groups: Sequence[Hashable],
     *,
-    draws: int = DRAWS,
+    resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = 0.95,
 ) -> Interval:
     """A statistic of rows with a percentile bootstrap interval that resamples whole groups.
 
     Args:
-        statistic: Its value where each row counts as often as its weight says.
+        statistic: Its value where each row counts as often as its weight.
         groups: Which group a row belongs to (its image).
-        draws: Number of resamples.
+        resamples: Number of resamples.
         seed: Makes the interval repeatable.
-        level: Share of the resampled values inside the bounds.
+        level: Fraction of the resampled values inside the bounds.
 
     Returns:
         The value with all weights one, and the bounds. Resamples for which the statistic does not
@@ -101,12 +101,12 @@ def bootstrap(
     value = statistic(np.ones(member.size))
     n = len(places)
     rng = np.random.default_rng(seed)
-    found = np.empty(draws)
-    for number in range(draws):
+    found = np.empty(resamples)
+    for number in range(resamples):
         picked = np.bincount(rng.integers(0, n, size=n), minlength=n)
         found[number] = statistic(picked.astype(np.float64)[member])
     found = found[np.isfinite(found)]
-    if found.size < draws / 2:
+    if found.size < resamples / 2:
         return Interval(value, float("nan"), float("nan"))
     low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high))

@@ -38,7 +38,7 @@ class UseOptions:
     """Options of `pairwright use`."""
 
     table: str = option(
-        help="complete run to put in force, such as decisions/strict", positional=True
+        help="complete run to make active, such as decisions/strict", positional=True
     )
 
 
@@ -47,9 +47,9 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
     del run
     from schemas.tables import TABLES
 
-    funnel = _funnel(dataset)
+    stages = funnel(dataset)
     lines = [f"{dataset.name}: {dataset.path}", ""]
-    lines += [f"  {label:<34}{count:>12,}" for label, count in funnel]
+    lines += [f"  {label:<34}{count:>12,}" for label, count in stages]
     tables: list[dict[str, Any]] = []
     lines += ["", f"  {'table':<34}{'rows':>12}  status"]
     for kind in TABLES:
@@ -57,10 +57,10 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
         for manifest in dataset.runs(kind):
             if kind == "rejects" and not manifest.rows:
                 continue
-            # Stopped or under way: the table does not tell.
+            # Stopped or still running: the table cannot distinguish them.
             marks = [manifest.status if manifest.is_complete else "unfinished"]
             if kind not in ("images", "samples", "rejects") and manifest.run in active:
-                marks.append("in force")
+                marks.append("active")
             lines.append(f"  {manifest.ref:<34}{manifest.rows:>12,}  {', '.join(marks)}")
             if options.lineage:
                 lines.append(f"      {manifest.command}")
@@ -70,14 +70,15 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
     if orphans:
         lines += [
             "",
-            f"  {orphans:,} duplicate groups lost the row that stood for them to a later step;",
-            "  `curate dedup --rescue --replace` lets the next of each stand",
+            f"  {orphans:,} duplicate groups lost their kept representative to a later step;",
+            "  `curate dedup --rescue --replace` promotes the next row of each",
         ]
-    summary = {"funnel": dict(funnel), "tables": tables, "orphaned_groups": orphans}
+    summary = {"funnel": dict(stages), "tables": tables, "orphaned_groups": orphans}
     return Outcome(message="\n".join(lines), summary=summary)
 
 
-def _funnel(dataset: Dataset) -> list[tuple[str, int]]:
+def funnel(dataset: Dataset) -> list[tuple[str, int]]:
+    """Rows at every stage from ingest to pairs."""
     import polars as pl
 
     def size(frame: pl.LazyFrame) -> int:
@@ -137,7 +138,7 @@ def show(dataset: Dataset, options: ShowOptions, run: RunOptions) -> Outcome:
         msg = f"{options.table}: no such table in {dataset.path}; there are: {known}"
         raise UsageError(msg)
     frame = dataset.scan(manifest).head(options.rows).collect()
-    rows = [{k: _printable(v) for k, v in row.items()} for row in frame.to_dicts()]
+    rows = [{k: printable(v) for k, v in row.items()} for row in frame.to_dicts()]
     if options.format == "json":
         text = "\n".join(json.dumps(row, ensure_ascii=False, default=str) for row in rows)
     else:
@@ -147,7 +148,8 @@ def show(dataset: Dataset, options: ShowOptions, run: RunOptions) -> Outcome:
     )
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
+    """A value of a table, image bytes and vectors described instead of shown."""
     if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"
     if isinstance(value, list) and len(value) > 32 and isinstance(value[0], int | float):
@@ -173,10 +175,10 @@ def _as_text(row: dict[str, Any]) -> str:
 
 
 def use(dataset: Dataset, options: UseOptions, run: RunOptions) -> Outcome:
-    """Put a run in force for readers."""
+    """Make a run active."""
     del run
     manifest = dataset.use(options.table.strip("/"))
     return Outcome(
-        message=f"{manifest.ref} is now in force for {manifest.kind} made by {manifest.step}",
+        message=f"{manifest.ref} is now the active run of {manifest.kind} made by {manifest.step}",
         table=manifest.ref,
     )

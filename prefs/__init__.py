@@ -1,5 +1,3 @@
 """From answers and scores to preference pairs."""
 
-from pairwright.guard import check_packages
-
-check_packages()
+import pairwright as pairwright  # finds our packages, whatever is on the path

@@ -7,6 +7,8 @@ import sys
 from pairwright.commands import command
 from pairwright.commands.command import Command
 
+SUMMARY = "From answers and scores to preference pairs."
+
 COMMANDS = (
     Command(
         name="sample",
@@ -37,4 +39,4 @@ COMMANDS = (
 
 def main() -> None:
     """Run `prefs`."""
-    sys.exit(command.main("prefs", "From answers and scores to preference pairs.", COMMANDS))
+    sys.exit(command.main("prefs", SUMMARY, COMMANDS))

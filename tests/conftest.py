@@ -15,9 +15,32 @@ sys.path.insert(0, str(REPO / "tests"))  # for tiny_models
 # Before anything imports huggingface_hub, which reads them once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Processes that tests start compile torch and vLLM once, and not again in each.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+# vLLM looks at a model's code once and keeps what it saw, wherever a test moves other caches.
+os.environ.setdefault("VLLM_CACHE_ROOT", str(Path.home() / ".cache" / "vllm"))
 # How long an example takes says how busy the machine is, not whether the code is right.
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a tiny model as slow, and say what `pytest -n` keeps in one process.
+
+    One worker runs all tests of the model server, one imports the trainers; other groups are a
+    module each. Long work comes first, so that no core waits at the end.
+    """
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        group = str(item.path.relative_to(REPO))
+        if fixtures & {"tiny_qwen", "tiny_lora"}:
+            item.add_marker(pytest.mark.slow)
+            group = "server" if "tiny_server" in fixtures else "torch"
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,18 @@ HEAVY = {
 }  # fmt: skip
 
 
+def test_importing_pairwright_loads_nothing_heavy():
+    code = (
+        "import sys, pairwright as pw\n"
+        "for name in ('curate', 'judge', 'prefs', 'train'):\n"
+        "    assert all(getattr(getattr(pw, name), one).__doc__ for one in dir(getattr(pw, name)))\n"
+        "assert pw.open and pw.near_duplicates and pw.UsageError\n"
+        "print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(done.stdout.split())
+
+
 @pytest.mark.parametrize("program", ["curate", "judge", "prefs", "train", "pairwright"])
 def test_a_program_imports_nothing_heavy(program):
     code = (

@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("uvicorn", reason="needs the extra label")
 from loopback_hub import TOKEN, running_hub
 
 from pairwright.dataset.store import Dataset
@@ -115,6 +113,7 @@ def test_four_commands_as_they_stand_then_the_hub(folder, request):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(1200)
 def test_demo_small(tmp_path):
     """The whole loop on a small part; its figures are checked for sense, not for size."""

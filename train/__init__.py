@@ -1,5 +1,3 @@
 """Thin: tables to TRL and back: sft, dpo, eval, merge."""
 
-from pairwright.guard import check_packages
-
-check_packages()
+import pairwright as pairwright  # finds our packages, whatever is on the path

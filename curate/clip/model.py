@@ -12,7 +12,7 @@ from typing import Any
 import xxhash
 
 from curate.clip.preprocess import Preprocess
-from pairwright.errors import MissingExtraError, NotFoundError, PairwrightError, UsageError
+from pairwright.errors import Error, MissingExtraError, NotFoundError, UsageError
 
 RANDOM = "random"
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
@@ -63,7 +63,7 @@ def load_clip(model: str, pretrained: str | None, device: str) -> ClipModel:
         device: `auto` or a torch device.
 
     Raises:
-        PairwrightError: If there is no such model, or its weights cannot be had.
+        Error: If there is no such model, or its weights cannot be had.
     """
     try:
         import open_clip
@@ -148,16 +148,16 @@ def _some(tags: list[str]) -> str:
     return f"{shown}, and {len(tags) - 6} more" if len(tags) > 6 else shown
 
 
-def _cannot_load(model: str, pretrained: str | None, error: Exception) -> PairwrightError:
+def _cannot_load(model: str, pretrained: str | None, error: Exception) -> Error:
     what = f"{model} with {pretrained}" if pretrained else model
     offline = r"offline|connection|resolve|network|locate the file on the hub|LocalEntryNotFound"
     if re.search(offline, f"{type(error).__name__} {error}", re.IGNORECASE):
-        return PairwrightError(
+        return Error(
             f"cannot load {what}: the weights are not on this machine and the hub cannot be "
             "reached; give --pretrained a local file or folder"
         )
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return PairwrightError(f"cannot load {what}: {first or type(error).__name__}")
+    return Error(f"cannot load {what}: {first or type(error).__name__}")
 
 
 def fingerprint(network: Any) -> str:

@@ -56,7 +56,7 @@ def open_benchmarks(options: DecontaminateOptions) -> Iterator[list[Benchmark]]:
     """Read the benchmarks; sources are read into temporary datasets that go at the end.
 
     Raises:
-        PairwrightError: If one cannot be read or has no rows.
+        Error: If one cannot be read or has no rows.
     """
     with ExitStack() as stack:
         found: list[Benchmark] = []
@@ -98,7 +98,7 @@ def _of_source(text: str, options: DecontaminateOptions, folder: Path) -> Benchm
 
     from curate.ingest.command import ingest
     from curate.ingest.options import IngestOptions
-    from curate.read.sources.files import find_source
+    from curate.read.sources.find import find_source
     from pairwright.commands.options import RunOptions
 
     name, split = _split_of(text)

@@ -36,7 +36,7 @@ def decontaminate(dataset: Dataset, options: DecontaminateOptions, run: RunOptio
     """Write one decision a current sample, and what overlaps with which benchmark row.
 
     Raises:
-        PairwrightError: If the dataset has no samples, or a benchmark cannot be read.
+        Error: If the dataset has no samples, or a benchmark cannot be read.
     """
     name = run.run or STEP
     ref = f"decisions/{name}"

@@ -84,7 +84,7 @@ def dedup(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Outcome:
     """Write one decision a current sample, and the conflicts.
 
     Raises:
-        PairwrightError: If the dataset has no samples, or a run that the options need is missing.
+        Error: If the dataset has no samples, or a run that the options need is missing.
     """
     plan = _plan(dataset, options, run)
     if plan.base is not None and not _has_new(dataset, plan):

@@ -38,7 +38,7 @@ def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
     different weights never mix. The same command again, after more was ingested, adds what is new.
 
     Raises:
-        PairwrightError: If the dataset has no images, or the model cannot be loaded.
+        Error: If the dataset has no images, or the model cannot be loaded.
     """
     from curate.clip.model import load_clip
 

@@ -23,7 +23,7 @@ from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
-from pairwright.errors import NotFoundError, PairwrightError, UsageError
+from pairwright.errors import Error, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -34,7 +34,7 @@ _SHOWN = 5
 _EXAMPLES = 3
 
 
-class PushError(PairwrightError):
+class PushError(Error):
     """The Hub did not take the data."""
 
 
@@ -221,7 +221,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
     transport_error: type[BaseException] = HfHubHTTPError.__bases__[0]
     try:
         yield
-    except PairwrightError:
+    except Error:
         raise
     except HFValidationError as error:
         msg = f"{repo!r} is no name of a repository: use owner/name ({error})"

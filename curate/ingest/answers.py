@@ -1,4 +1,4 @@
-"""Answers and verdicts about samples that the dataset has already."""
+"""Responses to samples of the dataset, and verdicts on its responses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from curate.ingest.match import (
     Sample,
     Samples,
     convert_all,
-    outcome_of,
     preview,
     response_of,
     responses_by_model,
 )
-from curate.ingest.tables import Plan, Row, Tables
+from curate.ingest.outcome import outcome_of_labels
+from curate.ingest.plan import Plan, Row
+from curate.ingest.tables import Tables
 from curate.read.fields import ANSWER, check_text, first_field, number, scalar_text
 from curate.read.rows import RowError
 from curate.read.votes import Vote, combine, read_vote
@@ -31,16 +32,16 @@ _FLOATS: Final = ("temperature", "top_p", "logprob")
 
 
 def import_responses(dataset: Dataset, plan: Plan) -> Outcome:
-    """Write answers of models to samples that the dataset has.
+    """Write responses of models to samples that the dataset has.
 
     Raises:
-        PairwrightError: If there are no samples, or the source as a whole cannot be read.
+        Error: If there are no samples, or the source as a whole cannot be read.
     """
     samples = Samples(dataset, plan, prompts=True)
-    drawn: Counter[tuple[str, str]] = Counter()
+    repeats: Counter[tuple[str, str]] = Counter()
 
     def convert(row: Row) -> dict[str, Any]:
-        return _response(row.value, samples.find(row.value), plan, drawn)
+        return _response(row.value, samples.find(row.value), plan, repeats)
 
     if plan.dry_run:
         return preview(plan, convert)
@@ -56,31 +57,30 @@ def import_responses(dataset: Dataset, plan: Plan) -> Outcome:
             if tables.checkpoint():
                 tables.flush()
         tables.flush()
-    return outcome_of(dataset, plan, tables, "ingest-responses", done=done)
+    return outcome_of_labels(dataset, plan, tables, "ingest-responses", done=done)
 
 
 def _response(
-    row: dict[str, Any], sample: Sample, plan: Plan, drawn: Counter[tuple[str, str]]
+    row: dict[str, Any], sample: Sample, plan: Plan, repeats: Counter[tuple[str, str]]
 ) -> dict[str, Any]:
-    limit = plan.naming.max_text
     name = first_field(row, (*ANSWER, "text"), plan.naming.answer)
     if name is None:
         raise RowError("missing_field", "no answer")
-    text = scalar_text(row[name], name, limit)
+    text = scalar_text(row[name], name, plan.naming.max_text)
     if not text.strip():
         raise RowError("empty_answer", f"{name} has no text")
     field = first_field(row, MODEL, None)
     model = plan.options.model if field is None else scalar_text(row[field], field, 1000)
     if model is None:
-        raise RowError("missing_field", "no field model; --model NAME says it for all rows")
-    index = drawn[sample.sample_id, model]
-    drawn[sample.sample_id, model] += 1
+        raise RowError("missing_field", "no field model; --model NAME sets it for all rows")
+    index = repeats[sample.sample_id, model]
+    repeats[sample.sample_id, model] += 1
     reason = row.get("finish_reason")
     settings: dict[str, Any] = {key: number(row.get(key)) for key in _FLOATS}
-    for key, most in _INTEGERS.items():
+    for key, limit in _INTEGERS.items():
         value = row.get(key)
-        good = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= most
-        settings[key] = value if good else None
+        valid = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= limit
+        settings[key] = value if valid else None
     return {
         "response_id": stable_id(sample.sample_id, model, index, text),
         "sample_id": sample.sample_id,
@@ -94,16 +94,16 @@ def _response(
 
 
 def import_comparisons(dataset: Dataset, plan: Plan) -> Outcome:
-    """Write verdicts on two responses that the dataset has; both orders become one row.
+    """Write verdicts on two responses of the dataset; both orders become one row.
 
     Raises:
-        PairwrightError: If there are no samples or responses, or the source as a whole cannot be
+        Error: If there are no samples or responses, or the source as a whole cannot be
             read.
     """
     samples = Samples(dataset, plan)
     runs = [m for m in dataset.runs("responses") if m.is_complete]
     if not runs:
-        msg = f"{dataset.path}: holds no responses to compare; import them with --as responses"
+        msg = f"{dataset.path}: has no responses to compare; import them with `curate ingest FILE --as responses`"
         raise UsageError(msg)
     responses = responses_by_model(dataset, runs)
 
@@ -122,7 +122,7 @@ def import_comparisons(dataset: Dataset, plan: Plan) -> Outcome:
         done = tables.is_complete
         if not done:
             _write_comparisons(plan, tables, convert)
-    return outcome_of(dataset, plan, tables, "ingest-comparisons", done=done)
+    return outcome_of_labels(dataset, plan, tables, "ingest-comparisons", done=done)
 
 
 def _write_comparisons(plan: Plan, tables: Tables, convert: Callable[[Row], Vote]) -> None:
@@ -132,8 +132,8 @@ def _write_comparisons(plan: Plan, tables: Tables, convert: Callable[[Row], Vote
             tables.reject(row.row_id, found)
         else:
             votes.append(found)
-    rows, doubles = combine(votes)
-    for row_id, error in doubles:
+    rows, duplicates = combine(votes)
+    for row_id, error in duplicates:
         tables.reject(row_id, error)
     for comparison in rows:
         tables.add("comparisons", comparison)

@@ -1,10 +1,10 @@
-"""Images that a dataset has already, and keeping those that others need."""
+"""Images of the dataset: which ones it has, and keeping those that other sources need."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from curate.ingest.tables import STEP
+from curate.ingest.plan import STEP
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
 
@@ -28,8 +28,8 @@ def _ids(dataset: Dataset, manifest: Manifest) -> set[str]:
 def carry_images(dataset: Dataset, run: str) -> None:
     """Before a source is replaced, keep its images that samples of other sources refer to.
 
-    An image is stored once, by the source that brought it first; replacing that source must not
-    take it from the others.
+    An image is stored once, by the first source that has it; replacing that source must not remove
+    it from the others.
     """
     import polars as pl
 

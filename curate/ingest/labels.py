@@ -1,28 +1,30 @@
-"""Labels of people about answers that the dataset has: marks, judged claims, marked spans."""
+"""Human labels of answers that the dataset has: scores, judged claims, labelled spans."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from curate.ingest.match import Targets, convert_all, outcome_of, preview
+from curate.ingest.match import Targets, convert_all, preview
+from curate.ingest.outcome import outcome_of_labels
+from curate.ingest.plan import Plan, Row
 from curate.ingest.rows import claim_row, feedback_row, score_row
-from curate.ingest.tables import KEYS, Plan, Row, Tables, key_of
+from curate.ingest.tables import KEYS, Tables, key_of
+from curate.read.claims import SUPPORTED, TEXT, read_claim, read_claims, read_parts
 from curate.read.fields import HUMAN, check_text, first_field, number, scalar_text, type_name
-from curate.read.formats.claims import SUPPORTED, TEXT, read_claim, read_claims, read_parts
-from curate.read.rows import Mark, RowError, printable
+from curate.read.rows import RowError, Score, printable
 from curate.read.spans import apply_spans
 from pairwright.commands.command import Outcome
 from pairwright.dataset.store import Dataset
 
 OVERALL: Final = "overall"
 _CRITERION: Final = ("criterion", "aspect", "metric", "dimension")
-_SCORE: Final = ("score", "rating", "mark", "value")
-_SCORES: Final = ("scores", "ratings", "marks", "metrics")
+_SCORE_FIELDS: Final = ("score", "rating", "mark", "value")
+_SCORE_OBJECTS: Final = ("scores", "ratings", "marks", "metrics")
 _BY: Final = ("by", "annotator", "rater", "judge", "annotator_id", "user")
 _WHY: Final = ("rationale", "reason", "explanation", "comment")
 _CORRECTED: Final = ("corrected", "correction", "corrected_answer", "chosen")
-# Said where nobody rated: a row without a mark, never a zero.
+# Ratings of rows that nobody rated: no score, never zero.
 _NONE: Final = ("n/a", "na", "none", "null", "-", "nan", "")
 _MAX_CRITERIA: Final = 1000
 
@@ -30,29 +32,29 @@ Rows = list[dict[str, Any]]
 
 
 def import_scores(dataset: Dataset, plan: Plan) -> Outcome:
-    """Write marks that people gave to samples' answers or to responses.
+    """Write scores that human annotators gave to samples' answers or to responses.
 
     Raises:
-        PairwrightError: If there are no samples, or the source as a whole cannot be read.
+        Error: If there are no samples, or the source as a whole cannot be read.
     """
     targets = Targets(dataset, plan)
 
     def convert(row: Row) -> Rows:
         target = targets.find(row.value)
-        return [score_row(m, target.target_id, target.kind) for m in _marks(row.value, plan)]
+        return [score_row(s, target.target_id, target.kind) for s in _scores(row.value, plan)]
 
     return _import(dataset, plan, "scores", targets, convert)
 
 
 def import_claims(dataset: Dataset, plan: Plan) -> Outcome:
-    """Write claims of answers and what people say of them; one claim a row, or a list of them.
+    """Write claims of answers with their labels; one claim per row, or a list of them.
 
     Raises:
-        PairwrightError: If there are no samples, or the source as a whole cannot be read.
+        Error: If there are no samples, or the source as a whole cannot be read.
     """
     targets = Targets(dataset, plan)
-    places: dict[tuple[str, str], int] = {}
-    told: set[tuple[str, str, str]] = set()
+    counts: dict[tuple[str, str], int] = {}
+    known: set[tuple[str, str, str]] = set()
 
     def convert(row: Row) -> Rows:
         target, value = targets.find(row.value), row.value
@@ -65,11 +67,11 @@ def import_claims(dataset: Dataset, plan: Plan) -> Outcome:
         else:
             raise RowError("missing_field", f"neither claims nor {TEXT[1]} and {SUPPORTED[0]}")
         keys = [(target.target_id, by, claim.text) for claim in claims]
-        if keys and told.issuperset(keys):
-            raise RowError("duplicate_claim", "judged before by the same annotator")
-        told.update(keys)
-        first = places.get((target.target_id, by), 0)
-        places[target.target_id, by] = first + len(claims)
+        if keys and known.issuperset(keys):
+            raise RowError("duplicate_claim", "the same annotator judged it in an earlier row")
+        known.update(keys)
+        first = counts.get((target.target_id, by), 0)
+        counts[target.target_id, by] = first + len(claims)
         return [
             claim_row(claim, target.target_id, target.kind, first + n, by)
             for n, claim in enumerate(claims)
@@ -79,10 +81,10 @@ def import_claims(dataset: Dataset, plan: Plan) -> Outcome:
 
 
 def import_feedback(dataset: Dataset, plan: Plan) -> Outcome:
-    """Write marked spans and corrections of responses.
+    """Write labelled spans and corrections of responses.
 
     Raises:
-        PairwrightError: If there are no samples, or the source as a whole cannot be read.
+        Error: If there are no samples, or the source as a whole cannot be read.
     """
     targets = Targets(dataset, plan, texts=True)
 
@@ -116,19 +118,21 @@ def _changed(text: str, corrected: str) -> list[dict[str, Any]]:
 def _import(
     dataset: Dataset, plan: Plan, kind: str, targets: Targets, convert: Callable[[Row], Rows]
 ) -> Outcome:
-    """Write what rows become; rows whose keys were there before in the source are rejects."""
-    given: set[str] = set()
+    """Write the converted rows; rows with the keys of an earlier row are invalid."""
+    earlier: set[str] = set()
 
     def fresh(row: Row) -> Rows:
         rows = convert(row)
         keys = [key_of(kind, one) for one in rows]
-        again = next((n for n, key in enumerate(keys) if key in given), None)
+        again = next((n for n, key in enumerate(keys) if key in earlier), None)
         if again is None and len(set(keys)) < len(keys):
             again = 0
         if again is not None:
             what = ", ".join(printable(str(rows[again][name]), 60) for name in KEYS[kind][:4])
-            raise RowError(f"duplicate_{_ONE[kind]}", f"the same annotator said it before: {what}")
-        given.update(keys)
+            raise RowError(
+                f"duplicate_{_ONE[kind]}", f"the same annotator has it in an earlier row: {what}"
+            )
+        earlier.update(keys)
         return rows
 
     if plan.dry_run:
@@ -145,7 +149,7 @@ def _import(
             if tables.checkpoint():
                 tables.flush()
         tables.flush()
-    return outcome_of(dataset, plan, tables, step, done=done)
+    return outcome_of_labels(dataset, plan, tables, step, done=done)
 
 
 _ONE: Final = {"scores": "score", "claims": "claim", "feedback": "feedback"}
@@ -157,36 +161,38 @@ def _by(row: dict[str, Any], plan: Plan) -> str:
     return found or plan.options.by or HUMAN
 
 
-def _marks(row: dict[str, Any], plan: Plan) -> Iterator[Mark]:
-    """Marks of a row: one with its criterion, or an object of criterion and mark."""
+def _scores(row: dict[str, Any], plan: Plan) -> Iterator[Score]:
+    """Scores of a row: one with its criterion, or an object of criterion and score."""
 
     def text(names: tuple[str, ...]) -> str | None:
         name = first_field(row, names, None)
         return None if name is None else scalar_text(row[name], name, plan.naming.max_text) or None
 
     given: dict[str, Any]
-    field = next((name for name in _SCORES if isinstance(row.get(name), dict)), None)
+    field = next((name for name in _SCORE_OBJECTS if isinstance(row.get(name), dict)), None)
     if field is not None:
         given = {key: value for key, value in row[field].items() if value is not None}
     else:
-        name = first_field(row, _SCORE, None)
+        name = first_field(row, _SCORE_FIELDS, None)
         if name is None:
-            raise RowError("missing_field", f"no {_SCORE[0]}, nor {_SCORES[0]} as an object")
+            raise RowError(
+                "missing_field", f"no {_SCORE_FIELDS[0]}, nor {_SCORE_OBJECTS[0]} as an object"
+            )
         given = {text(_CRITERION) or OVERALL: row[name]}
     if not given or len(given) > _MAX_CRITERIA:
-        raise RowError("wrong_type", f"{field} holds {len(given):,} criteria")
+        raise RowError("wrong_type", f"{field} has {len(given):,} criteria")
     by, rubric = _by(row, plan), text(("rubric",)) or plan.name
     label, why = text(("label", "verdict")), text(_WHY)
     for criterion, value in given.items():
-        score = _number(value, criterion)
-        yield Mark(
+        found = _number(value, criterion)
+        yield Score(
             rubric=rubric,
             criterion=check_text(criterion, "a criterion", 200).strip(),
             by=by,
-            score=score,
-            text=why,
+            value=found,
+            rationale=why,
             label=label,
-            error=None if score is not None else f"no rating: {str(value)[:100]}",
+            error=None if found is not None else f"no rating: {str(value)[:100]}",
         )
 
 

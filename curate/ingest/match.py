@@ -1,24 +1,15 @@
-"""What imports about rows of the dataset share: finding the row, the pass, the outcome."""
+"""Rows about samples and responses of the dataset: finding them, and converting the rows."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from curate.ingest.tables import (
-    Plan,
-    Row,
-    Tables,
-    attempt,
-    claims_in_words,
-    in_words,
-    reject_reasons,
-    rows_of,
-)
+from curate.ingest.outcome import preview_of
+from curate.ingest.plan import Plan, Row, attempt, rows_of
 from curate.read.fields import first_field, scalar_text
-from curate.read.match import RESPONSE
 from curate.read.rows import RowError, printable
 from pairwright.commands.command import Outcome
 from pairwright.commands.progress import Progress
@@ -32,14 +23,26 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _MATCH: Final = ("sample_id", "question_id", "id")
 MODEL: Final = ("model", "model_id", "model_name")
+_RESPONSE: Final = ("response_id", "target_id")
+
+
+def are_about_responses(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether most rows name responses of the dataset and contain none."""
+    about = [
+        row
+        for row in rows
+        if any(isinstance(row.get(name), str) for name in _RESPONSE)
+        and not any(row.get(name) for name in ("rejected", "original", "response", "answer"))
+    ]
+    return len(about) * 2 > len(rows)
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What an answer needs to know of its sample.
+    """What a response needs to know about its sample.
 
     Attributes:
-        prompt: Empty unless prompts were asked for.
+        prompt: Empty unless prompts are needed.
         answered: Whether it has an answer of its own.
     """
 
@@ -76,18 +79,18 @@ class Samples:
             self._by_source_id[source_id] = None if source_id in self._by_source_id else sample
         if not self._by_id:
             of = f" of the source {source}" if source else ""
-            msg = f"{dataset.path}: holds no samples{of} to match; ingest them first"
+            msg = f"{dataset.path}: has no samples{of} to match; ingest them first"
             raise UsageError(msg)
 
     def has(self, sample_id: str) -> bool:
-        """Whether there is such a sample."""
+        """Whether the dataset has this sample."""
         return sample_id in self._by_id
 
     def find(self, row: dict[str, Any]) -> Sample:
         """The sample that a row is about.
 
         Raises:
-            RowError: If the row names none, an unknown one, or one of several.
+            RowError: If the row names none, an unknown one, or several.
         """
         name = first_field(row, _MATCH, self._match)
         if name is None:
@@ -110,11 +113,11 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a label is about.
+    """The answer that a label is about.
 
     Attributes:
         kind: `sample` (its own answer) or `response`.
-        text: The response, where texts were asked for.
+        text: The response, if texts are needed.
     """
 
     target_id: str
@@ -142,10 +145,10 @@ class Targets:
         """The answer that a row is about.
 
         Raises:
-            RowError: If the row names none, an unknown one, or one of several.
+            RowError: If the row names none, an unknown one, or several.
         """
         row = {key: value for key, value in row.items() if value != ""}  # empty cells of a CSV
-        name = first_field(row, RESPONSE, None)
+        name = first_field(row, _RESPONSE, None)
         if name is not None:
             found = scalar_text(row[name], name, 1000)
             if found in self._texts:
@@ -200,7 +203,7 @@ def response_of(found: dict[tuple[str, str], set[str]], sample_id: str, model: s
 
 
 def convert_all(plan: Plan, convert: Callable[[Row], _T]) -> Iterator[tuple[Row, _T | RowError]]:
-    """Every row of the source, and what became of it.
+    """Every row of the source, and the converted row or its error.
 
     Raises:
         DataError: If the source has no rows.
@@ -219,12 +222,12 @@ def convert_all(plan: Plan, convert: Callable[[Row], _T]) -> Iterator[tuple[Row,
                 found = error
             yield row, found
     if not n_rows:
-        msg = f"{plan.source.name}: the source holds no rows"
+        msg = f"{plan.source.name}: the source has no rows"
         raise DataError(msg)
 
 
 def preview(plan: Plan, convert: Callable[[Row], Any]) -> Outcome:
-    """What an import would do, nothing written."""
+    """The outcome of `--dry-run`: nothing is written."""
     reasons: Counter[str] = Counter()
     n_rows = 0
     for _, found in convert_all(plan, convert):
@@ -232,31 +235,4 @@ def preview(plan: Plan, convert: Callable[[Row], Any]) -> Outcome:
             reasons[found.reason] += 1
         else:
             n_rows += 1
-    rejects = sum(reasons.values())
-    listed = "".join(f"\n  {count:,} {reason}" for reason, count in reasons.most_common())
-    message = (
-        f"would take {n_rows:,} rows as {plan.table}/{plan.run}, and reject {rejects:,}{listed}"
-    )
-    summary = {"dry_run": True, "reject_reasons": dict(reasons)}
-    return Outcome(message=message, rows=n_rows, rejects=rejects, summary=summary)
-
-
-def outcome_of(dataset: Dataset, plan: Plan, tables: Tables, step: str, *, done: bool) -> Outcome:
-    """What an import did."""
-    reasons = reject_reasons(dataset, step, plan.run)
-    rows = tables.main.manifest.rows
-    lines = ["nothing to do"] if done else []
-    lines.append(f"{plan.table}/{plan.run}: {rows:,} rows")
-    verdicts = tables.main.summary.get("verdicts")
-    if verdicts:
-        shown = ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.items())
-        lines.append(f"verdicts of {tables.main.summary['votes']:,} votes: {shown}")
-    lines += claims_in_words(dataset, plan.run) if plan.table == "claims" else []
-    lines.append(in_words(dataset, reasons, step, plan.run))
-    return Outcome(
-        message="\n".join(lines),
-        table=f"{plan.table}/{plan.run}",
-        rows=rows,
-        rejects=sum(reasons.values()),
-        summary={"reject_reasons": reasons, **tables.main.summary},
-    )
+    return preview_of(plan, reasons, n_rows)

@@ -1,4 +1,4 @@
-"""Rows of the tables, made of drafts."""
+"""Rows of the tables, made from drafts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Final
 import numpy as np
 import xxhash
 
-from curate.ingest.tables import Plan
-from curate.read.rows import Claim, Draft, Labelled, Mark, Preference
-from curate.read.sources.intake import Ticket
+from curate.ingest.intake import Ticket
+from curate.ingest.plan import Plan
+from curate.read.rows import Claim, Draft, Labelled, Preference, Score
 from curate.read.votes import Vote, combine
 from pairwright.dataset.ids import stable_id
 from pairwright.text.conversation import Message, prompt_of
@@ -22,7 +22,7 @@ Rows = list[tuple[str, dict[str, Any]]]
 
 @dataclass(slots=True)
 class Pending:
-    """A row whose images are being looked at.
+    """A row whose images are being decoded.
 
     Attributes:
         prompt: Prompt of the existing sample that the row is about, if it is about one.
@@ -42,20 +42,20 @@ class Pending:
 class Occurrences:
     """Sample ids of a source whose own ids may repeat.
 
-    Remembers 64 bits an id: the newest in a set, the others sorted in one array.
+    Remembers 64 bits per id: the newest in a set, the others sorted in one array.
     """
 
     _NEWEST: Final = 500_000
 
     def __init__(self, source: str) -> None:
-        """Start with no id seen."""
+        """Start without ids."""
         self._source = source
         self._newest: set[int] = set()
         self._older = np.empty(0, dtype=np.uint64)
         self._again: dict[int, int] = {}
 
     def sample_id(self, source_id: str) -> str:
-        """Id of the next row of this id."""
+        """Sample id of the next row with this id."""
         key = xxhash.xxh3_64_intdigest(source_id.encode("utf-8", "surrogatepass"))
         occurrence = 0
         if key in self._newest or self._is_older(key):
@@ -104,24 +104,24 @@ def _others(plan: Plan, pending: Pending) -> Iterator[tuple[str, dict[str, Any]]
         row = _response_row(pending, one.text, one.model)
         ids.append(row["response_id"])
         yield "responses", row
-        for mark in one.marks:
-            yield "scores", score_row(mark, row["response_id"], "response")
-    for mark in draft.marks:
-        yield "scores", score_row(mark, pending.sample_id, "sample")
+        for score in one.scores:
+            yield "scores", score_row(score, row["response_id"], "response")
+    for score in draft.scores:
+        yield "scores", score_row(score, pending.sample_id, "sample")
     votes = [
         Vote(
             row_id=pending.row_id,
             sample_id=pending.sample_id,
-            first=ids[ballot.first],
-            second=ids[ballot.second],
-            winner=ballot.winner,
-            by=ballot.by,
+            first=ids[verdict.first],
+            second=ids[verdict.second],
+            winner=verdict.winner,
+            by=verdict.by,
             ordered=False,
-            text=ballot.text,
-            criterion=ballot.criterion,
-            grade=ballot.grade,
+            text=verdict.text,
+            criterion=verdict.criterion,
+            grade=verdict.grade,
         )
-        for ballot in draft.ballots
+        for verdict in draft.verdicts
     ]
     for row in combine(votes)[0]:
         yield "comparisons", row
@@ -194,7 +194,7 @@ def _corrected_row(plan: Plan, pending: Pending, other: Preference) -> dict[str,
 
 
 def _feedback_row(plan: Plan, pending: Pending, other: Preference) -> dict[str, Any]:
-    """Row of the feedback table; spans that were not marked are what the correction changed."""
+    """Row of the feedback table; without labelled spans, its spans are what the correction changed."""
     spans = other.spans
     if spans is None and other.chosen is not None:
         changed, _ = diff_spans(other.rejected, other.chosen)
@@ -231,7 +231,7 @@ def feedback_row(
 
 
 def claim_row(claim: Claim, target_id: str, kind: str, index: int, by: str) -> dict[str, Any]:
-    """Row of the claims table; what a person says is certain."""
+    """Row of the claims table; the label of a human annotator has probability 1."""
     yes = None if claim.supported is None else float(claim.supported)
     return {
         "claim_id": stable_id(target_id, by, index),
@@ -246,19 +246,19 @@ def claim_row(claim: Claim, target_id: str, kind: str, index: int, by: str) -> d
     }
 
 
-def score_row(mark: Mark, target_id: str, kind: str) -> dict[str, Any]:
+def score_row(score: Score, target_id: str, kind: str) -> dict[str, Any]:
     """Row of the scores table."""
     return {
         "target_id": target_id,
-        "rubric": mark.rubric,
-        "criterion": mark.criterion,
-        "judge": mark.by,
+        "rubric": score.rubric,
+        "criterion": score.criterion,
+        "judge": score.by,
         "repeat": 0,
         "target_kind": kind,
-        "score": mark.score,
-        "text": mark.label,
-        "rationale": mark.text,
-        "rubric_hash": stable_id("imported", mark.rubric)[:16],
-        "prompt_hash": stable_id("imported", mark.rubric, mark.criterion)[:16],
-        "error": mark.error,
+        "score": score.value,
+        "text": score.label,
+        "rationale": score.rationale,
+        "rubric_hash": stable_id("imported", score.rubric)[:16],
+        "prompt_hash": stable_id("imported", score.rubric, score.criterion)[:16],
+        "error": score.error,
     }

@@ -8,39 +8,29 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from curate.ingest.images import carry_images, known_images
+from curate.ingest.intake import Intake
+from curate.ingest.outcome import FACTS, outcome_of_samples, preview_of
+from curate.ingest.plan import Plan, Row, attempt, rows_of
 from curate.ingest.rows import Occurrences, Pending, rows_of_draft
-from curate.ingest.tables import (
-    STEP,
-    Plan,
-    Row,
-    Tables,
-    attempt,
-    claims_in_words,
-    in_words,
-    key_of,
-    reject_reasons,
-    rows_of,
-)
-from curate.read.formats.registry import Converter
+from curate.ingest.tables import Tables, key_of
+from curate.read.formats.base import Converter
 from curate.read.rows import RowError, printable
-from curate.read.sources.intake import Intake
 from pairwright.commands.command import Outcome
 from pairwright.commands.progress import Progress, say
 from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError
 from pairwright.text.conversation import Message, prompt_of
 
-_FACTS: Final = ("unanswered", "text_only", "without_license")
 _PROGRESS_ROWS: Final = 50
 _BATCH_ROWS: Final = 512
 _BATCH_IMAGES: Final = 256
 _BATCH_BYTES: Final = 32 << 20
-# Batches whose images are being looked at while the next is read.
-_UNDER_WAY: Final = 3
+# Batches whose images are being decoded while the next one is read.
+_MAX_BATCHES: Final = 3
 
 
 def ingest_samples(dataset: Dataset, plan: Plan, convert: Converter) -> Outcome:
-    """Write the samples of a source, and pairs or feedback if the plan says so.
+    """Write the samples of a source, and pairs or feedback if the plan has them.
 
     Args:
         dataset: Where to write.
@@ -54,7 +44,7 @@ def ingest_samples(dataset: Dataset, plan: Plan, convert: Converter) -> Outcome:
         carry_images(dataset, plan.run)
     with Tables(dataset, plan, plan.kinds) as tables:
         if tables.is_complete:
-            return _outcome(dataset, plan, tables, done=True)
+            return outcome_of_samples(dataset, plan, tables, done=True)
         if tables.main.resumed:
             say(f"samples/{plan.run}: resuming after {tables.main.n_rows:,} rows")
         known = known_images(dataset, plan.run) | tables.writers["images"].keys("image_id")
@@ -68,7 +58,7 @@ def ingest_samples(dataset: Dataset, plan: Plan, convert: Converter) -> Outcome:
             tables.main.summary["images_decoded"] = intake.n_decoded
             if intake.n_fetched:
                 tables.main.summary["images_fetched"] = intake.n_fetched
-    return _outcome(dataset, plan, tables, done=False)
+    return outcome_of_samples(dataset, plan, tables, done=False)
 
 
 class _Run:
@@ -79,15 +69,15 @@ class _Run:
     ) -> None:
         self._plan, self._tables, self._intake = plan, tables, intake
         self._convert = convert
-        self._names = Occurrences(plan.name)
+        self._ids = Occurrences(plan.name)
         self._rejected = tables.main.rejected_ids()
         self._prompts = _Prompts(dataset, plan) if plan.table == "feedback" else None
-        self._given: set[str] = set()
-        for fact in _FACTS:
+        self._earlier: set[str] = set()
+        for fact in FACTS:
             tables.main.summary.setdefault(fact, 0)
 
     def run(self) -> None:
-        # Millions of rows pass through here, none of which refer to themselves.
+        # Millions of rows pass here, and none has reference cycles.
         threshold = gc.get_threshold()
         gc.set_threshold(100_000, 50, 100)
         try:
@@ -96,18 +86,18 @@ class _Run:
             gc.set_threshold(*threshold)
 
     def _pass(self) -> None:
-        under_way: deque[list[Pending]] = deque()
+        batches: deque[list[Pending]] = deque()
         with Progress(f"ingest {self._plan.name}") as progress:
             for batch in self._batches(progress):
                 refs = [ref for pending in batch for ref in pending.draft.images]
                 tickets = iter(self._intake.submit(refs))
                 for pending in batch:
                     pending.tickets = [next(tickets) for _ in pending.draft.images]
-                under_way.append(batch)
-                if len(under_way) > _UNDER_WAY:
-                    self._finish(under_way.popleft())
-            while under_way:
-                self._finish(under_way.popleft())
+                batches.append(batch)
+                if len(batches) > _MAX_BATCHES:
+                    self._finish(batches.popleft())
+            while batches:
+                self._finish(batches.popleft())
         self._flush()
 
     def _batches(self, progress: Progress) -> Iterator[list[Pending]]:
@@ -127,13 +117,13 @@ class _Run:
                 yield batch
                 batch, images, n_bytes = [], 0, 0
         if not n_rows:
-            msg = f"{self._plan.source.name}: the source holds no rows"
+            msg = f"{self._plan.source.name}: the source has no rows"
             raise DataError(msg)
         yield batch
 
     def _prepare(self, row: Row) -> Pending | None:
-        """Convert a row, unless it is done or cannot be used."""
-        sample_id = self._names.sample_id(row.source_id)
+        """Convert a row; `None` if it is written already or cannot be used."""
+        sample_id = self._ids.sample_id(row.source_id)
         if row.row_id in self._rejected:
             return None
         try:
@@ -145,7 +135,7 @@ class _Run:
                 draft.images = [ref.inside(row.images_in) for ref in draft.images]
             pending = Pending(row.row_id, sample_id, draft)
             if self._prompts is not None:
-                self._prompts.place(pending, row.value)
+                self._prompts.attach(pending, row.value)
             pending.rows = rows_of_draft(self._plan, pending)
             self._check_first(pending)
         except RowError as error:
@@ -159,26 +149,26 @@ class _Run:
         return pending
 
     def _check_first(self, pending: Pending) -> None:
-        """Refuse labels that were there before.
+        """Refuse labels that an earlier row has.
 
         Raises:
-            RowError: If they were.
+            RowError: If an earlier row has them.
         """
         keys = {row["feedback_id"] for kind, row in pending.rows if kind == "feedback"}
-        if keys and keys <= self._given:
-            detail = "the same answer was corrected before by the same annotator"
+        if keys and keys <= self._earlier:
+            detail = "the same annotator corrected this answer in an earlier row"
             raise RowError("duplicate_feedback", detail)
-        once = pending.draft.once
-        if once is not None and once in self._given:
-            detail = "a row before it is the same, word for word"
+        key = pending.draft.unique_key
+        if key is not None and key in self._earlier:
+            detail = "an earlier row is the same, word for word"
             raise RowError("duplicate_row", detail)
-        self._given |= keys | ({once} if once else set())
+        self._earlier |= keys | ({key} if key else set())
 
     def _finish(self, batch: list[Pending]) -> None:
         for pending in batch:
             image_ids, problem = [], None
             for ticket in pending.tickets:
-                # All are settled, even behind a bad one: what waits holds memory.
+                # All of them, even after an error: images that wait need memory.
                 try:
                     image_ids.append(self._intake.image_id(ticket))
                 except RowError as error:
@@ -206,7 +196,7 @@ class _Run:
             self._tables.add(kind, row, pending.n_bytes)
 
     def _count(self, row: dict[str, Any]) -> None:
-        """Count what the user wants to know; made durable together with the row."""
+        """Count facts for the outcome; they are made durable together with the row."""
         facts = self._tables.main.summary
         facts["unanswered"] += row["messages"][-1]["role"] != "assistant"
         facts["text_only"] += not row["image_ids"]
@@ -214,7 +204,7 @@ class _Run:
 
 
 class _Prompts:
-    """Existing samples that corrections may be about."""
+    """Prompts of existing samples that corrections may be about."""
 
     def __init__(self, dataset: Dataset, plan: Plan) -> None:
         import polars as pl
@@ -223,11 +213,11 @@ class _Prompts:
         columns = frame.select("sample_id", "messages").collect()
         self._prompts: dict[str, list[Message]] = dict(columns.iter_rows())
 
-    def place(self, pending: Pending, row: dict[str, Any]) -> None:
-        """Point a correction to the sample it names, if that is there.
+    def attach(self, pending: Pending, row: dict[str, Any]) -> None:
+        """Attach a correction to the sample that it names, if the dataset has it.
 
         Raises:
-            RowError: If it is not, and the row has no question of its own.
+            RowError: If the dataset lacks it and the row has no question of its own.
         """
         named = row.get("sample_id")
         messages = self._prompts.get(named) if isinstance(named, str) else None
@@ -239,8 +229,8 @@ class _Prompts:
 
 
 def preview(plan: Plan, convert: Converter) -> Outcome:
-    """What an ingest would do, images not looked at and nothing written."""
-    counts: Counter[str] = Counter()
+    """The outcome of `--dry-run`: images are not opened and nothing is written."""
+    reasons: Counter[str] = Counter()
     first = ""
     n_rows = n_images = 0
     for row in rows_of(plan):
@@ -249,45 +239,11 @@ def preview(plan: Plan, convert: Converter) -> Outcome:
                 raise row.error
             draft = attempt(convert, row.value, plan.naming)
         except RowError as error:
-            counts[error.reason] += 1
+            reasons[error.reason] += 1
             continue
         n_rows += 1
         n_images += len(draft.images)
         if not first:
             turns = "\n".join(f"  {m['role']}: {m['content'][:200]}" for m in draft.messages)
             first = f"\nthe first row ({row.row_id}):\n{turns}"
-    rejects = sum(counts.values())
-    listed = "".join(f"\n  {count:,} {reason}" for reason, count in counts.most_common())
-    message = (
-        f"would write {n_rows:,} rows naming {n_images:,} images (not looked at) to "
-        f"{plan.table}/{plan.run}, and {rejects:,} rejects{listed}{first}"
-    )
-    summary = {"dry_run": True, "images": n_images, "reject_reasons": dict(counts)}
-    return Outcome(message=message, rows=n_rows, rejects=rejects, summary=summary)
-
-
-def _outcome(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Outcome:
-    reasons = reject_reasons(dataset, STEP, plan.run)
-    facts = {fact: int(tables.main.summary.get(fact, 0)) for fact in _FACTS}
-    rows = {kind: writer.manifest.rows for kind, writer in tables.writers.items()}
-    lines = ["nothing to do"] if done else []
-    lines += [f"{kind}/{plan.run}: {count:,} rows" for kind, count in rows.items()]
-    if facts["unanswered"] or facts["text_only"]:
-        lines.append(
-            f"samples without an answer: {facts['unanswered']:,}, without an image: "
-            f"{facts['text_only']:,}"
-        )
-    lines += claims_in_words(dataset, plan.run) if plan.table == "claims" else []
-    lines.append(in_words(dataset, reasons, STEP, plan.run))
-    return Outcome(
-        message="\n".join(lines),
-        table=f"{plan.table}/{plan.run}",
-        rows=rows[plan.table],
-        rejects=sum(reasons.values()),
-        summary={
-            "tables": rows,
-            "format": plan.config["format"],
-            "reject_reasons": reasons,
-            **tables.main.summary,
-        },
-    )
+    return preview_of(plan, reasons, n_rows, images=n_images, first=first)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from curate.read.rows import Draft, RowError
+from curate.read.rows import RowError
 
 ID: Final = ("id", "question_id", "sample_id", "idx", "uid", "qid", "_id")
 QUESTION: Final = ("question", "prompt", "instruction", "query", "problem")
@@ -25,12 +24,11 @@ IMAGE: Final = (
     "img_path",
     "image_url",
 )
-# M3IT and its kin: base64 without the data: in front.
+# M3IT and similar sets: base64 without a leading `data:`.
 BASE64_FIELD: Final = "image_base64_str"
 LICENSE: Final = ("license", "licence")
-# Who labelled, where nobody says so.
+# The annotator of labels that name none.
 HUMAN: Final = "human"
-_COMMON: Final = frozenset(("criteria", "reference", "split", "task", *LICENSE))
 _IMAGE_FIELDS: Final = (*IMAGE, BASE64_FIELD)
 _MAX_ID: Final = 1000
 _MAX_NAME: Final = 1000
@@ -38,7 +36,7 @@ _MAX_NAME: Final = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Naming:
-    """What the user said about the fields of the rows; `None`: the usual names.
+    """How the user wants rows to be read; `None`: by the usual names.
 
     Attributes:
         question: Field of the question.
@@ -46,15 +44,16 @@ class Naming:
         image: Field of the image or images.
         id: Field of the id.
         reference: Field of the reference answer.
-        prompt: Question of rows that have a caption only.
+        prompt: Question of rows with a caption only.
         license: License of rows that name none.
         split: Split of rows that name none.
-        no_images: Take rows as text, whatever images they name.
-        fetch_urls: Take images that are http(s) addresses.
-        image_pattern: What a row's image value becomes, such as `COCO_train2014_{:012d}.jpg`.
+        no_images: Read rows as text, whatever images they name.
+        fetch_urls: Fetch images that are http(s) addresses.
+        image_pattern: File name of an image id, such as `COCO_train2014_{:012d}.jpg`.
         max_text: Characters a text may have.
         by: Annotator of labels that name none.
-        inverted: Whether 1 says of a claim that it is not supported.
+        inverted: Whether a 1 means that a claim is NOT supported.
+        options: The own options of the format, an instance of its dataclass.
     """
 
     question: str | None = None
@@ -71,10 +70,11 @@ class Naming:
     max_text: int = 1_000_000
     by: str | None = None
     inverted: bool = False
+    options: Any = None
 
 
 def first_field(row: Mapping[str, Any], names: Sequence[str], chosen: str | None) -> str | None:
-    """The field to take: the one that was chosen, else the first usual one that has a value."""
+    """The chosen field, else the first usual one; `None` if it has no value."""
     if chosen is not None:
         return chosen if row.get(chosen) is not None else None
     for name in names:
@@ -83,8 +83,18 @@ def first_field(row: Mapping[str, Any], names: Sequence[str], chosen: str | None
     return None
 
 
+def has(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    """The first of some fields that is not empty."""
+    return next((name for name in names if row.get(name) not in (None, [], "")), None)
+
+
+def has_both(row: Mapping[str, Any]) -> bool:
+    """Whether a row has a chosen and a rejected answer."""
+    return row.get("chosen") is not None and row.get("rejected") is not None
+
+
 def image_field(row: Mapping[str, Any], naming: Naming) -> str | None:
-    """The field that holds the images of a row."""
+    """The field with the images of a row."""
     if naming.image is not None:
         return naming.image
     for name in _IMAGE_FIELDS:
@@ -95,7 +105,7 @@ def image_field(row: Mapping[str, Any], naming: Naming) -> str | None:
 
 
 def image_names(row: Mapping[str, Any], naming: Naming) -> list[str]:
-    """What a row calls its images, where they are left behind: rows are told apart by it."""
+    """Names of images that are not read: they distinguish rows with the same text."""
     field = image_field(row, naming)
     value = None if field is None else row.get(field)
     names = []
@@ -107,10 +117,10 @@ def image_names(row: Mapping[str, Any], naming: Naming) -> list[str]:
 
 
 def check_text(value: Any, what: str, limit: int) -> str:
-    """A text that every later step can take as it is.
+    """A text that every later step can use as it is.
 
     Raises:
-        RowError: If it is no text, too long, or holds NUL or halves of characters.
+        RowError: If it is not text, is too long, or contains NUL or half a character.
     """
     if not isinstance(value, str):
         raise RowError("wrong_type", f"{what} is {type_name(value)}, not text")
@@ -120,14 +130,14 @@ def check_text(value: Any, what: str, limit: int) -> str:
         )
     if value.isascii():
         if "\0" in value:
-            raise RowError("nul_in_text", f"{what} holds a NUL at {value.index(chr(0))}")
+            raise RowError("nul_in_text", f"{what} contains a NUL at {value.index(chr(0))}")
         return value
     if "\0" in value:
-        raise RowError("nul_in_text", f"{what} holds a NUL at {value.index(chr(0))}")
+        raise RowError("nul_in_text", f"{what} contains a NUL at {value.index(chr(0))}")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        detail = f"{what} holds half a character or a broken byte at {error.start}"
+        detail = f"{what} contains half a character or an invalid byte at {error.start}"
         raise RowError("invalid_unicode", detail) from error
     return value
 
@@ -149,7 +159,7 @@ def scalar_text(value: Any, what: str, limit: int) -> str:
 
 
 def number(value: Any) -> float | None:
-    """A finite number; `None` for everything else, such as the `N/A` of rating files."""
+    """A finite number; `None` for anything else, such as the `N/A` of rating files."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -160,7 +170,7 @@ def number(value: Any) -> float | None:
 
 
 def type_name(value: Any) -> str:
-    """A type in JSON's words."""
+    """The name of a JSON type."""
     names = {dict: "an object", list: "a list", str: "text", bool: "true or false", bytes: "bytes"}
     if value is None:
         return "missing"
@@ -173,103 +183,7 @@ def source_id(row: Mapping[str, Any], naming: Naming) -> str | None:
     """Id of a row in its source, if it has one.
 
     Raises:
-        RowError: If it is no text or number.
+        RowError: If it is neither text nor a number.
     """
     name = first_field(row, ID, naming.id)
     return None if name is None else scalar_text(row[name], f"the id ({name})", _MAX_ID)
-
-
-def describe(draft: Draft, row: Mapping[str, Any], used: Collection[str], naming: Naming) -> Draft:
-    """Fill what all formats have in common: criteria, reference, license, split, task, meta.
-
-    Args:
-        draft: The draft with its conversation.
-        row: The row it comes from.
-        used: Fields that went into the conversation.
-        naming: What the user said about the fields.
-
-    Raises:
-        RowError: If one of them is of the wrong type.
-    """
-    spent = set(used)
-
-    def text(names: Sequence[str], chosen: str | None = None) -> str | None:
-        name = first_field(row, names, chosen)
-        if name is None:
-            return None
-        spent.add(name)
-        value = row[name]
-        if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
-            value = "\n".join(value)
-        found = scalar_text(value, name, naming.max_text)
-        return found if found.strip() else None
-
-    spent.add(first_field(row, ID, naming.id) or "")
-    draft.license, draft.split = naming.license, naming.split
-    if naming.reference is not None or not _COMMON.isdisjoint(row):
-        draft.criteria = text(("criteria",))
-        draft.reference = text(("reference",), naming.reference)
-        draft.license = text(LICENSE) or naming.license
-        draft.split = text(("split",)) or naming.split
-        draft.task = text(("task",)) or draft.task
-    rest = {k: v for k, v in row.items() if k not in spent}
-    if naming.no_images and (names := image_names(row, naming)):
-        rest["image_names"] = names
-    draft.meta = as_meta(rest, naming.max_text)
-    return draft
-
-
-def as_meta(rest: Mapping[str, Any], limit: int) -> str | None:
-    """The fields that no column takes, as JSON.
-
-    Raises:
-        RowError: If they are too long or too deep.
-    """
-    kept = {k: v for k, v in rest.items() if v is not None and isinstance(k, str)}
-    if not kept:
-        return None
-    if isinstance(kept.get("meta"), str):
-        kept = _with_own_meta(kept)
-    try:
-        text = _to_json(_finite(kept))
-    except (RecursionError, ValueError) as error:
-        raise RowError("bad_meta", f"the other fields cannot be kept: {error}") from error
-    if not text.isascii():
-        # Halves of characters would make the JSON unreadable for stricter readers than Python's.
-        text = text.encode("utf-8", "replace").decode()
-    if len(text) > limit:
-        raise RowError("text_too_long", f"other fields have {len(text):,} characters of JSON")
-    return text
-
-
-def _with_own_meta(kept: dict[str, Any]) -> dict[str, Any]:
-    """Lay open the `meta` that `curate export` wrote, so that it does not nest deeper each time."""
-    if not kept["meta"]:
-        return {k: v for k, v in kept.items() if k != "meta"}
-    try:
-        inner = json.loads(kept["meta"])
-    except (ValueError, RecursionError):
-        return kept
-    if not isinstance(inner, dict):
-        return kept
-    return {**inner, **{k: v for k, v in kept.items() if k != "meta"}}
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(v) for v in value]
-    if isinstance(value, str):
-        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return value
-
-
-def _describe_value(value: Any) -> str:
-    return f"<{len(value)} bytes>" if isinstance(value, bytes) else str(value)
-
-
-# Made once: `json.dumps` with options would make one a call.
-_to_json: Final = json.JSONEncoder(ensure_ascii=False, default=_describe_value).encode

@@ -32,7 +32,7 @@ class Level:
 
     Attributes:
         winner: `first`, `second`, `tie` or `both_bad`.
-        grade: How much better the first is: 2 to -2; `None` where both are bad.
+        grade: How much better the first one is: 2 to -2; `None` if both are bad.
     """
 
     winner: str
@@ -43,12 +43,12 @@ def read_level(text: str, first: str, second: str) -> Level:
     """A verdict in words on two answers.
 
     Args:
-        text: The words.
+        text: The verdict.
         first: Name of the first answer's author.
         second: Name of the second's.
 
     Raises:
-        RowError: If the words are none that are known, or name neither, or could name both.
+        RowError: If the words are unknown, or name neither answer, or could name both.
     """
     words = " ".join(text.split()).rstrip(".!").casefold()
     if words in _NEUTRAL:
@@ -69,7 +69,7 @@ def read_level(text: str, first: str, second: str) -> Level:
 
 
 def _is_first(who: str, first: str, second: str, text: str) -> bool:
-    """Whether a verdict names the first answer: word for word, by place, or by the longer start.
+    """Whether a verdict names the first answer: exactly, by position, or by the longer prefix.
 
     Files name one author in two ways: `IIW` in a column, `IIW-Human` in the verdict, while another
     author is called `IIW-P5B`.

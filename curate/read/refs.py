@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from curate.read.fields import BASE64_FIELD, Naming, image_field, type_name
 from curate.read.rows import ImageRef, RowError, printable
-from curate.read.sources.fetch import remote_error
 
 MAX_IMAGES: Final = 1000
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -21,7 +20,7 @@ def image_refs(row: Mapping[str, Any], naming: Naming) -> list[ImageRef]:
     """Images of a row, in order.
 
     Raises:
-        RowError: If one is a URL that is not to be fetched, or of a type that cannot be an image.
+        RowError: If one is an address without `--fetch-urls`, or of a type that cannot be an image.
     """
     name = image_field(row, naming)
     if name is None or naming.no_images:
@@ -74,7 +73,8 @@ def as_ref(value: Any, naming: Naming) -> ImageRef:
         return ImageRef(content=_data_uri(value))
     if _URL.match(value):
         if not naming.fetch_urls or value[:4].lower() != "http":
-            raise remote_error(value)
+            detail = f"{printable(value)}: images are fetched only with --fetch-urls"
+            raise RowError("remote_image", detail, stage="image")
         return ImageRef(url=value)
     if not value.strip():
         raise RowError("missing_image", "an image with an empty path", stage="image")
@@ -82,7 +82,7 @@ def as_ref(value: Any, naming: Naming) -> ImageRef:
 
 
 def from_pattern(value: str, pattern: str | None) -> str:
-    """The path of an image whose row gives an id only: `{}` or `{:012d}` stands for it."""
+    """The path of an image id: it replaces `{}` or `{:012d}` in the pattern."""
     if pattern is None:
         return value
 

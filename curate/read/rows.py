@@ -1,4 +1,4 @@
-"""What passes between reading, converting and writing: raw rows, drafts, reasons."""
+"""Rows as they are read, as drafts, and as errors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pairwright.text.conversation import Message
 
 
 class RowError(Exception):
-    """A row that cannot be used; costs that row only.
+    """A row that cannot be used; it costs that row only.
 
     Attributes:
-        stage: What was being done: `parse`, `row`, `image` or `match`.
+        stage: Step that failed: `parse`, `row`, `image` or `match`.
         reason: Short, stable name of the cause.
-        detail: What to look at.
+        detail: What is wrong, in words.
     """
 
     def __init__(self, reason: str, detail: str, *, stage: str = "row") -> None:
-        """Keep the cause apart from the words."""
+        """Keep the cause separate from the words."""
         super().__init__(f"{reason}: {detail}")
         self.stage, self.reason, self.detail = stage, reason, detail
 
@@ -54,28 +54,28 @@ class ImageRef:
 
     @property
     def key(self) -> str:
-        """What the image is remembered by, until its content is known."""
+        """Key of the image until its content is known."""
         return f"url:{self.url}" if self.path is None else f"path:{self.path}"
 
     def inside(self, folder: str) -> ImageRef:
-        """The same image, its path seen from outside of a folder."""
+        """The same image, with a path that starts outside of a folder."""
         return self if self.path is None else replace(self, path=str(Path(folder, self.path)))
 
 
 @dataclass(slots=True, kw_only=True)
 class Preference:
-    """Two answers to one prompt.
+    """A better and a worse answer to one prompt.
 
     Attributes:
-        chosen: The better answer; `None` where only the mistakes of the other are marked.
+        chosen: The better answer; `None` if only the mistakes of the other one are labelled.
         rejected: The worse one.
-        spans: Marked parts of the worse one, as the feedback table has them.
-        by: Who marked or corrected it.
+        spans: Labelled parts of the worse one, as the feedback table has them.
+        by: Who labelled or corrected it.
         model: Model that wrote the worse one.
-        margin: Difference of the marks, where the row says it.
+        margin: Difference of the scores, if the row has it.
         chosen_spans: Changed parts of the better one, as the pairs table has them.
         rejected_spans: Changed parts of the worse one.
-        corrects: The better one is the worse one corrected: what changed can be told by words.
+        corrects: The better one is the worse one corrected, so a word diff finds what changed.
         method: How an exported pair was made.
         control: Control that an exported pair belongs to.
     """
@@ -96,21 +96,21 @@ class Preference:
 
 
 @dataclass(slots=True, kw_only=True)
-class Mark:
-    """A mark that a row brings for an answer.
+class Score:
+    """A score that a row has for an answer.
 
     Attributes:
-        score: `None` where the row says there is none.
-        text: The reasons given.
-        label: The mark in words.
-        error: Why there is no score.
+        value: `None` if the row states that there is none.
+        rationale: The reasons given.
+        label: The score in words.
+        error: Why there is no value.
     """
 
     rubric: str
     criterion: str
     by: str
-    score: float | None
-    text: str | None = None
+    value: float | None
+    rationale: str | None = None
     label: str | None = None
     error: str | None = None
 
@@ -121,16 +121,16 @@ class Candidate:
 
     text: str
     model: str
-    marks: list[Mark] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ballot:
-    """A verdict on two of the candidates, by their numbers.
+class Verdict:
+    """A verdict on two of the candidates, by their indices.
 
     Attributes:
         winner: `first`, `second`, `tie` or `both_bad`.
-        grade: How much better the first is, 2 to -2, where the row says so.
+        grade: How much better the first one is, 2 to -2, if the row has it.
     """
 
     first: int
@@ -144,10 +144,10 @@ class Ballot:
 
 @dataclass(slots=True, kw_only=True)
 class Claim:
-    """A claim of an answer, and what people say of it.
+    """A claim of an answer with its label.
 
     Attributes:
-        supported: `None` where nobody said.
+        supported: `None` if nobody judged it.
     """
 
     text: str
@@ -156,11 +156,11 @@ class Claim:
 
 @dataclass(slots=True, kw_only=True)
 class Labelled:
-    """An answer with what one person said of its parts.
+    """An answer with the labels of one annotator.
 
     Attributes:
-        spans: Marked parts, as the feedback table has them; `None` if parts were not looked at.
-        claims: Claims; `None` if they were not looked at.
+        spans: Labelled parts, as the feedback table has them; `None` if parts were not labelled.
+        claims: Claims; `None` if claims were not judged.
     """
 
     text: str
@@ -172,20 +172,20 @@ class Labelled:
 
 @dataclass(slots=True, kw_only=True)
 class Draft:
-    """A row as a sample, before its images were looked at.
+    """A row as a sample, before its images are decoded.
 
     Attributes:
-        messages: The conversation, with as many `<image>` marks as there are images.
-        images: In the order of their marks.
-        source_id: Id in the source; `None` where it has none.
+        messages: The conversation, with as many `<image>` placeholders as there are images.
+        images: In the order of their placeholders.
+        source_id: Id in the source; `None` if it has none.
         has_prompt: Whether the row has a question of its own.
         preference: A better and a worse answer.
-        corrections: Answers that were corrected or marked, one an annotator.
-        candidates: Answers of models.
-        ballots: Verdicts on them.
-        marks: Marks of the conversation's own answer.
-        labelled: Answers whose parts people labelled.
-        once: What a second row with the same must not come for; `None`: anything may repeat.
+        corrections: Answers that were corrected or labelled, one per annotator.
+        candidates: Responses of models.
+        verdicts: Verdicts on them.
+        scores: Scores of the conversation's own answer.
+        labelled: Answers whose parts or claims were labelled.
+        unique_key: Key that two rows must not share; `None`: rows may repeat.
     """
 
     messages: list[Message]
@@ -201,13 +201,13 @@ class Draft:
     preference: Preference | None = None
     corrections: list[Preference] = field(default_factory=list)
     candidates: list[Candidate] = field(default_factory=list)
-    ballots: list[Ballot] = field(default_factory=list)
-    marks: list[Mark] = field(default_factory=list)
+    verdicts: list[Verdict] = field(default_factory=list)
+    scores: list[Score] = field(default_factory=list)
     labelled: list[Labelled] = field(default_factory=list)
-    once: str | None = None
+    unique_key: str | None = None
 
 
 def printable(text: str, limit: int = 300) -> str:
-    """Text of strangers in a form that every table and terminal takes."""
-    cut = text if len(text) <= limit else text[:limit] + "..."
-    return cut.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+    """Foreign text in a form that every table and terminal can show."""
+    short = text if len(text) <= limit else text[:limit] + "..."
+    return short.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")

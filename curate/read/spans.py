@@ -1,4 +1,4 @@
-"""Marked parts of an answer, as annotation files have them."""
+"""Labelled parts of an answer, as annotation files have them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ _REPLACEMENT: Final = ("replacement", "correction")
 def read_spans(answer: str, value: Any) -> list[dict[str, Any]]:
     """Spans of an answer, for the feedback table.
 
-    An entry has `start` and `end` (code points), or `span` (or `text`) alone, which is then looked
-    for behind the entry before it. An entry that has a `correction` only belongs to the wrong span
-    before it.
+    An entry has `start` and `end` (code points), or `span` (or `text`) alone, which is then searched
+    after the previous entry. An entry with a `correction` only belongs to the wrong span before it.
 
     Args:
-        answer: The answer that the spans are of.
+        answer: The answer of the spans.
         value: A list of entries; they may have `correct`, `reward`, `kind`, `replacement`.
 
     Raises:
@@ -30,19 +29,19 @@ def read_spans(answer: str, value: Any) -> list[dict[str, Any]]:
         raise RowError("wrong_type", f"spans is {type_name(value)}, not a list of spans")
     spans: list[dict[str, Any]] = []
     at = 0
-    for place, entry in enumerate(value, start=1):
+    for position, entry in enumerate(value, start=1):
         if not isinstance(entry, dict):
-            raise RowError("wrong_type", f"span {place} is {type_name(entry)}, not an object")
+            raise RowError("wrong_type", f"span {position} is {type_name(entry)}, not an object")
         text = _first(entry, _TEXT)
         replacement = _first(entry, _REPLACEMENT)
         if replacement is not None:
-            replacement = check_text(replacement, f"the correction of span {place}", 1_000_000)
+            replacement = check_text(replacement, f"the correction of span {position}", 1_000_000)
         if text is None and entry.get("start") is None and replacement is not None:
             if not spans or spans[-1]["correct"] is not False or spans[-1]["replacement"]:
-                raise RowError("bad_span", f"correction {place} has no wrong span before it")
+                raise RowError("bad_span", f"correction {position} has no wrong span before it")
             spans[-1]["replacement"] = replacement
             continue
-        start, end = _place(answer, entry, text, at, place)
+        start, end = _offsets(answer, entry, text, at, position)
         at = end
         spans.append(
             {
@@ -83,7 +82,7 @@ def _correct(entry: dict[str, Any], replacement: str | None) -> bool | None:
     return None if replacement is None else False
 
 
-def _place(
+def _offsets(
     answer: str, entry: dict[str, Any], text: Any, at: int, position: int
 ) -> tuple[int, int]:
     start, end = entry.get("start"), entry.get("end")

@@ -1,4 +1,4 @@
-"""Conversations of any shape as our messages, with image marks that count up."""
+"""Conversations of any shape as our messages, with one placeholder per image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _ROLES: Final = {
     "bot": "assistant",
     "answer": "assistant",
     "system": "system",
-    # What a tool answered stands where a user would speak, a call where the model would.
+    # The output of a tool is read as a user's turn, a call as the model's.
     "observation": "user",
     "tool": "user",
     "tool_response": "user",
@@ -31,7 +31,7 @@ _ROLES: Final = {
     "tool_call": "assistant",
     "function": "assistant",
 }
-# Roles whose names the messages table does not know.
+# Roles without an equivalent in our messages.
 TOOLS: Final = frozenset(role for role in _ROLES if "tool" in role or "func" in role) | {
     "observation"
 }
@@ -40,13 +40,13 @@ _MAX_TURNS: Final = 10_000
 
 
 def turns_of(value: Any, what: str, naming: Naming) -> tuple[list[Message], list[ImageRef]]:
-    """Messages of a field, and the images that stand inside of them.
+    """Messages of a field, and the images inside of them.
 
     Args:
         value: A list of `{from, value}` or `{role, content}`, or that list as JSON text; content
             is text or a list of typed parts.
         what: Name of the field.
-        naming: What the user said about the fields.
+        naming: How the user wants rows to be read.
 
     Raises:
         RowError: If it is of another shape, or empty.
@@ -74,9 +74,9 @@ def turns_of(value: Any, what: str, naming: Naming) -> tuple[list[Message], list
 
 
 def _laid_out(value: Any) -> Any:
-    """Turns as a list of objects, one a turn.
+    """Turns as a list of objects, one per turn.
 
-    `datasets` keeps a sequence of objects as an object of lists; ms-swift writes a question and its
+    `datasets` stores a sequence of objects as an object of lists; ms-swift writes a question and its
     answer as one `{human, assistant}`.
     """
     if isinstance(value, dict):
@@ -106,7 +106,7 @@ def objects_of(value: Any) -> Any:
 
 
 def tool_roles(value: Any) -> list[str] | None:
-    """The source's own roles, where they name tools, which our messages do not."""
+    """The source's own roles if some are tools, which our messages have no role for."""
     turns = _laid_out(value)
     if not isinstance(turns, list):
         return None
@@ -118,11 +118,11 @@ def tool_roles(value: Any) -> list[str] | None:
 
 
 def history_turns(value: Any, naming: Naming) -> list[Message]:
-    """Earlier turns as Alpaca and ms-swift keep them: a list of `[question, answer]`.
+    """Earlier turns as Alpaca and ms-swift store them: a list of `[question, answer]`.
 
     Args:
-        value: Of the field; what is no list of lists is no history.
-        naming: What the user said about the fields.
+        value: Value of the field; anything but a list of lists is no history.
+        naming: How the user wants rows to be read.
 
     Raises:
         RowError: If an exchange is not of that form.
@@ -140,19 +140,19 @@ def history_turns(value: Any, naming: Naming) -> list[Message]:
 
 
 def is_history(value: Any) -> bool:
-    """Whether a field holds earlier exchanges."""
+    """Whether a field has earlier exchanges."""
     return isinstance(value, list) and bool(value) and isinstance(value[0], list | tuple)
 
 
 def with_system(messages: list[Message], system: Any, naming: Naming) -> list[Message]:
-    """Messages behind the system text that stands in a field of its own.
+    """Messages after the system text of a field of its own.
 
     Raises:
-        RowError: If it is no text that can be used.
+        RowError: If it is a text that cannot be used.
     """
     if not isinstance(system, str) or messages[0]["role"] == "system":
         return messages
-    text = marked(check_text(system, "system", naming.max_text), literal=True, naming=naming)
+    text = as_content(check_text(system, "system", naming.max_text), literal=True, naming=naming)
     return [{"role": "system", "content": text}, *messages]
 
 
@@ -189,8 +189,8 @@ def _turn(turn: Any, what: str, typed: bool, naming: Naming) -> tuple[Message, l
         text, refs = _parts(content, what, typed or known == "assistant", naming)
         return {"role": known, "content": text}, refs
     text = check_text(content, what, naming.max_text)
-    # Where images are typed parts, the mark in a text is just text.
-    return {"role": known, "content": marked(text, typed or known == "assistant", naming)}, []
+    # With images as typed parts, `<image>` in a text is just text.
+    return {"role": known, "content": as_content(text, typed or known == "assistant", naming)}, []
 
 
 def _parts(
@@ -211,17 +211,17 @@ def _parts(
                 refs.append(as_ref(inside, naming))
         elif isinstance(part, dict) and part.get("type", "text") == "text":
             text = check_text(part.get("text"), what, naming.max_text)
-            pieces.append(marked(text, literal, naming))
+            pieces.append(as_content(text, literal, naming))
         else:
             kind = part.get("type") if isinstance(part, dict) else type_name(part)
             raise RowError("unsupported_part", f"{what} has a part of type {kind!r:.60}")
     return "\n".join(piece for piece in pieces if piece), refs
 
 
-def marked(text: str, literal: bool, naming: Naming) -> str:
-    r"""Text of a source as ours: `<image>` is a mark, or `\<image>` if it is just text.
+def as_content(text: str, literal: bool, naming: Naming) -> str:
+    r"""Text of a source as ours: `<image>` is a placeholder, `\<image>` is just text.
 
-    A backslash in front of it is the source's own: ours comes on top, so that none gets lost.
+    A backslash before it is the source's own: ours is added, so that none is lost.
     """
     if literal or naming.no_images:
         return escape(text)
@@ -232,11 +232,11 @@ def simple_turns(question: Any, answer: Any, naming: Naming) -> list[Message]:
     """A conversation of one question and, if there is one, its answer.
 
     Raises:
-        RowError: If one is no text or number.
+        RowError: If one is neither text nor a number.
     """
     limit = naming.max_text
-    asked = marked(scalar_text(question, "the question", limit), False, naming)
-    messages: list[Message] = [{"role": "user", "content": asked}]
+    prompt = as_content(scalar_text(question, "the question", limit), False, naming)
+    messages: list[Message] = [{"role": "user", "content": prompt}]
     if answer is None:
         return messages
     return with_answer(messages, scalar_text(answer, "the answer", limit))
@@ -247,24 +247,26 @@ def with_answer(messages: list[Message], answer: str) -> list[Message]:
     return [*messages, {"role": "assistant", "content": escape(answer)}]
 
 
-def settle(messages: Sequence[Message], n_images: int) -> list[Message]:
-    """Check the order of roles and make the marks fit the images.
+def check_messages(messages: Sequence[Message], n_images: int) -> list[Message]:
+    """Check the order of the roles and the number of placeholders.
 
-    Marks count in the turns of the user (and system); in an answer the text `<image>` is just
-    text. Images without any mark stand at the start of the first question.
+    Placeholders are those in the turns of the user (and system); in an answer the text `<image>` is
+    just text. If there are none, the images belong to the start of the first question.
 
     Raises:
-        RowError: If the order is wrong, a text is empty, or marks and images differ in number.
+        RowError: If the order is wrong, a text is empty, or the numbers of placeholders and images
+            differ.
     """
     turns = [m for m in messages if m["role"] != "system" or m["content"].strip()]
     _check_order(turns)
-    marks = count_images([turn for turn in turns if IMAGE in turn["content"]])
-    if n_images and not marks:
+    found = count_images([turn for turn in turns if IMAGE in turn["content"]])
+    if n_images and not found:
         first = next(m for m in turns if m["role"] == "user")
         first["content"] = f"{IMAGE}\n" * n_images + first["content"]
-    elif marks != n_images:
-        hint = "" if n_images else "; --no-images takes rows as text"
-        raise RowError("image_mark_mismatch", f"{marks} <image> marks, {n_images} images{hint}")
+    elif found != n_images:
+        hint = "" if n_images else "; --no-images reads rows as text"
+        detail = f"{found} <image> placeholders, {n_images} images{hint}"
+        raise RowError("image_placeholder_mismatch", detail)
     return turns
 
 

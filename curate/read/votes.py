@@ -1,4 +1,4 @@
-"""Verdicts on two answers: one row an order as judged, one row a pair as stored."""
+"""Verdicts on two answers: judged in one order per row, stored as one row per pair."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Vote:
         first: Answer shown first: a model as read, a response as stored.
         second: The other one.
         winner: `first`, `second`, `tie` or `both_bad`.
-        ordered: Whether the file says that pairs were judged in both orders.
-        grade: How much better the first is, 2 to -2, where the verdict says so.
+        ordered: Whether the file names the orders in which pairs were judged.
+        grade: How much better the first one is, 2 to -2, if the verdict contains it.
     """
 
     row_id: str
@@ -53,7 +53,7 @@ class Vote:
 
 
 def read_vote(row: dict[str, Any], row_id: str, sample_id: str, by: str) -> Vote:
-    """The verdict of a row; its answers are models still.
+    """The verdict of a row; its answers are still named by their models.
 
     Args:
         row: The row.
@@ -62,7 +62,7 @@ def read_vote(row: dict[str, Any], row_id: str, sample_id: str, by: str) -> Vote
         by: Judge of rows that name none.
 
     Raises:
-        RowError: If a field is missing or the verdict is none that is known.
+        RowError: If a field is missing or the verdict is unknown.
     """
 
     def text(names: Sequence[str]) -> str | None:
@@ -98,47 +98,47 @@ def read_vote(row: dict[str, Any], row_id: str, sample_id: str, by: str) -> Vote
 
 
 def combine(votes: Sequence[Vote]) -> tuple[list[dict[str, Any]], list[tuple[str, RowError]]]:
-    """Comparisons of both orders together.
+    """One comparison of both orders.
 
     `a` is the answer that was shown first in the first order. The verdict is `a`, `b`, `tie` or
-    `both_bad` if both orders say so, else `undecided`; where a file knows no orders, it is the one
-    vote. Two judges who saw one order each are taken together.
+    `both_bad` if both orders agree, else `undecided`; in a file without orders it is the one vote.
+    Two judges who saw one order each are combined.
 
     Args:
-        votes: Their answers are response ids.
+        votes: Verdicts with response ids as their answers.
 
     Returns:
-        Rows of the comparisons table, and votes that were cast before.
+        Rows of the comparisons table, and votes that are duplicates.
     """
     groups: dict[tuple[str, frozenset[str], str | None], list[Vote]] = defaultdict(list)
     for vote in votes:
         groups[vote.sample_id, frozenset((vote.first, vote.second)), vote.criterion].append(vote)
     rows: list[dict[str, Any]] = []
-    doubles: list[tuple[str, RowError]] = []
+    duplicates: list[tuple[str, RowError]] = []
     for group in groups.values():
         found, again = _combine_pair(group)
         rows += found
-        doubles += again
-    return rows, doubles
+        duplicates += again
+    return rows, duplicates
 
 
 def _combine_pair(group: list[Vote]) -> tuple[list[dict[str, Any]], list[tuple[str, RowError]]]:
     lead = next((v for v in group if not v.shown_second), None)
     a = lead.first if lead else group[0].second
-    doubles = []
+    duplicates = []
     by_judge: dict[str, dict[int, Vote]] = defaultdict(dict)
     for vote in group:
         order = 1 if vote.first == a else 2
         if order in by_judge[vote.by]:
-            detail = f"{printable(vote.by, 60)} judged these two answers in this order before"
-            doubles.append((vote.row_id, RowError("duplicate_vote", detail)))
+            detail = f"{printable(vote.by, 60)} judged these two answers in this order already"
+            duplicates.append((vote.row_id, RowError("duplicate_vote", detail)))
         else:
             by_judge[vote.by][order] = vote
     single = [votes for votes in by_judge.values() if len(votes) == 1]
-    ballots = [votes for votes in by_judge.values() if len(votes) == 2]
+    both = [votes for votes in by_judge.values() if len(votes) == 2]
     if len(single) == 2 and single[0].keys() != single[1].keys() and group[0].ordered:
         single = [single[0] | single[1]]
-    return [_row(a, votes) for votes in ballots + single], doubles
+    return [_row(a, votes) for votes in both + single], duplicates
 
 
 def _row(a: str, votes: dict[int, Vote]) -> dict[str, Any]:
@@ -170,10 +170,10 @@ def _row(a: str, votes: dict[int, Vote]) -> dict[str, Any]:
 
 
 def _grade(votes: Iterable[Vote], a: str) -> float | None:
-    """How much better `a` is, over both orders; `None` unless all of them say so."""
+    """How much better `a` is, over both orders; `None` unless all votes have a grade."""
     found = [None if v.grade is None else v.grade if v.first == a else -v.grade for v in votes]
     known = [grade for grade in found if grade is not None]
-    # A sum of zeros may be -0.0, which readers would show.
+    # A sum of zeros may be -0.0, which would be shown as such.
     return sum(known) / len(known) + 0.0 if known and len(known) == len(found) else None
 
 

@@ -28,7 +28,7 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
     """Write `report.html` and `report.json`; they are remade whole every time.
 
     Raises:
-        PairwrightError: If the extra `report` is missing, or the folder holds another's page.
+        Error: If the extra `report` is missing, or the folder holds another's page.
     """
     from curate.report.charts import need_charts
     from curate.report.page import render

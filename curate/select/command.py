@@ -52,7 +52,7 @@ def select(dataset: Dataset, options: SelectOptions, run: RunOptions) -> Outcome
     """Write one decision a current sample.
 
     Raises:
-        PairwrightError: If the size is missing, the plan is wrong, or a run it needs is not there.
+        Error: If the size is missing, the plan is wrong, or a run it needs is not there.
     """
     name = run.run or STEP
     ref = f"decisions/{name}"

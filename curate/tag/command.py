@@ -30,7 +30,7 @@ def tag(dataset: Dataset, options: TagOptions, run: RunOptions) -> Outcome:
     """Write the tasks of all samples, also of those that decisions drop: they may come back.
 
     Raises:
-        PairwrightError: If the rules are wrong, or there are no samples.
+        Error: If the rules are wrong, or there are no samples.
     """
     rules = read_rules(options.rules)
     if options.print_rules:

@@ -21,7 +21,7 @@ def _share(good: pl.Series, groups: pl.Series, draws: int) -> dict[str, Any] | N
     """Share of true values, with its interval."""
     if good.is_empty():
         return None
-    found = bootstrap(measures.mean(good.cast(float).to_numpy()), groups.to_list(), draws=draws)
+    found = bootstrap(measures.mean(good.cast(float).to_numpy()), groups.to_list(), resamples=draws)
     return _figure(found, n=good.len(), count=int(good.sum()))
 
 
@@ -112,7 +112,7 @@ def length_of_marks(dataset: Dataset, topic: Topic, draws: int) -> dict[str, Any
     }
     return {
         "rows": both.height,
-        **{name: _figure(bootstrap(one, groups, draws=draws)) for name, one in found.items()},
+        **{name: _figure(bootstrap(one, groups, resamples=draws)) for name, one in found.items()},
     }
 
 
@@ -130,7 +130,7 @@ def length_of_own_marks(dataset: Dataset, judge: Votes, draws: int) -> dict[str,
     found = measures.spearman(both["mark"].to_numpy(), log)
     return {
         "rows": both.height,
-        "judge": _figure(bootstrap(found, both["group"].to_list(), draws=draws)),
+        "judge": _figure(bootstrap(found, both["group"].to_list(), resamples=draws)),
     }
 
 
@@ -178,8 +178,8 @@ def probes(dataset: Dataset, judge: Votes, draws: int) -> list[dict[str, Any]]:
             groups = some["group"].to_list()
             out.append(
                 {"run": manifest.ref, "probe": probe, "n": some.height,
-                 "change": _figure(bootstrap(measures.mean(change), groups, draws=draws)),
+                 "change": _figure(bootstrap(measures.mean(change), groups, resamples=draws)),
                  "flips": _share(told["verdict"] != told["was"], told["group"], draws),
-                 "same_order": _figure(bootstrap(ranks, groups, draws=draws))}
+                 "same_order": _figure(bootstrap(ranks, groups, resamples=draws))}
             )  # fmt: skip
     return out

@@ -70,7 +70,7 @@ def _measured(
 ) -> list[dict[str, Any]]:
     out = []
     for name, statistic in statistics.items():
-        found = bootstrap(statistic, groups, draws=draws)
+        found = bootstrap(statistic, groups, resamples=draws)
         value, low, high = (x if math.isfinite(x) else None for x in found)
         out.append(
             {"metric": name, "name": NAMES[name], "value": value, "low": low, "high": high,
@@ -287,7 +287,9 @@ def ceiling(topic: Topic, level: measures.Level, draws: int) -> dict[str, Any] |
     several = int((np.isfinite(ratings).sum(1) > 1).sum())
     if not several:
         return None
-    found = bootstrap(measures.alpha(ratings, level), topic.rows["group"].to_list(), draws=draws)
+    found = bootstrap(
+        measures.alpha(ratings, level), topic.rows["group"].to_list(), resamples=draws
+    )
     value, low, high = (x if math.isfinite(x) else None for x in found)
     return {
         "annotators": topic.raters.width, "rows_of_several": several, "alpha": value, "low": low,

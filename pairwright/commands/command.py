@@ -1,4 +1,4 @@
-"""Commands: parse, call one function, print what it says.
+"""Commands: parse, call one function, print its message.
 
 A program (`curate`, `judge`, ...) is a list of `Command`s. The target and its options are imported
 when the command runs, so `--help` stays fast.
@@ -18,10 +18,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pairwright.errors import GateError, PairwrightError, UsageError
+from pairwright.errors import (
+    Error,
+    FinishedError,
+    GateError,
+    NameTakenError,
+    TooManyRejectsError,
+    UsageError,
+)
+from pairwright.names import foreign
 
 EXIT_CODES = (
-    "exit codes: 0 done, 1 failed, 2 wrong usage, 3 more rows rejected than --max-rejects allows, "
+    "exit codes: 0 done, 1 failed, 2 wrong usage, 3 more invalid rows than --max-rejects allows, "
     "4 a quality gate failed, 130 interrupted"
 )
 
@@ -37,7 +45,8 @@ class Command:
         options: `module:Dataclass` of its options.
         summary: One line for the overview.
         examples: Command lines that work as they stand; tests run or parse them.
-        dataset: Whether it takes a dataset as first argument.
+        dataset: Whether it takes a dataset as first argument, or makes the one that its option
+            `output` names.
     """
 
     name: str
@@ -45,7 +54,7 @@ class Command:
     options: str
     summary: str
     examples: tuple[str, ...]
-    dataset: Literal["open", "none"] = "open"
+    dataset: Literal["open", "output", "none"] = "open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +62,11 @@ class Outcome:
     """What a command did.
 
     Attributes:
-        message: One or more lines for people.
+        message: One or more lines of text.
         table: `kind/run` that was written, if any.
         rows: Rows in it.
-        rejects: Rows that were rejected.
-        summary: Figures for machines; printed by `--json`.
+        rejects: Number of invalid rows.
+        summary: Metrics as JSON values; printed by `--json`.
         gate_failed: Why a quality gate failed, if one did.
     """
 
@@ -70,34 +79,67 @@ class Outcome:
 
 
 def load(reference: str) -> Any:
-    """Import `module:name`."""
+    """Import `module:name`.
+
+    Raises:
+        NameTakenError: If another project's module is imported under the package's name.
+    """
     module, _, name = reference.partition(":")
+    package = module.partition(".")[0]
+    if found := foreign(package):
+        raise NameTakenError(package, found)
     return getattr(importlib.import_module(module), name)
 
 
 def main(
-    program: str, summary: str, commands: Sequence[Command], argv: Sequence[str] | None = None
+    program: str,
+    summary: str,
+    commands: Sequence[Command],
+    argv: Sequence[str] | None = None,
+    *,
+    shown: str | None = None,
 ) -> int:
-    """Run a program and return its exit code."""
+    """Run a program and return its exit code.
+
+    Args:
+        program: Its name; configuration files and the environment go by it.
+        summary: One line for the overview.
+        commands: What it can do.
+        argv: Arguments; those of this process if not given.
+        shown: What the user typed for the program, if not its name.
+    """
+    shown = shown or program
     words = list(sys.argv[1:] if argv is None else argv)
     by_name = {command.name: command for command in commands}
     if not words or words[0] in ("-h", "--help"):
-        sys.stdout.write(overview(program, summary, commands))
+        sys.stdout.write(overview(shown, summary, commands))
         return 0 if words else 2
     if words[0] == "--version":
         import importlib.metadata
 
         sys.stdout.write(f"pairwright {importlib.metadata.version('pairwright')}\n")
         return 0
+    if words[0] == "--print-completion":
+        return _print_completion(program, commands, words[1:])
     command = by_name.get(words[0])
     if command is None:
         import difflib
 
         near = difflib.get_close_matches(words[0], by_name, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
-        sys.stderr.write(f"{program}: no command {words[0]!r}{hint} (see {program} --help)\n")
+        sys.stderr.write(f"{shown}: no command {words[0]!r}{hint} (see {shown} --help)\n")
         return 2
-    return run_command(program, command, words[1:])
+    return run_command(program, command, words[1:], shown=shown)
+
+
+def _print_completion(program: str, commands: Sequence[Command], words: Sequence[str]) -> int:
+    from pairwright.commands.completion import completion
+
+    try:
+        sys.stdout.write(completion(program, commands, words[0] if words else "bash"))
+    except Error as error:
+        return _fail(as_json=False, text=str(error), code=error.exit_code)
+    return 0
 
 
 def call(name: str, *dataset: Any, run: Any = None, **values: Any) -> Outcome:
@@ -126,7 +168,11 @@ def overview(program: str, summary: str, commands: Sequence[Command]) -> str:
     lines += [f"  {command.name:<{width}}  {command.summary}" for command in commands]
     lines += ["", "examples:"]
     lines += [f"  {command.examples[0]}" for command in commands if command.examples]
-    lines += ["", f"{program} COMMAND --help tells a command's options.", EXIT_CODES]
+    lines += ["", f"{program} COMMAND --help lists the options of a command."]
+    lines += [
+        f"{program} --print-completion bash (or zsh, tcsh) prints a script for tab completion."
+    ]
+    lines += [EXIT_CODES]
     return "\n".join(lines) + "\n"
 
 
@@ -161,30 +207,27 @@ def make_parser(program: str, command: Command) -> argparse.ArgumentParser:
     return parser
 
 
-def run_command(program: str, command: Command, words: Sequence[str]) -> int:
+def run_command(
+    program: str, command: Command, words: Sequence[str], *, shown: str | None = None
+) -> int:
     """Parse a command's arguments, call its target, print the outcome."""
     # A library may call sys.exit or print; argparse exits with 2 on wrong usage by itself.
     from pairwright.commands.progress import Progress
 
     try:
-        parsed = make_parser(program, command).parse_args(list(words))
+        parsed = make_parser(shown or program, command).parse_args(list(words))
     except SystemExit as stop:
         return int(stop.code or 0)
-    except PairwrightError as error:  # a part of another package that cannot be used
+    except Error as error:  # a part that another package adds cannot be loaded
         return _fail("--json" in words, str(error), error.exit_code)
     as_json = bool(parsed.json)
     Progress.quiet = bool(parsed.quiet)
     signal.signal(signal.SIGTERM, _on_terminate)
     try:
-        options, run = _resolve(program, command, parsed)
+        typed = {name: value for name, value in vars(parsed).items() if name != "dataset"}
+        options, run = resolve(program, command, typed, parsed.config)
         if parsed.print_config:
-            import yaml
-
-            from pairwright.commands.options import as_config
-
-            shown = {**as_config(options), **as_config(run)}
-            sys.stdout.write(yaml.safe_dump(shown, sort_keys=False))
-            return 0
+            return _print_config(options, run)
         arguments: tuple[Any, ...] = (options, run)
         if command.dataset == "open":
             from pairwright.dataset.store import Dataset
@@ -193,52 +236,78 @@ def run_command(program: str, command: Command, words: Sequence[str]) -> int:
         outcome: Outcome = load(command.target)(*arguments)
     except KeyboardInterrupt:
         return _fail(as_json, "interrupted; the same command again resumes", 130)
-    except PairwrightError as error:
+    except Error as error:
         return _fail(as_json, str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); nothing to tell it.
+        # Whoever read our output ended (`| head`).
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return _finish(as_json, outcome, run.max_rejects)
 
 
+def _print_config(*options: Any) -> int:
+    import yaml
+
+    from pairwright.commands.options import as_config
+
+    config = {name: value for one in options for name, value in as_config(one).items()}
+    sys.stdout.write(yaml.safe_dump(config, sort_keys=False))
+    return 0
+
+
 def _on_terminate(*_: object) -> None:
-    # Like Ctrl-C: blocks are left, servers stopped, what is durable stays.
+    # Like Ctrl-C: blocks end, servers stop, what is durable is kept.
     raise KeyboardInterrupt
 
 
-def _resolve(program: str, command: Command, parsed: argparse.Namespace) -> tuple[Any, Any]:
+def resolve(
+    program: str, command: Command, given: dict[str, Any], config: Path | None = None
+) -> tuple[Any, Any]:
+    """Options of a call and of its run: what was given beats a file, the environment, the user's.
+
+    Args:
+        program: Its name.
+        command: The command.
+        given: Values by field name.
+        config: A YAML file with more of them.
+
+    Raises:
+        UsageError: If an option is unknown, missing or wrong.
+    """
     from pairwright.commands.options import RunOptions, build, environment, field_name
     from pairwright.commands.userconfig import read_yaml, user_config
 
     options = load(command.options)
     name = f"{program} {command.name}"
-    typed = {k: v for k, v in vars(parsed).items() if k != "dataset"}
     layers = [user_config().defaults.get(name, {}), environment(name, options)]
-    if parsed.config is not None:
-        layers.append({k.replace("-", "_"): v for k, v in read_yaml(parsed.config).items()})
+    if config is not None:
+        layers.append({k.replace("-", "_"): v for k, v in read_yaml(config).items()})
     known = {f.name for kind in (options, RunOptions) for f in dataclasses.fields(kind)}
     for layer in layers:
         unknown = sorted(k for k in layer if field_name(options, k) not in known)
         if unknown:
             msg = f"{name} has no option {unknown[0]!r} (given by a configuration file)"
             raise UsageError(msg)
-    return build(options, *layers, typed), build(RunOptions, *layers, typed)
+    return build(options, *layers, given), build(RunOptions, *layers, given)
+
+
+def failing(outcome: Outcome, max_rejects: float) -> FinishedError | None:
+    """Why a finished command counts as failed, if it does."""
+    if outcome.gate_failed:
+        return GateError(f"gate failed: {outcome.gate_failed}")
+    total = outcome.rows + outcome.rejects
+    if not total or outcome.rejects / total <= max_rejects:
+        return None
+    percent = 100 * outcome.rejects / total
+    return TooManyRejectsError(
+        f"{outcome.rejects:,} of {total:,} rows ({percent:.1f} %) are invalid, more than "
+        f"--max-rejects {max_rejects:g} allows; see `pairwright show` on the rejects table"
+    )
 
 
 def _finish(as_json: bool, outcome: Outcome, max_rejects: float) -> int:
-    code, notes = 0, []
-    total = outcome.rows + outcome.rejects
-    if outcome.gate_failed:
-        code = GateError.exit_code
-        notes.append(f"gate failed: {outcome.gate_failed}")
-    elif total and outcome.rejects / total > max_rejects:
-        code = 3
-        share = 100 * outcome.rejects / total
-        notes.append(
-            f"{outcome.rejects:,} of {total:,} rows ({share:.1f} %) were rejected, more than "
-            f"--max-rejects {max_rejects:g} allows; see `pairwright show` on the rejects table"
-        )
+    failure = failing(outcome, max_rejects)
+    code = failure.exit_code if failure else 0
     if as_json:
         shown = {
             "ok": code == 0,
@@ -252,8 +321,8 @@ def _finish(as_json: bool, outcome: Outcome, max_rejects: float) -> int:
     else:
         sys.stdout.write(outcome.message.rstrip() + "\n")
     sys.stdout.flush()
-    for note in notes:
-        sys.stderr.write(note + "\n")
+    if failure:
+        sys.stderr.write(f"{failure}\n")
     return code
 
 

@@ -52,10 +52,12 @@ class RunOptions:
     """Options that all commands share."""
 
     run: str | None = option(None, help="name of the run (default: a fixed name per command)")
-    replace: bool = option(False, help="make an existing run of this name anew")
+    replace: bool = option(False, help="make an existing run of this name again")
     limit: int | None = option(None, help="take the first N rows only")
-    dry_run: bool = option(False, help="say what would be done, write nothing")
-    max_rejects: float = option(0.05, help="share of rejected rows above which the exit code is 3")
+    dry_run: bool = option(False, help="print what would be done, write nothing")
+    max_rejects: float = option(
+        0.05, help="fraction of invalid rows above which the exit code is 3"
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -63,12 +65,12 @@ class RunOptions:
             msg = f"--limit must be at least 1, got {self.limit}"
             raise UsageError(msg)
         if not 0 <= self.max_rejects <= 1:
-            msg = f"--max-rejects is a share between 0 and 1, got {self.max_rejects}"
+            msg = f"--max-rejects is a fraction between 0 and 1, got {self.max_rejects}"
             raise UsageError(msg)
 
 
 def flag_of(name: str) -> str:
-    """The flag of a field; `as_` stands for `--as`, which Python could not name."""
+    """The flag of a field; `as_` is the field of `--as`, a word that Python reserves."""
     return f"--{name.rstrip('_').replace('_', '-')}"
 
 
@@ -84,11 +86,17 @@ def field_name(options: type[Any], key: str) -> str:
 def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
     """Add a flag or positional for every field of an options dataclass.
 
-    Defaults are left out (`argparse.SUPPRESS`), so that what was typed can be told from what was
+    Fields with a `group` in their metadata are listed under that title in `--help`.
+
+    Defaults are left out (`argparse.SUPPRESS`), so that what was typed is distinguished from what was
     not and a configuration file can fill the rest.
     """
     hints = typing.get_type_hints(options)
+    groups: dict[str | None, Any] = {None: parser}
     for field in dataclasses.fields(options):
+        title = field.metadata.get("group")
+        if title not in groups:
+            groups[title] = parser.add_argument_group(title)
         kind, many = _element_type(hints[field.name])
         required = field.default is dataclasses.MISSING
         text = field.metadata["help"].replace("%", "%%")
@@ -104,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
         if field.metadata["positional"]:
             if not required:
                 arguments["nargs"] = "*" if many else "?"
-            parser.add_argument(field.name, **arguments)
+            groups[title].add_argument(field.name, **arguments)
             continue
         flags = [flag_of(field.name)]
         if field.metadata["short"]:
@@ -113,7 +121,7 @@ def add_arguments(parser: argparse.ArgumentParser, options: type[Any]) -> None:
             arguments["action"] = argparse.BooleanOptionalAction
         elif many:  # `--flag a b` and `--flag a --flag b` are the same
             arguments["action"] = "extend"
-        parser.add_argument(*flags, dest=field.name, **arguments)
+        groups[title].add_argument(*flags, dest=field.name, **arguments)
         if field.metadata.get("aliases", ()):
             hidden = arguments | {"help": argparse.SUPPRESS}
             names = map(flag_of, field.metadata.get("aliases", ()))

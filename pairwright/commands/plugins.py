@@ -5,8 +5,7 @@ A package declares what it offers in its `pyproject.toml`, under the group that 
     [project.entry-points."pairwright.formats"]
     toy = "toy_package.toy:FORMAT"
 
-The name on the left is the one that users type. Reading the declarations imports nothing of the
-package; `plugin_names` does only that, so that `--help` stays quick.
+The name on the left is the one that users type.
 """
 
 from __future__ import annotations
@@ -18,11 +17,6 @@ from pairwright.errors import PluginError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
-
-
-def plugin_names(group: str) -> list[str]:
-    """Names that installed packages declare in a group, sorted; nothing of them is imported."""
-    return [entry.name for entry in _declared(group)]
 
 
 def load_plugins(group: str, kind: type | None = None, *, taken: Collection[str] = ()) -> list[Any]:

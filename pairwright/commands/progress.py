@@ -1,4 +1,4 @@
-"""Progress on stderr: a live view in a terminal, a line now and then elsewhere."""
+"""Progress: a live view in a terminal, a bar in a notebook, a line on stderr now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import time
 from collections import deque
 from types import TracebackType
 from typing import Any, Self
+
+from pairwright.commands.notebook import NotebookBar, is_notebook
 
 _NOTES = 5
 _BAR_LEAST, _BAR_MOST = 8, 40
@@ -19,7 +21,7 @@ _UNITS = (("d", "h", 86_400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1))
 class Progress:
     """A bar for one long step, used as a context manager; above it the last notes.
 
-    stdout is never touched, so that `--json` output stays clean.
+    stdout is never touched, so `--json` output is never mixed with it.
     """
 
     quiet = False
@@ -32,11 +34,16 @@ class Progress:
         self._notes: deque[str] = deque(maxlen=_NOTES)
         self._live: Any = None
         self._console: Any = None
+        self._bar: NotebookBar | None = None
 
     def __enter__(self) -> Self:
         """Show the bar."""
         self._started = self._printed = time.monotonic()
-        if not self.quiet and sys.stderr.isatty():
+        if self.quiet:
+            return self
+        if is_notebook():
+            self._bar = NotebookBar()
+        elif sys.stderr.isatty():
             self._draw()
         return self
 
@@ -45,7 +52,7 @@ class Progress:
         from rich.live import Live
 
         self._console = Console(stderr=True)
-        # rich draws on its own clock, so that marks by the thousand cost no drawing.
+        # rich draws at its own pace, so thousands of updates cost nothing.
         self._live = Live(
             console=self._console,
             transient=True,
@@ -62,7 +69,7 @@ class Progress:
         from rich.table import Table
         from rich.text import Text
 
-        # Texts, never rich's mark-up; what does not fit is cut, not wrapped.
+        # Plain texts, never rich's markup; what does not fit is truncated, not wrapped.
         notes = [
             Text(note, style="dim", no_wrap=True, overflow="ellipsis") for note in list(self._notes)
         ]
@@ -90,23 +97,26 @@ class Progress:
         Args:
             count: Rows, or what the unit is.
             note: A word on it; the last few are shown.
-            tokens: Tokens that it took, if a model was asked.
+            tokens: Tokens generated, if a model was called.
         """
         self._done += count
         self._tokens += tokens
         if note:
             self._notes.append(shown(note))
-        if self._live is None and not self.quiet and time.monotonic() - self._printed > _LINE_S:
+        if self._bar is not None:
+            if self._bar.is_due():
+                note = self._notes[-1] if self._notes else None
+                self._bar.show(self._done, self._total, self._line(), note)
+        elif self._live is None and not self.quiet and time.monotonic() - self._printed > _LINE_S:
             self._printed = time.monotonic()
-            self._say_line()
+            say(", ".join([self._line(), *list(self._notes)[-1:]]))
 
-    def _say_line(self) -> None:
+    def _line(self) -> str:
         of = f" of {self._total:,}" if self._total else ""
-        words = [f"{shown(self._title)}: {self._done:,}{of} {self._unit}", *self._pace()]
-        say(", ".join([*words, *list(self._notes)[-1:]]))
+        return ", ".join([f"{shown(self._title)}: {self._done:,}{of} {self._unit}", *self._pace()])
 
     def _pace(self) -> list[str]:
-        """Rows a second, tokens a second, and how long the rest will take, as far as known."""
+        """Rows per second, tokens per second, and the time left, as far as known."""
         seconds = time.monotonic() - self._started
         if seconds < _WARM_S or not self._done:
             return []
@@ -126,11 +136,13 @@ class Progress:
         """Take the bar away."""
         if self._live is not None:
             self._live.stop()
+        if self._bar is not None:
+            self._bar.stop()
 
 
 def shown(text: str, most: int = 200) -> str:
     """Text of strangers on a terminal: one line in which nothing acts and nothing hides."""
-    # What is cut away need not be looked at: a row can be megabytes.
+    # What is truncated need not be examined: a row can be megabytes.
     words = "".join(_character(char) for char in text[: 4 * most])
     line = " ".join(words.split())
     return line if len(line) <= most else line[: most - 3] + "..."
@@ -160,7 +172,8 @@ def _figure(rate: float) -> str:
 
 
 def say(text: str) -> None:
-    """One line on stderr, unless `--quiet`."""
+    """One line on stderr, unless `--quiet`; in a notebook, where stderr is red, on stdout."""
     if not Progress.quiet:
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        stream = sys.stdout if is_notebook() else sys.stderr
+        stream.write(text + "\n")
+        stream.flush()

@@ -34,7 +34,7 @@ SHORT_NAMES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserConfig:
-    """What the configuration file says."""
+    """Content of the configuration file."""
 
     models: dict[str, str] = field(default_factory=dict)
     endpoints: dict[str, str] = field(default_factory=dict)
@@ -77,7 +77,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
-        UsageError: If the file is missing, broken or not a mapping.
+        UsageError: If the file is missing, malformed or not a mapping.
     """
     import yaml
 
@@ -98,7 +98,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def resolve_model(name: str) -> str:
     """Hub id or local folder that a model name means.
 
-    A local folder stands for itself; then the user's aliases; then the short names; anything else
+    A local folder is used as it is; then the user's aliases; then the short names; anything else
     is taken for a hub id.
 
     Raises:

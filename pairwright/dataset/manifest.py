@@ -11,6 +11,7 @@ import importlib.metadata
 import json
 import os
 import tempfile
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from typing import Any, NamedTuple
 from pairwright.errors import DataError
 
 FILE_NAME = "_table.json"
+# What a caller from Python wrote, for lineage; a program's command line stands for itself.
+called_as: ContextVar[str | None] = ContextVar("called_as", default=None)
 FORMAT_VERSION = 2  # 1: `verb` was the name of `step`
 _PACKAGES = [
     "pairwright",
@@ -114,7 +117,7 @@ class Manifest:
         """Read a folder's manifest; `None` where there is none.
 
         Raises:
-            DataError: If it is broken or of a newer format.
+            DataError: If it is malformed or of a newer format.
         """
         path = folder / FILE_NAME
         try:

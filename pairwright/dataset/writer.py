@@ -1,4 +1,4 @@
-"""Writing one run of one table: parts, rejects, resume, lock."""
+"""Writing one run of one table: parts, invalid rows, resume, lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RunWriter:
 
     Rows become durable when a part is flushed: every `part_rows` rows, `part_bytes` bytes or
     `part_seconds` seconds, and at the end. Leaving the block without an exception completes the
-    run; with one, the parts that were flushed stay and the same command resumes.
+    run; with one, the parts that were flushed are kept and the same command resumes.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class RunWriter:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What the run wants to tell; kept in the manifest."""
+        """Metrics of the run; stored in the manifest."""
         return self.manifest.summary
 
     def __enter__(self) -> Self:
@@ -107,7 +107,7 @@ class RunWriter:
             if difference:
                 msg = (
                     f"{old.ref} exists and was made differently: {difference}; "
-                    "give another name with --run NAME, or --replace to make it anew"
+                    "give another name with --run NAME, or --replace to make it again"
                 )
                 raise ConfigChangedError(msg)
         fresh = old is None or self._replace or not (old.is_complete or self._resumable)
@@ -120,7 +120,7 @@ class RunWriter:
             assert old is not None
             self.manifest = old
             if grown:
-                # `finished_at` stays: which run of a step is in force goes by it.
+                # `finished_at` stays: it decides which run of a step is active.
                 old.status = "running"
                 old.save(self._folder)
             self.resumed = not old.is_complete
@@ -215,7 +215,7 @@ class RunWriter:
             row_id: Id of the row, or file and row number.
             stage: What was being done.
             reason: Short, stable name of the cause.
-            detail: What to look at; cut to 500 characters.
+            detail: What to check; truncated to 500 characters.
         """
         if self._rejects is None:
             msg = "this writer was opened without a rejects table"

@@ -1,4 +1,4 @@
-"""What was planted, what was found, what was lost: the only reader of the demo's answer key."""
+"""What was planted, found, lost: only this module reads the answer key of the demo."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Fault(NamedTuple):
     Attributes:
         kind: As in the key.
         planted: Rows with it.
-        found: Rows of it that were dropped; for doubles, pairs of which one row was dropped.
+        found: Rows of it that were dropped; for duplicates, pairs of which one row was dropped.
         by: Found by step.
     """
 
@@ -36,7 +36,7 @@ class Account(NamedTuple):
         rows_in: Rows that were ingested.
         rows_kept: Rows that no step dropped.
         faults: Every kind of fault.
-        good: Rows without a fault; of a pair of doubles the first row only.
+        good: Rows without a fault; of a pair of duplicates the first row only.
         good_lost: Good rows that dedup dropped though no row of the same meaning outlived it, and
             good rows that a later step dropped.
     """
@@ -72,7 +72,7 @@ def account(key: pl.DataFrame, dropped: Mapping[str, set[str]]) -> Account:
         for step, ids in dropped.items():
             either = rows["id"].is_in(list(ids))
             if kind in DOUBLES:
-                # Which row of two equal ones goes is no matter; that one goes is.
+                # Either of two equal rows may be dropped; one must be.
                 either = either | rows["original_id"].is_in(list(ids))
                 if step != "dedup":
                     either = either & False
@@ -92,7 +92,7 @@ def account(key: pl.DataFrame, dropped: Mapping[str, set[str]]) -> Account:
 
 
 def judge_quality(key: pl.DataFrame, marks: pl.DataFrame) -> dict[str, Any]:
-    """How the judge's marks agree with the truth, over all scored rows.
+    """Agreement of the judge's scores with the truth, over all scored rows.
 
     Args:
         key: As `read_key` gives it.

@@ -1,6 +1,6 @@
 """The demo's raw data: easy-vqa as a LLaVA file, with the faults that real instruction sets have.
 
-Easy-VQA (MIT, `pip install easy-vqa`) has 5,000 images of one coloured shape and about ten
+Easy-VQA (MIT, `pip install easy-vqa`) has 5,000 images of one colored shape and about ten
 questions each. Three disjoint sets of images come from it: the judge learns on one half of the
 official train images, the policy and the curation use the other, and the official test split is
 for evaluation only.
@@ -33,14 +33,14 @@ FAULTS = (
     "none",
 )
 
-# Shares of the clean rows; `YES_BIAS_SHARE` is of the rows whose true answer is "no".
+# Fractions of the clean rows; `YES_BIAS_SHARE` is of the rows whose true answer is "no".
 EXACT_SHARE = 0.02
 REENCODED_SHARE = 0.02
 REWORDED_SHARE = 0.03
 WRONG_SHARE = 0.05
 YES_BIAS_SHARE = 0.5
 
-# Templates of the data set that ask the same thing, with {} for the shape or the colour.
+# Templates of the dataset with the same meaning, with {} for the shape or the color.
 SAME_MEANING = (
     (
         "does the image contain a {}?",
@@ -145,7 +145,7 @@ def write_raw(out: Path, *, num_images: int | None, seed: int, key_path: Path) -
         out: Folder to fill with `train.json` (LLaVA format, one row a question) and `images/`.
         num_images: How many curation images to use; None for all.
         seed: Chooses the images, the faults and the order of the rows.
-        key_path: Where the answer key goes, as JSON lines; must lie outside `out`, where no step
+        key_path: File for the answer key, as JSON lines; must be outside `out`, where no step
             that reads the raw data can stumble on it.
 
     Returns:
@@ -215,7 +215,7 @@ def write_test(out: Path, *, num_images: int | None, seed: int) -> Path:
 
 
 class _FileNames:
-    """Image names in a random order, so that a copy's name does not tell it from the original."""
+    """Image names in a random order, so that a name does not distinguish a copy from its original."""
 
     def __init__(self, rng: random.Random) -> None:
         self._numbers = rng.sample(range(100_000, 1_000_000), 20_000)
@@ -225,7 +225,7 @@ class _FileNames:
 
 
 def _plant_wrong_answers(rows: list[_Row], rng: random.Random) -> None:
-    """Change answers in place: some shapes and colours, and half of all "no"."""
+    """Change answers: some shapes and colors, and half of all "no"."""
     what = [row for row in rows if row.truth not in ("yes", "no")]
     for row in rng.sample(what, round(WRONG_SHARE * len(what))):
         row.answer = rng.choice(other_answers(row.truth))
@@ -239,7 +239,7 @@ def _plant_wrong_answers(rows: list[_Row], rng: random.Random) -> None:
 def _plant_doubles(
     rows: list[_Row], num_clean: int, rng: random.Random, out: Path, files: _FileNames
 ) -> list[_Row]:
-    """Doubles of distinct rows whose answers were left alone, so that a row has one fault."""
+    """Duplicates of distinct rows whose answers are right, so that a row has one fault."""
     healthy = [row for row in rows if row.fault == "none"]
     counts = [round(share * num_clean) for share in (EXACT_SHARE, REENCODED_SHARE, REWORDED_SHARE)]
     chosen = rng.sample(healthy, sum(counts))
@@ -267,7 +267,7 @@ def _double(row: _Row, fault: str, question: str, image: str) -> _Row:
 
 
 def _new_wording(row: _Row, asked: set[tuple[str, str]], rng: random.Random) -> str:
-    """A wording that no row about this image has, lest a re-wording be an exact double."""
+    """A wording that no row about this image has, so that a re-wording is no exact duplicate."""
     while True:
         question = reword(row.question, rng)
         if (row.image, question) not in asked:
@@ -276,7 +276,7 @@ def _new_wording(row: _Row, asked: set[tuple[str, str]], rng: random.Random) -> 
 
 
 def _reencode(out: Path, image: str, rng: random.Random, files: _FileNames) -> str:
-    """Save the picture again as another PNG, as a JPEG, or a little larger or smaller."""
+    """Save the image again as another PNG, as a JPEG, or a little larger or smaller."""
     kind = rng.choice(("png", "jpeg", "resize"))
     name = f"images/{files.take('.jpg' if kind == 'jpeg' else '.png')}"
     with Image.open(out / image) as opened:
@@ -310,7 +310,7 @@ def reword(question: str, rng: random.Random) -> str:
 
 
 def meaning(question: str) -> str:
-    """What a question of the data set asks, in the first of its wordings."""
+    """A question of the dataset in the first of its wordings."""
     group, filler = _parse(question)
     return group[0].format(filler) if group else question
 
@@ -321,7 +321,7 @@ def _other_wordings(question: str) -> list[str]:
 
 
 def _parse(question: str) -> tuple[tuple[str, ...], str]:
-    """The templates that ask the same, and what fills them; no templates if there is one only."""
+    """The templates of the same meaning, and what fills them; no templates if there is one only."""
     for group in SAME_MEANING:
         for template in group:
             before, _, after = template.partition("{}")
@@ -349,7 +349,7 @@ def _key(row: _Row) -> dict[str, Any]:
         "fault": row.fault,
         "original_id": row.original.row_id if row.original else None,
         "true_answer": row.truth,
-        # Easy-VQA itself asks one thing in several ways: a dropped row was a double, planted or
+        # Easy-VQA itself has several wordings of one question: a dropped row was a duplicate, planted or
         # not, if another of the same meaning stayed.
         "meaning": row.meaning,
     }

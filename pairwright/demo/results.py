@@ -19,7 +19,7 @@ _YES_NO = ("yes", "no")
 
 
 def collect(loop: Loop) -> dict[str, Any]:
-    """All figures of the closing table, as JSON values."""
+    """All metrics of the closing table, as JSON values."""
     key = read_key(loop.key_path)
     found = account(key, _dropped(loop.data))
     policies = [
@@ -44,7 +44,7 @@ def collect(loop: Loop) -> dict[str, Any]:
 
 
 def notes(policies: list[dict[str, Any]]) -> list[str]:
-    """Sentences that the figures call for, whichever way they came out."""
+    """Sentences that follow from the metrics, whatever they are."""
     by_run = {policy["run"]: policy for policy in policies}
     out = []
     best = by_run["dpo"]
@@ -126,7 +126,7 @@ def _test(test: Dataset) -> dict[str, Any]:
 
 
 def galleries(loop: Loop, count: int = 8) -> list[tuple[str, str, list[dict[str, Any]]]]:
-    """Pictures for the report: doubles, wrong rows found, good rows lost, pairs."""
+    """Images for the report: duplicates, wrong rows found, good rows lost, pairs."""
     dataset, reader = loop.data, ImageReader(loop.data)
     samples = dataset.union("samples").collect()
     rows = {row["sample_id"]: row for row in samples.iter_rows(named=True)}
@@ -150,7 +150,7 @@ def galleries(loop: Loop, count: int = 8) -> list[tuple[str, str, list[dict[str,
     for one in dataset.read("decisions", "filter").filter(~pl.col("kept")).iter_rows(named=True):
         row = rows[one["sample_id"]]
         answer, right = split_answer(row["messages"])[1], truth[row["source_id"]]
-        lines = [("", text(row)), ("soft", f"mark {one['similarity']:.2f}; right: {right}")]
+        lines = [("", text(row)), ("soft", f"score {one['similarity']:.2f}; right: {right}")]
         (found if answer != right else lost).append(card(row["image_ids"], lines))
     pairs = []
     table = dataset.read("pairs", "best-of-n")
@@ -163,7 +163,7 @@ def galleries(loop: Loop, count: int = 8) -> list[tuple[str, str, list[dict[str,
         ]
         pairs.append(card(one["image_ids"], lines))
     return [
-        ("Duplicates", "A row goes only if it matches a kept row.", doubles),
+        ("Duplicates", "A row is dropped only if it matches a kept row.", doubles),
         ("Wrong answers the judge found", "The first of them.", found[:count]),
         ("Right answers the judge dropped", "Its mistakes, the price of the filter.", lost[:count]),
         ("Preference pairs", "The policy's own answers; the judge chose.", pairs),

@@ -2,7 +2,7 @@
 
 Raw rows with planted faults -> ingest -> embed -> dedup -> judge -> filter -> SFT -> sample ->
 judge -> pairs -> DPO -> evaluation on the official test split -> export -> report. Two vLLM servers
-are started once, at the beginning, and warm up while the first steps run.
+are started once, at the beginning, and start while the first steps run.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def demo(options: DemoOptions, run: RunOptions) -> Outcome:
     """Run the loop and write `report.html` and `results.json`.
 
     Raises:
-        UsageError: If the folder holds a demo with other options.
+        UsageError: If the folder contains a demo with other options.
         MissingExtraError: If an extra is not installed.
     """
     _check_extras()
@@ -32,7 +32,7 @@ def demo(options: DemoOptions, run: RunOptions) -> Outcome:
     _claim_folder(root, options, run)
     if run.dry_run:
         return Outcome(message=f"would run the demo in {root}: {as_config(options)}")
-    # Set before torch is imported: threads that wait for each other on small tensors, beside two
+    # Set before torch is imported: threads that wait for each other on small tensors, next to two
     # servers on two cores, cost more than they bring.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     from pairwright.demo.report import print_table, write_report
@@ -79,7 +79,7 @@ def _claim_folder(root: Path, options: DemoOptions, run: RunOptions) -> None:
         if found == settings:
             return
         if not run.replace:
-            msg = f"{root}: holds a demo with other options ({found}); give another folder with -o, or --replace"
+            msg = f"{root}: contains a demo with other options ({found}); give another folder with -o, or --replace"
             raise UsageError(msg)
         if not run.dry_run:
             shutil.rmtree(root)

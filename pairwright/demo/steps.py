@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MODELS = Path(__file__).parent / "models"
 RUBRIC = Path(__file__).parent / "rubric.yaml"
 MAX_MODEL_LEN = 256
-# The judge's mark is P(right), so 0.5 is its own verdict; nothing is tuned to the planted faults.
+# The score is P(right), so 0.5 is the judge's own verdict; nothing is tuned to the planted faults.
 MIN_SCORE = 0.5
 # Small models from scratch want larger rates than the defaults, which are for billions of weights.
 TRAINING: dict[str, Any] = {"rank": 64, "batch_size": 32, "target": ("language",)}
@@ -133,7 +133,7 @@ class Loop:
     # -- curation -------------------------------------------------------------------------------
 
     def curate(self) -> None:
-        """Embed, drop doubles, let the judge mark what is left, drop what it thinks is wrong."""
+        """Embed, drop duplicates, score the rest with the judge, drop what it finds wrong."""
         with self.clock.step("embed the images (open_clip)"):
             self._call("curate embed", self.data, model=str(MODELS / "clip"))
         with self.clock.step("drop duplicates"):
@@ -161,7 +161,7 @@ class Loop:
     def improve(self) -> None:
         """SFT on the curated rows; pairs of the policy's own answers; DPO; the controls."""
         policy = str(MODELS / "policy")
-        self._evaluate("as shipped, learnt from faulty data", "before", policy)
+        self._evaluate("as shipped, trained on faulty data", "before", policy)
         with self.clock.step("SFT on the curated rows"):
             self._train("train sft", "sft", lr=SFT_LR)
         self._evaluate("SFT on the curated rows", "sft", self._run("sft"))

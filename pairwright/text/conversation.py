@@ -1,6 +1,6 @@
 r"""Conversations: a list of {role, content} with `<image>` where an image stands.
 
-In our tables every unescaped `<image>` stands for the next entry of `image_ids`; the literal text
+In our tables every unescaped `<image>` is the placeholder of the next entry of `image_ids`; the literal text
 is written `\<image>`.
 """
 
@@ -24,7 +24,7 @@ class Message(TypedDict):
 
 
 def escape(text: str) -> str:
-    """Make literal `<image>` in text that holds no image mark unmistakable."""
+    """Escape a literal `<image>` in text that has no image placeholder."""
     return text.replace(IMAGE, "\\" + IMAGE)
 
 
@@ -34,12 +34,12 @@ def unescape(text: str) -> str:
 
 
 def count_images(messages: Sequence[Message]) -> int:
-    """Number of image marks."""
+    """Number of image placeholders."""
     return sum(len(_MARK.findall(message["content"])) for message in messages)
 
 
 def plain_text(content: str) -> str:
-    """Content without image marks, literal ones restored, outer white space dropped."""
+    """Content without image placeholders, literal ones restored, outer white space dropped."""
     return unescape(_MARK.sub(" ", content)).strip()
 
 
@@ -61,7 +61,7 @@ def prompt_of(messages: Sequence[Message]) -> list[Message]:
 
 
 def question_of(prompt: Sequence[Message]) -> str:
-    """Text of the last user turn, image marks left out."""
+    """Text of the last user turn, image placeholders left out."""
     for message in reversed(prompt):
         if message["role"] == "user":
             return plain_text(message["content"])
@@ -71,7 +71,7 @@ def question_of(prompt: Sequence[Message]) -> str:
 def content_parts(content: str) -> list[dict[str, str]]:
     r"""Content as typed parts, in order: `{"type": "image"}` and `{"type": "text", "text": ...}`.
 
-    White space between a mark and the text is dropped, as the model families' own processors do
+    White space between a placeholder and the text is dropped, as the model families' own processors do
     with `<image>\n`.
     """
     parts: list[dict[str, str]] = []

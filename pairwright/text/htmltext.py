@@ -1,4 +1,4 @@
-"""Text of strangers on a page: it stays text, and what would deceive the eye becomes visible."""
+"""Untrusted text on a page: it remains text, and hidden characters become visible."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _JSON: Final[dict[str, str | int | None]] = {
 
 
 def visible(text: str) -> str:
-    """Text as HTML: mark-up escaped, control and direction characters shown by name.
+    """Text as HTML: markup escaped, control and direction characters shown by name.
 
-    Line ends and tabs stay; the page's style decides whether they show.
+    Line ends and tabs are kept; the style of the page decides whether they show.
     """
     if text.isascii() and text.isprintable():
         return html.escape(text)
@@ -48,7 +48,7 @@ def visible(text: str) -> str:
 
 
 def plain(text: str, most: int = 200) -> str:
-    """Text for places that take no mark-up (a title, a chart's label): one line, nothing hidden."""
+    """Text for elements that take no markup (a title, a chart's label): one line, nothing hidden."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= most else line[: most - 1] + "\u2026"
 
@@ -65,7 +65,7 @@ def _character(char: str) -> str:
 
 
 def json_island(value: Any) -> str:
-    """JSON that can stand inside a `script` element whatever it holds."""
+    """JSON that is safe inside a `script` element, whatever it contains."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.translate(str.maketrans(_JSON))
 

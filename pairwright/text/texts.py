@@ -1,4 +1,4 @@
-"""How answers are compared and counted: the same everywhere, on columns and on strings."""
+"""How texts are compared and counted, the same on columns and on strings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CLOSING: Final = " .!\u3002"
 
 
 def normalised(column: str) -> pl.Expr:
-    """A text as it is compared: case, white space and closing marks do not count."""
+    """A text as it is compared: case, white space and final punctuation do not count."""
     lower = pl.col(column).str.normalize("NFC").str.to_lowercase()
     return lower.str.replace_all(r"\s+", " ").str.strip_chars(_CLOSING)
 

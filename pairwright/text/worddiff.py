@@ -24,7 +24,7 @@ class Span(TypedDict):
     kind: str
 
 
-# Pairs of equal words that difflib may look at: about a second. Texts of thousands of equal words
+# Pairs of equal words that difflib may look at: about one second. Texts of thousands of equal words
 # would take hours; what was not looked at counts as changed.
 _MAX_WORK: Final = 4_000_000
 _ASCII_TOKEN = re.compile(r"[A-Za-z0-9_]+(?:['-][A-Za-z0-9_]+)*|[^\sA-Za-z0-9_]")
@@ -57,7 +57,7 @@ def diff_spans(original: str, corrected: str) -> tuple[list[Span], list[Span]]:
         corrected: The chosen answer.
 
     Returns:
-        Spans of `original` and spans of `corrected`, in order. A `replace` marks both sides, an
+        Spans of `original` and spans of `corrected`, in order. A `replace` is on both sides, an
         `insert` the corrected one only, a `delete` the original one only. Without its spans, each
         side is the same text.
     """
@@ -82,9 +82,9 @@ def diff_spans(original: str, corrected: str) -> tuple[list[Span], list[Span]]:
 
 
 def words(text: str) -> list[Token]:
-    """Start and end of every word and mark, white space left out.
+    """Start and end of every word and punctuation character, white space left out.
 
-    A combining mark belongs to the character before it; in scripts without spaces every character
+    A combining character belongs to the character before it; in scripts without spaces every character
     is a word; `don't` and `man-made` are one word.
     """
     if text.isascii():
@@ -147,7 +147,7 @@ def _gaps(original: str, corrected: str) -> list[tuple[Token, Token]]:
 
 
 def _matches(a: Sequence[str], b: Sequence[str]) -> list[tuple[int, int]]:
-    """Places of equal words, in order."""
+    """Positions of equal words, in order."""
     shorter = min(len(a), len(b))
     head = next((k for k in range(shorter) if a[k] != b[k]), shorter)
     rest = shorter - head

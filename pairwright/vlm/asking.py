@@ -1,4 +1,4 @@
-"""Requests in, rows out: the loop of every command that asks a model."""
+"""Requests in, rows out: the loop of every command that calls a model."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ ACCOUNT = "asked"
 
 @dataclass(slots=True)
 class Account:
-    """What a run has asked so far, earlier sessions of the run included.
+    """Counts of requests of a run so far, earlier sessions of the run included.
 
     Attributes:
-        requests: Requests that got a reply or were given up.
-        failures: Of those, requests that were given up or refused.
+        requests: Requests that got a reply or timed out.
+        failures: Of those, requests that timed out or were refused.
         attempts: Requests that were sent, tries again included.
         images_sent: Images whose bytes were sent.
         prompt_tokens: As the server counts them.
@@ -67,19 +67,19 @@ def ask_into(
 
     Rows of one reply become durable together. A request without an answer becomes a reject; if the
     server did not answer at all it is one of the stage `request`, which the next run tries again
-    (open the writer with `retry_stages=("request",)`). What was asked is kept in the run's summary
+    (open the writer with `retry_stages=("request",)`). The counts are kept in the summary of the run
     under `asked`.
 
     Args:
         writer: Of the run.
         backend: The model.
-        requests: What is asked; only a window of it is held.
+        requests: Requests; only a window of them is in memory.
         rows_of: Rows of a reply; none is fine (the other half of a pair may be missing yet).
         ids_of: Of a request's key, the row it is about and the request itself, as rejects name
             them.
         progress: Advances by one a request.
         note_of: A word on the rows just made, for the live view.
-        on_failure: Told of requests without an answer.
+        on_failure: Called with each reply that has no answer.
 
     Raises:
         ServerError: If the model is gone; what was answered is kept.
@@ -128,7 +128,7 @@ def unwritten(
     Args:
         batches: Frames with a column `key`.
         writer: Of the run.
-        key: Column that names a row in both.
+        key: Column that identifies a row in both.
         per_key: Rows of the table that a finished row has.
 
     Yields:
@@ -139,7 +139,7 @@ def unwritten(
     from schemas.tables import TABLES
 
     columns = [n for n in TABLES[writer.manifest.kind].primary_key() if n != key]
-    written = writer.scan()  # as of now: rows of this session are not asked for again
+    written = writer.scan()  # as of now: rows of this session are not requested again
     rejected = writer.rejected_ids()
     for batch in batches:
         frame = batch

@@ -30,7 +30,7 @@ class ModelChoice:
     """A model that was named, resolved.
 
     Attributes:
-        label: Name for tables: as it was asked for, but no path of this machine.
+        label: Name in tables: as given, without the folders of this machine.
         source: Hub id or local folder of the base model.
         adapter: LoRA adapter folder, absolute.
         base_names: What a server may call the base model, best first.
@@ -76,7 +76,7 @@ def choose_model(options: ModelOptions, dataset: Dataset | None = None) -> Model
         folder = options.adapter or found.adapter
         if found.run is None or options.adapter is not None:
             label = f"{label}+{folder.name}"
-        # Folders of different adapters may have the same name: ours are told apart by content.
+        # Folders of different adapters may have the same name: ours are distinguished by content.
         exact = f"{label}-{model_fingerprint(found.adapter)[:8]}"
         adapter_names = (exact, label, folder.name, found.adapter.name)
     return ModelChoice(
@@ -123,7 +123,7 @@ def open_backend(
         choice: The model.
         images: Where images come from.
         logs: Folder for the log of a server that has to be started.
-        max_images: Most images in one prompt.
+        max_images: Max images in one prompt.
 
     Raises:
         ServerError: If a server cannot be started or reached.

@@ -1,4 +1,4 @@
-"""Labels as token ids: a verdict is read off one position, so each spelling must be one token."""
+"""Labels as token ids: a verdict is read at one position, so each spelling must be one token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pairwright.errors import UsageError
 from pairwright.vlm.types import label_names
 
-_MOST = 128  # ids that vLLM tells the probabilities of
+_MOST = 128  # max ids whose probabilities vLLM returns
 
 
 def label_token_ids(
@@ -32,7 +32,7 @@ def label_token_ids(
                 raise UsageError(msg)
         out[name] = ids
     if len(owner) > _MOST:
-        msg = f"{len(owner)} label tokens, at most {_MOST} can be asked for"
+        msg = f"{len(owner)} label tokens; the maximum is {_MOST}"
         raise UsageError(msg)
     return out
 
@@ -41,7 +41,7 @@ def _one_token(spelling: str, tokenize: Callable[[str], Sequence[int]]) -> int:
     ids = list(tokenize(spelling))
     if len(ids) == 1:
         return int(ids[0])
-    # SentencePiece puts a word-start mark before a lone digit; behind a line break it does not.
+    # SentencePiece puts a word-start character before a lone digit; after a line break it does not.
     before = list(tokenize("\n"))
     inside = list(tokenize("\n" + spelling))
     if inside[: len(before)] == before and len(inside) == len(before) + 1:

@@ -290,7 +290,7 @@ def _alike(a: ChatRequest, b: ChatRequest) -> bool:
         )
 
     # A batch samples from one generator, so requests with a seed go alone: their answers must not
-    # depend on who else is asked.
+    # depend on the other requests of the batch.
     return settings(a) == settings(b) and (a.labels is not None or a.seed is None)
 
 
@@ -302,7 +302,7 @@ def _until(ids: list[int], ends: set[int]) -> list[int]:
 
 
 def _before(text: str, stops: tuple[str, ...]) -> str:
-    """Text up to the first of the stops, as servers give it."""
+    """Text up to the first of the stops, as servers return it."""
     return text[: min((text.find(s) for s in stops if s in text), default=len(text))]
 
 

@@ -1,4 +1,4 @@
-"""Options of every command that asks a model."""
+"""Options of every command that calls a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from pairwright.commands.options import option
 from pairwright.errors import UsageError
 
-# Where and how fast the model is asked does not change what it says: another server may go on
+# Where and how fast the model is called does not change its answers: another server may continue
 # with a run.
 NOT_RECORDED = (
     "base_url",
@@ -37,7 +37,7 @@ class PlaceOptions:
     replicas: int | None = option(
         None, help="servers to start (default: one for each GPU; one on a CPU)"
     )
-    tensor_parallel: int = option(1, help="GPUs that hold one copy of the model together")
+    tensor_parallel: int = option(1, help="GPUs per copy of the model")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -50,7 +50,7 @@ class PlaceOptions:
         if self.gpus is None:
             return
         if self.engine == "ray":
-            msg = "--gpus: Ray chooses the GPUs; say with --replicas how many servers to start"
+            msg = "--gpus: Ray chooses the GPUs; --replicas is the number of servers to start"
             raise UsageError(msg)
         names = self.gpus.split(",")
         if self.gpus != "all" and (not all(names) or len(set(names)) < len(names)):
@@ -60,7 +60,7 @@ class PlaceOptions:
             raise UsageError(msg)
 
     def names_a_place(self) -> str | None:
-        """The first flag, if any, that asks for servers of our own."""
+        """The first flag, if any, that starts servers."""
         asked = {
             "--gpus": self.gpus is not None,
             "--replicas": self.replicas is not None,
@@ -72,11 +72,12 @@ class PlaceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOptions(PlaceOptions):
-    """Which model is asked, and how it is reached."""
+    """Which model is called, and how it is reached."""
 
     adapter: Path | None = option(None, help="LoRA adapter folder")
     base_url: tuple[str, ...] = option(
-        (), help="OpenAI-compatible servers that are up, /v1 included (default: start vLLM)"
+        (),
+        help="addresses of running OpenAI-compatible servers, /v1 included (default: start vLLM)",
     )
     backend: Literal["vllm", "transformers"] = option(
         "vllm", help="vllm: over HTTP; transformers: a small model in this process"
@@ -85,9 +86,9 @@ class ModelOptions(PlaceOptions):
     max_pixels: int | None = option(
         None, help="shrink images to this many pixels (default: the model's limit, at most 1003520)"
     )
-    concurrency: int = option(64, help="most requests in flight at each server")
+    concurrency: int = option(64, help="max requests in flight per server")
     timeout: float = option(180.0, help="seconds one attempt at a request may take")
-    deadline: float = option(900.0, help="seconds after which a request is given up")
+    deadline: float = option(900.0, help="seconds after which a request times out")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -114,10 +115,10 @@ class ModelOptions(PlaceOptions):
             raise UsageError(msg)
         place = self.names_a_place()
         if place is not None and self.base_url:
-            msg = f"{place} starts servers, --base-url names some that are up: leave one out"
+            msg = f"{place} starts servers, --base-url names running ones: give one of the two"
             raise UsageError(msg)
         if place is not None and self.backend == "transformers":
-            msg = f"{place} starts servers, --backend transformers uses none: leave one out"
+            msg = f"{place} starts servers, --backend transformers uses none: give one of the two"
             raise UsageError(msg)
         for url in self.base_url:
             if not url.startswith(("http://", "https://")):

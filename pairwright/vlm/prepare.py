@@ -30,7 +30,7 @@ class PreparedImage:
     Attributes:
         content: Bytes of the file that is sent.
         mime: Its media type.
-        uuid: Hash of `content`: two images never share one, whatever the source called them.
+        uuid: Hash of `content`: two images never have the same, whatever their names in the source.
     """
 
     content: bytes
@@ -58,7 +58,7 @@ class ImageSource:
         """The image, ready to send.
 
         Raises:
-            ImageError: If it is missing or broken.
+            ImageError: If it is missing or malformed.
         """
         with self._lock:
             known = self._recent.get(image_id)
@@ -78,7 +78,7 @@ def prepare(content: bytes, max_pixels: int) -> PreparedImage:
     """Bytes to send for an image file.
 
     A PNG, JPEG or WebP that is upright, opaque and within the budget is sent as it is. Others are
-    decoded, shrunk and encoded anew: photographs as JPEG, the rest without loss.
+    decoded, shrunk and encoded again: photographs as JPEG, the rest without loss.
 
     Raises:
         ImageError: If it is no usable image.
@@ -108,7 +108,7 @@ def _sendable_format(content: bytes, max_pixels: int) -> str | None:
                 return None
             return str(image.format)
     except Exception:
-        # Decoders raise nearly anything; `open_image` says what is wrong.
+        # Decoders raise nearly anything; `open_image` finds what is wrong.
         return None
 
 
@@ -130,7 +130,7 @@ def pixel_budget(model: str, wanted: int | None = None) -> int:
 
     Args:
         model: Hub id or local folder; only a folder's own limit is known before it is loaded.
-        wanted: What the user asks for, if anything.
+        wanted: What the user requested, if anything.
     """
     own = _own_limit(Path(model))
     if wanted is not None:

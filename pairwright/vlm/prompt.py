@@ -1,7 +1,7 @@
 """Row text in prompts: data, never markup.
 
-A server reads `<|im_end|>` or `<image>` in a message as the model's own marks, wherever it comes
-from; a row could end its turn, answer in the judge's place, or conjure up an image.
+A server reads `<|im_end|>` or `<image>` in a message as the special tokens of the model, wherever it comes
+from; a row could end its turn, answer instead of the judge, or insert an image.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pairwright.errors import DataError
 from pairwright.text.conversation import Message, content_parts
 from pairwright.vlm.types import Part, Turn
 
-# Marks of the common families: <|...|> and its full-width likeness, <s>, </s>, <pad>, <unk>,
+# Special tokens of the common families: <|...|> and its full-width form, <s>, </s>, <pad>, <unk>,
 # <image>, <start_of_turn>, [INST], ...
 _MARKS = re.compile(
     r"<(?=[|\uff5c])"
@@ -26,7 +26,7 @@ _MARKS = re.compile(
 
 
 def disarm(text: str) -> str:
-    """Text whose special-token look-alikes are plain characters: a space is put behind the bracket."""
+    """Text whose look-alikes of special tokens are plain characters: a space follows the bracket."""
     return _MARKS.sub(lambda match: match.group() + " ", text.replace("\0", ""))
 
 
@@ -34,12 +34,12 @@ def turns_of(messages: Sequence[Message], image_ids: Sequence[str]) -> tuple[Tur
     """A conversation of the samples table as a prompt.
 
     Raises:
-        DataError: If there are not as many image marks as images.
+        DataError: If there are not as many image placeholders as images.
     """
     ids = iter(image_ids)
     turns = tuple(Turn(role=m["role"], parts=tuple(_parts(m["content"], ids))) for m in messages)
     if next(ids, None) is not None:
-        msg = "more images than image marks"
+        msg = "more images than image placeholders"
         raise DataError(msg)
     return turns
 
@@ -51,6 +51,6 @@ def _parts(content: str, ids: Iterator[str]) -> Iterator[Part]:
             continue
         image_id = next(ids, None)
         if image_id is None:
-            msg = "more image marks than images"
+            msg = "more image placeholders than images"
             raise DataError(msg)
         yield {"type": "image", "image_id": image_id}

@@ -1,4 +1,4 @@
-"""Replies become rows: batches for the writer, rejects for failures."""
+"""Replies become rows: batches for the writer, invalid rows for failures."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def reject_failure(writer: RunWriter, failure: Failure, row_id: str, request_id:
     Args:
         writer: Of the run.
         failure: What happened.
-        row_id: The row; what lies in the row itself is not asked again.
-        request_id: The request; when no answer came, the next run asks again (stage `request`).
+        row_id: The row; a fault of the row itself is not tried again.
+        request_id: The request; without an answer, the next run tries again (stage `request`).
     """
     if failure.reason == "unanswered":
         writer.reject(request_id, "request", failure.reason, failure.detail)

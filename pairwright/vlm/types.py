@@ -1,4 +1,4 @@
-"""What is asked of a vision-language model, and what comes back."""
+"""Requests to a vision-language model, and replies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ReadFrom = Literal[
 
 Reason = Literal[
     "too_long",  # the prompt does not fit the model's context
-    "image",  # an image is missing, broken or refused
+    "image",  # an image is missing, malformed or refused
     "refused",  # the server refuses this request for another reason
     "unanswered",  # no answer after all retries
 ]
@@ -45,16 +45,16 @@ class ChatRequest:
         messages: The prompt; images are named by id.
         max_tokens: Longest answer.
         temperature: 0 takes the likeliest token.
-        top_p: Nucleus mass.
+        top_p: Nucleus probability.
         top_k: -1 is off.
         n: Number of answers.
-        seed: Sampling seed; the n draws differ.
-        labels: Ask for the probabilities of these labels as the next token instead of a text.
+        seed: Sampling seed; the n samples differ.
+        labels: Request the probabilities of these labels as the next token instead of a text.
             `"yes|Yes"` is one label with two spellings, named by the first.
-        label_samples: How many verdicts to sample for `labels` where a server tells no
-            probabilities; their shares stand for them.
+        label_samples: How many verdicts to sample for `labels` where a server returns no
+            probabilities; their frequencies replace them.
         logprobs: Whether the answers' log-probabilities are wanted.
-        schema: JSON schema that each answer must follow, where the backend can hold it to one.
+        schema: JSON schema that each answer must follow, where the backend can enforce one.
         stop: Texts that end an answer.
     """
 
@@ -103,10 +103,10 @@ class Reply:
         key: The request's.
         texts: The answers, `n` of them.
         finish_reasons: `stop`, `length`, ... for each.
-        n_tokens: Tokens of each answer, where the server tells.
+        n_tokens: Tokens of each answer, where the server returns it.
         logprobs: Sum of the log-probabilities (nats, before temperature) of each answer's tokens.
         label_probs: Probability of each label as the next token, among all tokens; a label that
-            the server does not tell is missing.
+            the server does not return is missing.
         read_from: How label_probs were read.
         usage: Tokens.
         latency_s: Seconds from sending to the reply, the last attempt only.
@@ -135,7 +135,7 @@ class Backend(Protocol):
         """Answer every request, calling `on_reply` once for each, in any order.
 
         Raises:
-            ServerError: If the model is gone; what was replied stays replied.
+            ServerError: If the model is gone; replies so far were delivered.
         """
 
 

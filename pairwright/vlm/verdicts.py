@@ -1,4 +1,4 @@
-"""Reading a label out of a written verdict, where a server tells no probabilities.
+"""Reading a label from a written verdict, where a server returns no probabilities.
 
 A wrong reading is worse than none: what is ambiguous has no label.
 """
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pairwright.vlm.types import label_names
 
-# Emphasis, quotes, brackets and code marks round a verdict say nothing.
+# Emphasis, quotes, brackets and backticks around a verdict mean nothing.
 _DECORATION = re.compile(r"[*_`\"'\u2018\u2019\u201c\u201d\[\](){}<>#$\\]+|\bboxed\b")
 _THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL | re.IGNORECASE)
 # "Rating: 4", "the score is 4", "I would give it a 4"
@@ -29,8 +29,8 @@ _UNIT = r"\s*(?:stars?|points?)"
 def label_in_text(text: str, labels: Sequence[str]) -> str | None:
     """The label that a verdict names, by its first spelling; nothing if none or several are named.
 
-    Understood are a lone label, a label that is followed by a mark or a line break ("5.", "yes,
-    ..."), a share of the whole scale ("4/5"), and a statement ("Rating: 4").
+    Recognised are a lone label, a label followed by punctuation or a line break ("5.", "yes,
+    ..."), a fraction of the scale ("4/5"), and a statement ("Rating: 4").
 
     Args:
         text: The verdict.
@@ -62,14 +62,14 @@ def _plain(text: str) -> str | None:
     text = _THOUGHT.sub("", unicodedata.normalize("NFKC", text))
     if re.search(r"<think>", text, re.IGNORECASE):
         return None
-    # Another script's direction marks, zero-width characters.
+    # Direction and zero-width characters.
     text = "".join(c for c in text if c == "\n" or unicodedata.category(c)[0] != "C")
     lines = (" ".join(_DECORATION.sub(" ", line).split()) for line in text.split("\n"))
     return re.sub(r"^- ", "", "\n".join(line for line in lines if line))
 
 
 def _lone(text: str, spellings: dict[str, str]) -> str | None:
-    """The label, if there is nothing else but a mark behind it."""
+    """The label, if nothing but punctuation follows it."""
     text = re.sub(r"\s*[.,:;!]+$", "", text.strip())
     found = {spellings[text]} if text in spellings else set()
     found = found or {n for s, n in spellings.items() if s.lower() == text.lower()}
@@ -85,7 +85,7 @@ def _leading(text: str, spellings: dict[str, str]) -> set[str | None]:
 
 
 def _said(text: str, spellings: dict[str, str]) -> set[str | None]:
-    """All labels that statements name; one that says something else spoils the verdict."""
+    """All labels that statements name; one that is no label makes the verdict unreadable."""
     found: set[str | None] = set()
     for said in re.finditer(f"(?:{_SAID})({_one_of(spellings)})", text, re.IGNORECASE):
         rest = text[said.end() :]

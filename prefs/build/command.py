@@ -8,16 +8,16 @@ from typing import Any
 import polars as pl
 
 from pairwright.commands.command import Outcome
-from pairwright.text.conversation import count_images
+from pairwright.commands.options import RunOptions, as_config
 from pairwright.dataset.ids import stable_id
 from pairwright.dataset.manifest import Manifest
-from pairwright.commands.options import RunOptions, as_config
 from pairwright.dataset.store import Dataset
-from prefs.methods.base import Reject, length_statistics
-from prefs.methods.controls import control_picks
+from pairwright.text.conversation import count_images
+from prefs.build.inputs import Sources, find_sources
 from prefs.build.options import BuildOptions
 from prefs.build.recipes import RECIPES
-from prefs.build.inputs import Sources, find_sources
+from prefs.methods.base import Reject, length_statistics
+from prefs.methods.controls import control_picks
 from schemas.tables import Pairs
 
 _SLICE_ROWS = 20_000

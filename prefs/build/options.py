@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pairwright.errors import UsageError
 from pairwright.commands.options import option
+from pairwright.errors import UsageError
 from pairwright.vlm.options import ModelOptions
 
 # What a preset means: published recipes, each as its paper has it.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pairwright.errors import UsageError
+from prefs.build.inputs import NO_CANDIDATES, Sources
 from prefs.methods import candidates as cand
 from prefs.methods.base import Picked, at_most, balance_lengths
 from prefs.methods.best_of_n import MARGIN_SHARE, Rule, best_of_n, distinct, mean_scores
@@ -19,7 +20,6 @@ from prefs.methods.claims import rejected_counts
 from prefs.methods.comparisons import decided
 from prefs.methods.controls import answers_of
 from prefs.methods.spans import corrections
-from prefs.build.inputs import NO_CANDIDATES, Sources
 
 if TYPE_CHECKING:
     from pairwright.dataset.manifest import Manifest

@@ -17,7 +17,7 @@ from curate.decontaminate.options import DecontaminateOptions
 from pairwright.commands import command
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
-from pairwright.errors import PairwrightError
+from pairwright.errors import Error
 from schemas.tables import Decisions, Overlaps
 
 LONG = (
@@ -204,9 +204,9 @@ def test_a_benchmark_that_cannot_be_read_is_one_clear_line(tmp_path, bench, agai
 
 
 def test_wrong_limits_are_refused():
-    with pytest.raises(PairwrightError, match="--containment must be above 0"):
+    with pytest.raises(Error, match="--containment must be above 0"):
         DecontaminateOptions(against=("x",), containment=1.5)
-    with pytest.raises(PairwrightError, match="less than --ngram"):
+    with pytest.raises(Error, match="less than --ngram"):
         DecontaminateOptions(against=("x",), min_words=5)
 
 

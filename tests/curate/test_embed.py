@@ -16,9 +16,11 @@ from curate.dedup.options import EmbedOptions
 from curate.embed.command import embed
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
-from pairwright.errors import PairwrightError
+from pairwright.errors import Error
 from pairwright.images import open_image
 from schemas.tables import Embeddings
+
+pytestmark = pytest.mark.slow
 
 open_clip = pytest.importorskip("open_clip")
 
@@ -209,13 +211,13 @@ def test_a_registered_architecture_with_random_weights(data, tmp_path):
     ],
 )
 def test_what_cannot_be_loaded_is_told_in_one_line(data, options, words):
-    with pytest.raises(PairwrightError, match=words) as caught:
+    with pytest.raises(Error, match=words) as caught:
         run(data, **{"model": "ViT-B-32", **options})
     assert "\n" not in str(caught.value)
 
 
 def test_random_weights_must_be_asked_for(data, bare):
-    with pytest.raises(PairwrightError, match="cannot load"):
+    with pytest.raises(Error, match="cannot load"):
         run(data, bare)
 
 

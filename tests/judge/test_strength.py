@@ -1,3 +1,4 @@
+import choix
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,6 +50,42 @@ def test_it_finds_what_an_independent_optimiser_finds(seed, n, rows):
     theta, tie = by_scipy(n, pairs[:, 0], pairs[:, 1], counts, 0.1)
     assert fit.theta == pytest.approx(theta, abs=1e-4)
     assert fit.tie == pytest.approx(tie, abs=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000), n=st.integers(2, 6), prior=st.sampled_from([0.02, 0.1, 1.0])
+)  # fmt: skip
+def test_it_finds_what_the_package_choix_finds(seed, n, prior):
+    rng = np.random.default_rng(seed)
+    first, second = np.array([rng.permutation(n)[:2] for _ in range(12)]).T
+    counts = np.column_stack([rng.integers(0, 4, (12, 2)), np.zeros(12, int)])
+    wins = [
+        game
+        for i, j, (won, lost, _) in zip(first, second, counts, strict=True)
+        for game in [(i, j)] * won + [(j, i)] * lost
+    ]
+    # choix adds alpha * |theta|^2 to the loss, ours adds prior / 2 * |theta|^2.
+    expected = choix.opt_pairwise(n, wins, alpha=prior / 2, tol=1e-10)
+    fit = bradley_terry(n, first, second, counts.astype(float), ties=False, prior=prior)
+    assert fit.theta == pytest.approx(expected - expected.mean(), abs=1e-5)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), prior=st.sampled_from([0.02, 0.1, 1.0]))
+def test_plackett_luce_finds_what_the_package_choix_finds(seed, prior):
+    rng = np.random.default_rng(seed)
+    groups = [rng.permutation(6)[: rng.integers(2, 5)] for _ in range(8)]
+    counts = [rng.integers(0, 4, len(group)) for group in groups]
+    choices = [
+        (group[k], np.delete(group, k))
+        for group, count in zip(groups, counts, strict=True)
+        for k, times in enumerate(count)
+        for _ in range(times)
+    ]
+    expected = choix.opt_top1(6, choices, alpha=prior / 2, tol=1e-10)
+    theta = plackett_luce(6, groups, [count.astype(float) for count in counts], prior=prior)
+    assert theta == pytest.approx(expected - expected.mean(), abs=1e-5)
 
 
 def test_who_won_everything_stays_finite():

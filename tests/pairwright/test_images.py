@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 
+import imagehash
 import numpy as np
 import pytest
 from PIL import Image
@@ -96,6 +97,25 @@ def test_hash_stands_recompression_and_resizing_and_tells_others_apart():
     assert (base ^ recompressed).bit_count() <= 4
     assert (base ^ smaller).bit_count() <= 4
     assert (base ^ other).bit_count() > 12
+
+
+def by_imagehash(image):
+    """imagehash's pHash as our number: its rows from the lowest bit on."""
+    bits = imagehash.phash(image).hash.ravel()
+    return sum(1 << i for i, bit in enumerate(bits) if bit)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_hash_is_that_of_the_package_imagehash(seed):
+    """Two definitions, one value: ours leaves the constant term out of the median.
+
+    That changes no bit while the constant term is above the median, as it is in every image that
+    is not nearly black. Large images are first halved by averaging, which may turn a bit or two.
+    """
+    image = photo((150, 110), seed)
+    assert perceptual_hash(image) == by_imagehash(image)
+    large = photo((1000, 800), seed)
+    assert (perceptual_hash(large) ^ by_imagehash(large)).bit_count() <= 2
 
 
 def test_shrinking_keeps_the_aspect_and_never_enlarges():

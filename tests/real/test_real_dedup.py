@@ -22,7 +22,7 @@ from curate.near.images.phash import same_pictures
 from curate.near.text.minhash import minhash_groups, shingle, shingle_hash32, signatures
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
-from pairwright.errors import PairwrightError
+from pairwright.errors import Error
 from pairwright.images import inspect_image, open_image
 
 
@@ -200,7 +200,7 @@ def test_photos_and_charts_and_their_copies(shared_data: Path):
     for file in files:
         try:
             inspect_image(file.read_bytes())
-        except (PairwrightError, OSError):
+        except (Error, OSError):
             continue
         contents.append(file.read_bytes())
     contents = list(dict.fromkeys(contents))

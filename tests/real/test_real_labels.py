@@ -1,4 +1,4 @@
-"""Labels of people in real files, counted apart from our own readers."""
+"""Human labels in real files, counted independently of our readers."""
 
 import json
 from collections import Counter
@@ -96,7 +96,9 @@ def test_claims_and_parts_of_faithscore(shared_data, tmp_path, capsys):
     assert Counter(span["kind"] for _, span in spans) == wanted
 
 
-def test_two_criteria_of_the_same_people_agree_as_counted_by_hand(shared_data, tmp_path, capsys):
+def test_two_criteria_of_the_same_annotators_agree_as_counted_by_hand(
+    shared_data, tmp_path, capsys
+):
     """Imported labels are what `judge agree` reads, on both sides."""
     source, data = shared_data / "iiw_sxs.jsonl", tmp_path / "d"
     words = [source, "-o", data, "--no-images", "--source-name", "iiw"]

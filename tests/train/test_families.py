@@ -13,6 +13,8 @@ from pairwright.dataset.store import Dataset
 from train.batch.encode import Encoder
 from train.model.parts import PARTS, part_of, target_modules, unquantized_modules
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torch")]
+
 
 @pytest.fixture(scope="module", params=sorted(other_models.MAKERS))
 def family(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -3,10 +3,10 @@
 As the loaders in the MiniGPT-4 repository read them: `{"annotations": [{image_id, caption}]}` with
 the images as `<image_id>.jpg` (cc_sbu_align), `grounded_caption` for the filtered Flickr30k set, and
 `id` with `conversations` for its multi-task conversations. Texts may carry
-`<Img><ImageHere></Img>`. SkyEyeGPT says that its model runs directly with MiniGPT-v2, whose forms
-its data follow; the archive itself (SkyEye-968k, CC BY 4.0) is a RAR file that could not be looked
-into, so a dialogue is taken in every form such sets have: turns, pairs of question and answer, or
-one text with `Human:` and `Assistant:`. File names that are more than the id: `--image-pattern`.
+`<Img><ImageHere></Img>`. The data of SkyEyeGPT follow the forms of MiniGPT-v2, according to its
+authors; the archive (SkyEye-968k, CC BY 4.0) is a RAR file that could not be read, so a dialogue may
+have any form of such sets: turns, pairs of question and answer, or one text with `Human:` and
+`Assistant:`. `--image-pattern` is for file names that are longer than the id.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from curate.read import conversations, questions
 from curate.read.fields import ANSWER, IMAGE, QUESTION, Naming
-from curate.read.formats import chat, qa
+from curate.read.formats.base import Format
 from curate.read.refs import from_pattern
 from curate.read.rows import Draft, ImageRef, RowError
-from pairwright.text.conversation import IMAGE as MARK
+from pairwright.text.conversation import IMAGE as PLACEHOLDER
 
 _DIALOGUE: Final = ("conversations", "conversation", "dialogue", "dialog", "messages")
 _CAPTION: Final = ("caption", "grounded_caption", "captions")
@@ -30,7 +31,7 @@ _SPEAKER = re.compile(
 _USERS: Final = ("human", "user", "question", "q")
 
 
-def tell(row: dict[str, Any]) -> str | None:
+def detect(row: dict[str, Any]) -> str | None:
     """Why a row is one of these sets, if it is."""
     if row.get("image_id") is None or any(row.get(name) not in (None, [], "") for name in IMAGE):
         return None
@@ -50,18 +51,18 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     if name is not None:
         turns = _turns(row[name])
         rest = {key: value for key, value in row.items() if key != name}
-        return chat.convert({**rest, "conversations": turns}, naming)
+        return conversations.convert({**rest, "conversations": turns}, naming)
     caption = next((n for n in _CAPTION if row.get(n) is not None), None)
     if caption is not None and not any(row.get(q) is not None for q in QUESTION):
         value = row[caption]
         text = value[0] if isinstance(value, list) and value else value
         rest = {key: value for key, value in row.items() if key != caption or text is not value}
-        return qa.convert({**rest, "caption": text}, naming)
-    return qa.convert({key: _clean(value) for key, value in row.items()}, naming)
+        return questions.convert({**rest, "caption": text}, naming)
+    return questions.convert({key: _clean(value) for key, value in row.items()}, naming)
 
 
 def _image(row: dict[str, Any], naming: Naming) -> dict[str, Any]:
-    """The image that the id means."""
+    """The image of the id."""
     if naming.image is not None or any(row.get(name) not in (None, [], "") for name in IMAGE):
         return {}
     ident = row.get("image_id", row.get("id"))
@@ -73,7 +74,7 @@ def _image(row: dict[str, Any], naming: Naming) -> dict[str, Any]:
 
 
 def _clean(value: Any) -> Any:
-    return _HERE.sub(MARK, value) if isinstance(value, str) else value
+    return _HERE.sub(PLACEHOLDER, value) if isinstance(value, str) else value
 
 
 def _turns(value: Any) -> Any:
@@ -107,8 +108,21 @@ def _spoken(text: str) -> Any:
     if len(pieces) < 3:
         return text
     turns = [
-        _turn("human" if who.lower() in _USERS else "gpt", said.strip())
-        for who, said in zip(pieces[1::2], pieces[2::2], strict=True)
+        _turn("human" if who.lower() in _USERS else "gpt", words.strip())
+        for who, words in zip(pieces[1::2], pieces[2::2], strict=True)
     ]
     opening = pieces[0].strip()
     return [_turn("system", opening), *turns] if opening else turns
+
+
+FORMAT: Final = Format(
+    name="minigpt",
+    summary="MiniGPT-4 or SkyEyeGPT rows",
+    rows=(
+        "MiniGPT-4, MiniGPT-v2, SkyEyeGPT: `image_id` with `caption`, `question`, or a dialogue as "
+        "turns, as pairs, or as one text with `Human:` and `Assistant:`; "
+        "`--image-pattern 'COCO_train2014_{:012d}.jpg'` for longer file names"
+    ),
+    makes={"samples": convert},
+    detect=detect,
+)

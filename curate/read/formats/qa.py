@@ -1,113 +1,34 @@
-"""Question and answer in columns, or an image with a caption.
-
-Takes in Alpaca rows (`instruction`, `input`, `output`, `history`, as LLaMA-Factory's data README has
-them), M3IT (`instruction`, `inputs`, `image_base64_str` as a list, `outputs`; the Hub's data viewer
-of MMInstruction/M3IT), RLAIF-V-like questions, image folders with `file_name` and `text`, and sets
-of captions. SAIL-VL's own caption files are not public (its paper, arXiv 2501.05952, releases the
-models), so they are read by what all such sets share: an image or its address, and a caption.
-"""
+"""Question and answer in fields of their own, or captions."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from curate.read.fields import (
-    ANSWER,
-    CAPTION,
-    QUESTION,
-    Naming,
-    check_text,
-    describe,
-    first_field,
-    image_field,
+from curate.read import questions
+from curate.read.fields import ANSWER, CAPTION, QUESTION, has
+from curate.read.formats.base import Format
+
+
+def detect(row: dict[str, Any]) -> str | None:
+    """Why a row has a question or a caption, if it has."""
+    text = "text" if row.get("text") is not None else None
+    question, answer = has(row, QUESTION), has(row, ANSWER)
+    caption = has(row, CAPTION)
+    if question is None and caption is None:
+        return None  # an answer to an unknown question
+    names = dict.fromkeys(
+        n for n in (question or (text if answer else None), answer or caption) if n
+    )
+    return f"have {' and '.join(names)}"
+
+
+FORMAT: Final = Format(
+    name="qa",
+    summary="question and answer, or captions",
+    rows=(
+        "`question`, `prompt`, `instruction` + `input`, `query` or `problem`, and `answer`, "
+        "`response`, `output`, `completion` or `label`"
+    ),
+    makes={"samples": questions.convert},
+    detect=detect,
 )
-from curate.read.formats.chat import all_images, is_turns, refuse_media
-from curate.read.rows import Draft, ImageRef, RowError
-from curate.read.turns import (
-    history_turns,
-    is_history,
-    settle,
-    simple_turns,
-    turns_of,
-    with_system,
-)
-from pairwright.text.conversation import Message
-
-
-def convert(row: dict[str, Any], naming: Naming) -> Draft:
-    """Make a draft of a row with a question and perhaps an answer, or with a caption.
-
-    `text` is the answer beside a question, the question beside an answer, and else a caption. A
-    caption of an image is the answer to `--prompt`.
-
-    Raises:
-        RowError: If the row is not of that form.
-    """
-    refuse_media(row)
-    question, answer, task = _fields(row, naming)
-    inside: list[ImageRef] = []
-    if question is not None and is_turns(row[question]):
-        messages, inside = turns_of(row[question], question, naming)
-        messages += _answer_turns(row, answer, naming)
-    else:
-        asked = naming.prompt if question is None else row[question]
-        asked = with_input(row, asked) if question == "instruction" else asked
-        messages = simple_turns(asked, None if answer is None else row[answer], naming)
-        messages = history_turns(row.get("history"), naming) + messages
-    if question is not None:
-        messages = with_system(messages, row.get("system"), naming)
-    images = all_images(row, inside, naming)
-    named = naming.no_images and image_field(row, naming) is not None
-    if question is None and not images and not named:
-        raise RowError("missing_field", "neither a question nor an image")
-    draft = Draft(messages=settle(messages, len(images)), images=images, task=task)
-    used = [question or "", answer or "", image_field(row, naming) or ""]
-    used += ["system"] if question is not None else []
-    used += ["history"] if is_history(row.get("history")) else []
-    if question == "instruction":
-        used += ["input", "inputs"]
-    return describe(draft, row, used, naming)
-
-
-def convert_asked(row: dict[str, Any], naming: Naming) -> Draft:
-    """Make a draft of a row whose answers were taken out; an image alone is asked `--prompt` about.
-
-    Raises:
-        RowError: If it has neither a question nor an image.
-    """
-    if naming.question is not None or first_field(row, QUESTION, None) is not None:
-        return convert(row, naming)
-    if image_field(row, naming) is None:
-        raise RowError("missing_field", "neither a question nor an image")
-    return convert({**row, QUESTION[0]: naming.prompt}, naming)
-
-
-def _fields(row: dict[str, Any], naming: Naming) -> tuple[str | None, str | None, str | None]:
-    """Fields of question and answer, and the task where they tell it."""
-    question = first_field(row, QUESTION, naming.question)
-    answer = first_field(row, ANSWER, naming.answer)
-    if naming.question is not None and question is None:
-        raise RowError("missing_field", f"no field {naming.question}")
-    if question is None and answer is not None and row.get("text") is not None:
-        question = "text"
-    if answer is None and naming.answer is None:
-        answer = next((n for n in CAPTION if row.get(n) is not None and n != question), None)
-    if question is None and naming.answer is None and answer not in CAPTION:
-        raise RowError("missing_field", "neither a question nor a caption")
-    return question, answer, "caption" if question is None else None
-
-
-def _answer_turns(row: dict[str, Any], answer: str | None, naming: Naming) -> list[Message]:
-    if answer is None:
-        return []
-    if is_turns(row[answer]):
-        return turns_of(row[answer], answer, naming)[0]
-    return simple_turns("", row[answer], naming)[1:]
-
-
-def with_input(row: dict[str, Any], instruction: Any) -> Any:
-    """Alpaca and M3IT: an instruction and the input that it is about."""
-    extra = row.get("input") or row.get("inputs")
-    if not isinstance(extra, str) or not isinstance(instruction, str):
-        return instruction
-    return f"{instruction}\n{check_text(extra, 'input', len(extra))}"

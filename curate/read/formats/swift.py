@@ -11,19 +11,20 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from curate.read.fields import Naming, check_text
-from curate.read.formats import chat, preference, qa
+from curate.read import conversations, preferences, questions
+from curate.read.fields import Naming, check_text, has
+from curate.read.formats.base import Format
 from curate.read.rows import Draft, RowError
 from curate.read.turns import turns_of
 from pairwright.text.conversation import IMAGE
 
-WORSE: Final = ("rejected_response", "rejected_messages")
+_WORSE: Final = ("rejected_response", "rejected_messages")
 _TAG = re.compile(r"<img>([^<]{1,4000})</img>")
 
 
-def tell(row: dict[str, Any]) -> str | None:
+def detect(row: dict[str, Any]) -> str | None:
     """Why a row is one of ms-swift, if it is."""
-    worse = next((name for name in WORSE if row.get(name) is not None), None)
+    worse = next((name for name in _WORSE if row.get(name) is not None), None)
     if row.get("messages") is not None and worse is not None:
         return f"have messages and {worse}"
     if row.get("messages") is not None and isinstance(row.get("objects"), dict):
@@ -43,23 +44,23 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
         RowError: If the row is not of that form.
     """
     row = _with_images(row)
-    if any(row.get(name) is not None for name in chat.TURNS):
-        return chat.convert(row, naming)
-    return qa.convert(row, naming)
+    if any(row.get(name) is not None for name in conversations.TURNS):
+        return conversations.convert(row, naming)
+    return questions.convert(row, naming)
 
 
 def convert_pair(row: dict[str, Any], naming: Naming) -> Draft:
-    """Make a draft of a conversation whose last answer has a worse one beside it.
+    """Make a draft of a conversation with a worse answer for the last turn.
 
     Raises:
         RowError: If there is none, or no last answer.
     """
     row = _with_images(row)
-    worse = next((name for name in WORSE if row.get(name) is not None), None)
+    worse = next((name for name in _WORSE if row.get(name) is not None), None)
     if worse is None:
-        raise RowError("missing_field", f"no field {' or '.join(WORSE)}")
+        raise RowError("missing_field", f"no field {' or '.join(_WORSE)}")
     if row.get("messages") is None:
-        return preference.convert(
+        return preferences.convert(
             {
                 **_without(row, worse, "response"),
                 "chosen": row.get("response"),
@@ -67,7 +68,7 @@ def convert_pair(row: dict[str, Any], naming: Naming) -> Draft:
             },
             naming,
         )
-    turns_of(row["messages"], "messages", naming)  # refuses what is none
+    turns_of(row["messages"], "messages", naming)  # refuses anything else
     turns = row["messages"]
     if not isinstance(turns, list) or len(turns) < 2:
         raise RowError("missing_field", "messages is not a question and its answer")
@@ -75,7 +76,7 @@ def convert_pair(row: dict[str, Any], naming: Naming) -> Draft:
     if isinstance(rejected, list) and rejected:
         rejected = rejected[-1:]
     reshaped = _without(row, worse, "messages")
-    return preference.convert(
+    return preferences.convert(
         {**reshaped, "prompt": turns[:-1], "chosen": turns[-1:], "rejected": rejected}, naming
     )
 
@@ -85,7 +86,7 @@ def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _with_images(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose `<img>path</img>` became marks, and the paths its images."""
+    """A row with `<image>` for each `<img>path</img>`, and the paths as its images."""
     if row.get("images") or row.get("image"):
         return row
     found: list[str] = []
@@ -106,3 +107,16 @@ def _with_images(row: dict[str, Any]) -> dict[str, Any]:
             for turn in turns
         ]
     return {**out, "images": found} if found else row
+
+
+FORMAT: Final = Format(
+    name="swift",
+    summary="ms-swift rows",
+    rows=(
+        "ms-swift: `messages` with `rejected_response` or `objects`; `query`, `response`, `history`, "
+        "`system`; `conversation` of `{human, assistant}`; `<img>path</img>`"
+    ),
+    makes={"samples": convert, "pairs": convert_pair},
+    detect=detect,
+    table_of=lambda row: "pairs" if has(row, _WORSE) else "samples",
+)

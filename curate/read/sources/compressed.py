@@ -1,4 +1,4 @@
-"""Files as they are or compressed: gzip, bzip2, xz and Zstandard, told by their first bytes."""
+"""Files as they are or compressed: gzip, bzip2, xz and Zstandard, detected from their first bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAGIC: Final = {
     b"\xfd7zXZ\x00": "xz",
     b"\x28\xb5\x2f\xfd": "zst",
 }
-# What decompressors raise on content that is broken or cut.
+# Errors of decompressors on malformed or truncated content.
 BROKEN: Final = (EOFError, zlib.error, lzma.LZMAError)
 
 
@@ -32,7 +32,7 @@ def compression(path: Path) -> str | None:
 
 
 def open_binary(path: Path) -> BinaryIO:
-    """Open a file for reading; what is compressed is decompressed on the way.
+    """Open a file for reading; compressed content is decompressed while it is read.
 
     Raises:
         OSError: If it cannot be read.
@@ -64,7 +64,7 @@ class _Zstandard(io.RawIOBase):
         try:
             content = self._inner.read(len(buffer))
         except OSError as error:
-            msg = f"the compressed content is broken: {error}"
+            msg = f"the compressed content is malformed: {error}"
             raise EOFError(msg) from error
         buffer[: len(content)] = content
         return len(content)

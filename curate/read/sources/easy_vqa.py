@@ -33,7 +33,7 @@ def read_rows(path: Path) -> Iterator[RawRow]:
     """Questions of a split, as rows with the columns id, image, question and answer.
 
     Raises:
-        DataError: If the file is not what the package ships.
+        DataError: If the file is not the one of the package.
     """
     split = path.parent.name
     try:

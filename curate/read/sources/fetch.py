@@ -1,9 +1,9 @@
-"""Images and source files from the network, only where the user asked for it.
+"""Images and source files from the network, only if the user asked for it.
 
-Addresses come from rows of strangers: only http and https, only hosts whose every address is public
-(unless told), connected to at the address that was checked, so that a name that changes in between
-leads nowhere else. Redirects are checked like the first address. Sizes, times and the number of
-redirects are bounded; what arrives must begin like an image.
+Addresses come from foreign rows: only http and https, only hosts whose addresses are all public
+(unless the user allows others). The connection goes to the address that was checked, so a name that
+changes in between leads nowhere else. Redirects are checked like the first address. Sizes, times and
+the number of redirects are limited; the content must begin like an image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
 
-from curate.read.rows import RowError, printable
+from curate.read.rows import printable
 from pairwright.errors import DataError
 from pairwright.images import ImageError
 
@@ -41,7 +41,7 @@ _HEADS: Final = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"II", b"MM", b"P"
 
 
 class _RefusedError(Exception):
-    """An address that is not fetched, or an answer that is not taken."""
+    """An address that is not fetched, or a reply that is not accepted."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -52,22 +52,22 @@ class Fetcher:
     """Fetches by http(s), several at once; used as a context manager or closed."""
 
     def __init__(self, *, allow_private: bool = False) -> None:
-        """Prepare; nothing is connected yet.
+        """Prepare without connecting.
 
         Args:
-            allow_private: Whether private and loopback addresses may be asked too.
+            allow_private: Whether private and loopback addresses are allowed too.
         """
         import httpx
 
         self._allow_private = allow_private
-        # No proxy of the environment: it would resolve names itself, unchecked.
+        # No proxy of the environment: it would resolve names itself, without checks.
         self._client = httpx.Client(
             timeout=_TIMEOUT_S, follow_redirects=False, trust_env=False, http2=False
         )
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="fetch")
 
     def close(self) -> None:
-        """Stop what is under way."""
+        """Stop all requests."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._client.close()
 
@@ -103,20 +103,18 @@ class Fetcher:
                 if len(content) >= 16 and not _like_image(content):
                     break
         if not _like_image(content):
-            kind = response.headers.get("content-type", "nothing said of what it is")
-            detail = (
-                f"{url}: what came is no image ({kind}; first bytes {bytes(content[:12]).hex(' ')})"
-            )
+            kind = response.headers.get("content-type", "no content type")
+            detail = f"{url}: the content is not an image ({kind}; first bytes {bytes(content[:12]).hex(' ')})"
             raise _RefusedError("not_an_image", detail)
         return bytes(content)
 
     @contextmanager
     def open(self, url: str, headers: dict[str, str] | None = None) -> Iterator[tuple[Any, float]]:
-        """Ask for an address and follow its redirects, each checked.
+        """Request an address and follow its redirects, each checked.
 
         Args:
             url: The address.
-            headers: To send along.
+            headers: To send with the request.
         """
         import httpx
 
@@ -141,7 +139,7 @@ class Fetcher:
         raise _RefusedError("too_many_redirects", detail)
 
     def _send(self, url: str, headers: dict[str, str] | None) -> httpx.Response:
-        """Ask the very addresses that were checked, one after another until one is reached."""
+        """Connect to the checked addresses, one after another until one is reached."""
         import httpx
 
         parts = urlsplit(url)
@@ -177,20 +175,22 @@ class Fetcher:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            raise _RefusedError("fetch_failed", f"{url}: {host} is not known: {error}") from error
+            raise _RefusedError(
+                "fetch_failed", f"{url}: {host} cannot be resolved: {error}"
+            ) from error
         addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
         for address in addresses:
             if not self._allow_private and not _is_public(address):
                 detail = (
                     f"{url}: {host} is at {address}, which is not a public address; "
-                    "--allow-private-urls fetches from there too"
+                    "--allow-private-urls allows it"
                 )
                 raise _RefusedError("private_address", detail)
         return addresses[:_MAX_ADDRESSES]
 
 
 def _is_public(address: str) -> bool:
-    """Whether an address is one of the open network."""
+    """Whether an address is public."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -199,7 +199,7 @@ def _is_public(address: str) -> bool:
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if inner is not None and not _is_public(str(inner)):
             return False
-        # NAT64 hides an address of the old kind in its last four bytes.
+        # NAT64 has an IPv4 address in its last four bytes.
         if ip in ipaddress.ip_network("64:ff9b::/96"):
             return _is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
     return ip.is_global and not ip.is_multicast
@@ -208,13 +208,15 @@ def _is_public(address: str) -> bool:
 def _check(url: str, response: Any) -> None:
     code = response.status_code
     if code in _BUSY:
-        raise _RefusedError("fetch_failed", f"{url}: the server answers {code}")
+        raise _RefusedError("fetch_failed", f"{url}: the server replies {code}")
     if code == 304:
-        raise _RefusedError("unchanged", f"{url}: as it was")
+        raise _RefusedError("unchanged", f"{url}: not changed")
     if code != 200:
-        raise _RefusedError("missing_image", f"{url}: the server answers {code}")
+        raise _RefusedError("missing_image", f"{url}: the server replies {code}")
     if response.headers.get("content-encoding", "identity") != "identity":
-        raise _RefusedError("fetch_encoded", f"{url}: the server compresses although asked not to")
+        raise _RefusedError(
+            "fetch_encoded", f"{url}: the server compresses although the request forbids it"
+        )
 
 
 def _chunks(url: str, response: Any, deadline: float) -> Iterator[bytes]:
@@ -224,7 +226,7 @@ def _chunks(url: str, response: Any, deadline: float) -> Iterator[bytes]:
         for chunk in response.iter_raw(_CHUNK):
             if time.monotonic() > deadline:
                 raise _RefusedError(
-                    "fetch_too_slow", f"{url}: not whole after {_DEADLINE_S:g} seconds"
+                    "fetch_too_slow", f"{url}: not complete after {_DEADLINE_S:g} seconds"
                 )
             yield chunk
     except (httpx.HTTPError, OSError) as error:
@@ -237,28 +239,28 @@ def _like_image(content: bytes | bytearray) -> bool:
 
 
 def fetch_source(url: str, folder: Path, *, allow_private: bool = False) -> Path:
-    """Download a source file; one that is there already and has not changed is not fetched again.
+    """Download a source file, unless it is in the folder and has not changed.
 
     Args:
         url: An http(s) address of one file.
-        folder: Where downloads are kept.
-        allow_private: Whether private and loopback addresses may be asked.
+        folder: Folder of the downloads.
+        allow_private: Whether private and loopback addresses are allowed.
 
     Raises:
-        DataError: If it cannot be had.
+        DataError: If it cannot be fetched.
     """
     import xxhash
 
     name = Path(urlsplit(url).path).name[-100:].lstrip(".") or "source"
     target = folder / xxhash.xxh3_64_hexdigest(url.encode("utf-8", "replace")) / name
-    mark = target.with_name(f".{name}.etag")
+    etag = target.with_name(f".{name}.etag")
     target.parent.mkdir(parents=True, exist_ok=True)
     headers = {}
-    if target.is_file() and mark.is_file():
-        headers["If-None-Match"] = mark.read_text(encoding="utf-8")
+    if target.is_file() and etag.is_file():
+        headers["If-None-Match"] = etag.read_text(encoding="utf-8")
     fetcher = Fetcher(allow_private=allow_private)
     try:
-        return _download(fetcher, url, target, mark, headers)
+        return _download(fetcher, url, target, etag, headers)
     except (_RefusedError, OSError) as error:
         msg = f"{url}: cannot be fetched ({error})"
         raise DataError(msg) from error
@@ -267,7 +269,7 @@ def fetch_source(url: str, folder: Path, *, allow_private: bool = False) -> Path
 
 
 def _download(
-    fetcher: Fetcher, url: str, target: Path, mark: Path, headers: dict[str, str]
+    fetcher: Fetcher, url: str, target: Path, etag: Path, headers: dict[str, str]
 ) -> Path:
     import httpx
 
@@ -276,24 +278,18 @@ def _download(
         with fetcher.open(url, headers) as (response, _), temporary.open("wb") as file:
             for chunk in response.iter_raw(1 << 20):
                 file.write(chunk)
-            etag = response.headers.get("etag")
+            version = response.headers.get("etag")
         temporary.replace(target)
     except _RefusedError as error:
         if error.reason == "unchanged":
             return target
         raise
     except httpx.HTTPError as error:
-        raise _RefusedError("fetch_failed", f"it breaks off: {error}") from error
+        raise _RefusedError("fetch_failed", f"the download stops: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
-    if etag:
-        mark.write_text(etag, encoding="utf-8")
+    if version:
+        etag.write_text(version, encoding="utf-8")
     else:
-        mark.unlink(missing_ok=True)
+        etag.unlink(missing_ok=True)
     return target
-
-
-def remote_error(url: str) -> RowError:
-    """The reject of a row whose image is an address, where none is fetched."""
-    detail = f"{printable(url)}: images are not fetched unless --fetch-urls says so"
-    return RowError("remote_image", detail, stage="image")

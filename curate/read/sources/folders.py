@@ -1,7 +1,7 @@
 """Folders as sources: a Hub repository, `save_to_disk`, shards, or images with their table.
 
-A Hub repository says in the YAML on top of its README which files make which split of which
-configuration (the Hub's "Manual Configuration" page); without that, file names tell the splits.
+The YAML on top of a Hub repository's README lists the files of each split of each configuration (the
+Hub's "Manual Configuration" page); without it, the splits come from the file names.
 `save_to_disk` writes `dataset_dict.json` with the splits, and in each split's folder `state.json`
 with the names of its Arrow files.
 """
@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from curate.read.rows import printable
 from curate.read.sources import sidecar
-from curate.read.sources.files import Source, SourceFile, make_file, of_split, slug
+from curate.read.sources.sniff import make_file
+from curate.read.sources.source import Source, SourceFile, of_split, slug
 from curate.read.sources.webdataset import IMAGES
 from pairwright.errors import DataError, UsageError
 
@@ -33,12 +34,12 @@ _SPLITS: Final = {
     "testing": "test",
     "eval": "test",
 }
-# Files that say something about the data and hold no rows.
+# Files that describe the data and contain no rows.
 _ABOUT: Final = ("dataset_info", "dataset_infos", "dataset_dict", "state", "config", "_stats")
 
 
 def find_folder(path: Path, split: str | None, subset: str | None) -> Source:
-    """The rows in a folder.
+    """The source of a folder.
 
     Args:
         path: The folder.
@@ -47,7 +48,7 @@ def find_folder(path: Path, split: str | None, subset: str | None) -> Source:
 
     Raises:
         DataError: If there is no table of rows.
-        UsageError: If several things could be meant.
+        UsageError: If the folder could mean several sources.
     """
     name = slug(path.resolve().name)
     if (path / "dataset_dict.json").is_file() or (path / "state.json").is_file():
@@ -78,7 +79,7 @@ def _card(path: Path) -> dict[str, Any]:
     if match is None:
         return {}
     try:
-        # The loader in C, where there is one: cards of many configurations are long.
+        # The loader in C, if there is one: cards with many configurations are long.
         found = yaml.load(match[1], Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
@@ -96,7 +97,7 @@ def _license(card: dict[str, Any]) -> str | None:
 def _configured(
     path: Path, card: dict[str, Any], subset: str | None
 ) -> tuple[str, list[SourceFile]] | None:
-    """Name and files of the configuration that is meant, if the README names any."""
+    """Name and files of the chosen configuration, if the README names any."""
     configs = [c for c in _as_list(card.get("configs")) if isinstance(c, dict)]
     configs = [c for c in configs if c.get("data_files")]
     if not configs:
@@ -112,7 +113,7 @@ def _configured(
         raise UsageError(msg)
     files = _of_config(path, chosen[0])
     if not files:
-        msg = f"{path}: the files that the README's configuration names are not there"
+        msg = f"{path}: the files of the README's configuration do not exist"
         raise DataError(msg)
     name = _word(chosen[0].get("config_name"), "default")
     return ("" if name == "default" else name), files
@@ -141,7 +142,7 @@ def _of_config(path: Path, config: dict[str, Any]) -> list[SourceFile]:
 
 
 def _word(value: Any, usual: str) -> str:
-    """A short text; anything else, which YAML's references can make endless, is not looked at."""
+    """A short text; anything else, which YAML references can make endless, is ignored."""
     return printable(value, 200) if isinstance(value, str) and value else usual
 
 
@@ -150,7 +151,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _matching(path: Path, pattern: str) -> list[Path]:
-    """Tables of rows that a pattern of the README names, none outside of the folder."""
+    """Tables of rows that match a pattern of the README, none outside of the folder."""
     pattern = pattern.lstrip("/")
     parts = Path(pattern).parts
     if ".." in parts or "://" in pattern:
@@ -197,7 +198,7 @@ def _arrow_files(folder: Path, root: Path, split: str | None) -> list[SourceFile
     for name in names:
         file = folder / str(name)
         if not file.resolve().is_relative_to(root.resolve()) or not file.is_file():
-            msg = f"{folder}: state.json names {printable(str(name), 100)!r}, which is not there"
+            msg = f"{folder}: state.json names {printable(str(name), 100)!r}, which does not exist"
             raise DataError(msg)
         found = state.get("_split")
         files.append(make_file(file, root, split or (found if isinstance(found, str) else None)))
@@ -241,7 +242,7 @@ def _listed(path: Path) -> list[SourceFile]:
 
 
 def _one_or_splits(path: Path, tables: list[Path]) -> list[Path]:
-    """The only table, or several whose names tell splits."""
+    """The only table, or several whose names contain splits."""
     if len(tables) > 1 and not all(_split_of(p, path) for p in tables):
         names = ", ".join(p.relative_to(path).as_posix() for p in tables[:5])
         msg = f"{path}: several files could be meant ({names}); name one, or use a glob"
@@ -250,16 +251,16 @@ def _one_or_splits(path: Path, tables: list[Path]) -> list[Path]:
 
 
 def _no_table(path: Path, files: list[Path]) -> str:
-    pictures = sum(p.suffix.lower().lstrip(".") in IMAGES for p in files)
+    images = sum(p.suffix.lower().lstrip(".") in IMAGES for p in files)
     return (
-        f"{path}: {pictures} images but no table of rows; put a metadata.jsonl or metadata.csv "
-        "there with the columns image, question and answer (or caption), or a .txt beside each "
-        "image"
+        f"{path}: {images} images but no table of rows; put a metadata.jsonl or metadata.csv "
+        "there with the columns image, question and answer (or caption), or a .txt file of the same "
+        "name next to each image"
     )
 
 
 def _split_of(path: Path, root: Path) -> str | None:
-    """The split that a file's name or folder tells, as `datasets` looks for it."""
+    """The split in a file's path, found as `datasets` finds it."""
     for part in reversed(path.relative_to(root).parts):
         for word in re.split(r"[^A-Za-z]+", part.partition(".")[0]):
             if word.lower() in _SPLITS:

@@ -1,6 +1,6 @@
-"""A folder of images with a text or JSON file of the same name beside each.
+"""A folder of images, each with a text or JSON file of the same name.
 
-An unpacked WebDataset, or the caption folders that captioning tools write: `a.jpg` with `a.txt`.
+An unpacked WebDataset, or a folder as captioning tools write it: `a.jpg` with `a.txt`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def has_sidecars(files: list[Path]) -> bool:
 
 
 def read_files(folder: Path) -> Iterator[RawRow]:
-    """One row an image or text, with what has the same name."""
+    """One row for all files of one name."""
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in _files(folder):
         if _suffix(path) in (*IMAGES, *_TEXTS):

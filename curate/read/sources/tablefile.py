@@ -1,7 +1,7 @@
 """Parquet, Arrow and CSV, row by row.
 
-Where the schema carries the features that `datasets` writes into it, the numbers of a ClassLabel are
-read as the names they stand for.
+If the schema contains the features that `datasets` writes, the numbers of a ClassLabel are read as
+their names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from curate.read.rows import RawRow, RowError
-from curate.read.sources.jsonfile import MAX_ROW_CHARS, open_text
+from curate.read.sources.jsonfile import open_text
+from curate.read.sources.jsonstream import MAX_ROW_CHARS
 from pairwright.errors import DataError
 
 _IMAGE_ROWS: Final = 64
@@ -24,7 +25,7 @@ def read_parquet(path: Path) -> Iterator[RawRow]:
     """Rows of a Parquet file, a row group at a time.
 
     Raises:
-        DataError: If it is no Parquet file.
+        DataError: If it is not a Parquet file.
     """
     import pyarrow.parquet as pq
 
@@ -45,7 +46,7 @@ def read_parquet(path: Path) -> Iterator[RawRow]:
                         yield row
             except (OSError, ValueError) as error:
                 detail = f"{end - number} rows of row group {group} cannot be read: {error}"
-                yield RawRow(number + 1, error=RowError("broken_parquet", detail, stage="parse"))
+                yield RawRow(number + 1, error=RowError("malformed_parquet", detail, stage="parse"))
             number = end
 
 
@@ -53,7 +54,7 @@ def read_arrow(path: Path) -> Iterator[RawRow]:
     """Rows of an Arrow file, as `save_to_disk` writes them (stream) or Feather has them (file).
 
     Raises:
-        DataError: If it is no Arrow file.
+        DataError: If it is not an Arrow file.
     """
     import pyarrow as pa
 
@@ -69,15 +70,15 @@ def read_arrow(path: Path) -> Iterator[RawRow]:
         rows, names = _batch_size(reader.schema), class_names(reader.schema)
         try:
             for batch in _record_batches(reader):
-                # Offsets that lead out of the file would end the process, not the row.
+                # Offsets outside of the file would end the process, not the row.
                 batch.validate(full=True)
                 for start in range(0, batch.num_rows, rows):
                     for row in _batch_rows(batch.slice(start, rows), number, names):
                         number = row.number
                         yield row
         except (OSError, ValueError) as error:
-            detail = f"what follows cannot be read: {error}"
-            yield RawRow(number + 1, error=RowError("broken_arrow", detail, stage="parse"))
+            detail = f"the rest cannot be read: {error}"
+            yield RawRow(number + 1, error=RowError("malformed_arrow", detail, stage="parse"))
 
 
 def _record_batches(reader: Any) -> Iterator[Any]:
@@ -89,7 +90,7 @@ def _record_batches(reader: Any) -> Iterator[Any]:
 
 
 def _batch_size(schema: Any) -> int:
-    """Rows to take at once: few where they carry images."""
+    """Rows to read at once: few if they contain images."""
     import pyarrow as pa
 
     kinds = [field.type for field in schema]
@@ -102,7 +103,7 @@ def _batch_size(schema: Any) -> int:
 
 
 def class_names(schema: Any) -> dict[str, list[str]]:
-    """Names behind the numbers of ClassLabel columns, by column."""
+    """Names of the numbers of ClassLabel columns, by column."""
     try:
         info = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
         features = info["info"]["features"]
@@ -123,13 +124,13 @@ def _batch_rows(batch: Any, number: int, names: dict[str, list[str]]) -> Iterato
     try:
         values = batch.to_pylist()
     except (ValueError, OverflowError):
-        # A string that is not UTF-8, a date beyond Python's: told row by row.
+        # A string that is not UTF-8, a date beyond Python's: only such a row is an error.
         for index in range(batch.num_rows):
             try:
                 yield RawRow(number + 1 + index, batch.slice(index, 1).to_pylist()[0])
             except (ValueError, OverflowError) as error:
-                broken = RowError("broken_value", str(error), stage="parse")
-                yield RawRow(number + 1 + index, error=broken)
+                error_row = RowError("malformed_value", str(error), stage="parse")
+                yield RawRow(number + 1 + index, error=error_row)
         return
     for index, value in enumerate(values, start=number + 1):
         for column, classes in names.items():
@@ -173,7 +174,7 @@ def _csv_rows(reader: Any) -> Iterator[RawRow]:
         except StopIteration:
             return
         except csv.Error as error:
-            yield RawRow(0, error=RowError("broken_csv", str(error), stage="parse"))
+            yield RawRow(0, error=RowError("malformed_csv", str(error), stage="parse"))
             continue
         if cells:
             yield RawRow(0, cells)

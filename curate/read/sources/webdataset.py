@@ -1,10 +1,9 @@
 """WebDataset: tar archives in which the files of one sample share their name up to the first dot.
 
-As the WebDataset library and `datasets` read them: `000.jpg`, `000.json`, `000.txt` that follow each
-other are one sample with the key `000`; what stands behind the first dot of the file name is the
-field. img2dataset writes `jpg`, `txt` (the caption) and `json` (with `caption`, `url`, `key`).
+As the WebDataset library and `datasets` read them: `000.jpg`, `000.json`, `000.txt` one after another
+are one sample with the key `000`; the part after the first dot of the file name is the field. img2dataset writes `jpg`, `txt` (the caption) and `json` (with `caption`, `url`, `key`).
 Several images are `000.0.jpg`, `000.1.jpg`. Archives may be compressed; they are read in one pass,
-nothing is ever unpacked to disk, links and devices are not followed.
+nothing is unpacked to disk, links and devices are not followed.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from typing import Any, Final
 
 from curate.read.rows import RawRow, RowError, printable
 from curate.read.sources.compressed import BROKEN, open_binary
-from curate.read.sources.jsonfile import MAX_ROW_CHARS
+from curate.read.sources.jsonstream import MAX_ROW_CHARS
 from pairwright.images import MAX_BYTES
 
 IMAGES: Final = ("jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "ppm", "avif")
 _TEXTS: Final = ("txt", "text", "caption", "question", "answer", "cls", "cls2", "id", "class")
 _MAX_FIELDS: Final = 2000
 _MAX_NAME: Final = 4000
-# The library's own rule: the key ends at the first dot behind the last slash.
+# The library's own rule: the key ends at the first dot after the last slash.
 _NAME = re.compile(r"((?:.*/|)[^./][^.]*)\.([^/]+)")
 
 
@@ -55,7 +54,7 @@ def looks_like_tar(head: bytes, path: Path) -> bool:
 
 
 def read_tar(path: Path) -> Iterator[RawRow]:
-    """Samples of an archive, one row a key."""
+    """Samples of an archive, one row per key."""
     number = 0
     try:
         with open_binary(path) as file, tarfile.open(fileobj=file, mode="r|") as archive:
@@ -66,8 +65,8 @@ def read_tar(path: Path) -> Iterator[RawRow]:
                 else:
                     yield _row(number, item)
     except (*BROKEN, tarfile.TarError, OSError) as error:
-        detail = f"the archive ends or breaks here, what follows is lost: {error}"
-        yield RawRow(number + 1, error=RowError("broken_archive", detail, stage="parse"))
+        detail = f"the archive is truncated or malformed here, the rest is lost: {error}"
+        yield RawRow(number + 1, error=RowError("malformed_archive", detail, stage="parse"))
 
 
 def _samples(archive: tarfile.TarFile) -> Iterator[_Sample | RowError]:
@@ -104,7 +103,7 @@ def _unsafe(member: tarfile.TarInfo, name: PurePosixPath, *, matched: bool) -> R
         detail = f"{shown} leads out of the archive"
         return RowError("unsafe_member", detail, stage="parse")
     if not matched:
-        detail = f"{shown} has no extension that tells what it is"
+        detail = f"{shown} has no extension that gives its kind"
         return RowError("unnamed_member", detail, stage="parse")
     return None
 
@@ -117,7 +116,7 @@ def _take(archive: tarfile.TarFile, member: tarfile.TarInfo, sample: _Sample, fi
     if member.size > limit:
         sample.fail("row_too_large", f"{field} has {member.size:,} bytes, the limit is {limit:,}")
     elif field in sample.fields:
-        sample.fail("duplicate_member", f"{field} is there twice")
+        sample.fail("duplicate_member", f"{field} occurs twice")
     elif len(sample.fields) >= _MAX_FIELDS:
         sample.fail("too_many_members", f"more than {_MAX_FIELDS:,} files")
     elif sample.error is None:
@@ -139,10 +138,10 @@ def sample_row(key: str, fields: dict[str, bytes]) -> dict[str, Any]:
 
     Args:
         key: Its key.
-        fields: Contents by what stands behind the first dot of their names.
+        fields: Contents by the part after the first dot of their names.
 
     Raises:
-        RowError: If a text is not UTF-8, or JSON is broken or holds no object.
+        RowError: If a text is not UTF-8, or JSON is malformed or not an object.
     """
     row: dict[str, Any] = {}
     images: dict[str, bytes] = {}
@@ -177,10 +176,10 @@ def _json(field: str, content: bytes) -> dict[str, Any]:
         value = json.loads(_text(field, content), parse_constant=lambda _: None)
     except RecursionError as error:
         raise RowError(
-            "too_deep", f"{field}: more nested than can be read", stage="parse"
+            "too_deep", f"{field}: more levels than can be read", stage="parse"
         ) from error
     except ValueError as error:
-        raise RowError("broken_json", f"{field}: {error}", stage="parse") from error
+        raise RowError("malformed_json", f"{field}: {error}", stage="parse") from error
     if isinstance(value, list) and value and all(isinstance(turn, dict) for turn in value):
         return {"messages" if "role" in value[0] else "conversations": value}
     if not isinstance(value, dict):
@@ -190,7 +189,7 @@ def _json(field: str, content: bytes) -> dict[str, Any]:
 
 
 def _in_order(row: dict[str, Any], key: str, images: dict[str, bytes]) -> list[bytes]:
-    """Images in the order in which the row names them, else in that of their numbers."""
+    """Images in the order in which the row names them, else by their numbers."""
     names = row.get("images", row.get("image"))
     names = [names] if isinstance(names, str) else names
     if isinstance(names, list) and all(isinstance(name, str) for name in names):

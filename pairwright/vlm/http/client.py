@@ -1,4 +1,4 @@
-"""Asking OpenAI-compatible servers many things at once, without losing any."""
+"""Many concurrent requests to OpenAI-compatible servers, none of them lost."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PATIENCE_S = 30.0
 
 
 class HttpBackend:
-    """Asks one or several servers of the same model.
+    """Sends requests to one or several servers of the same model.
 
-    At most `concurrency` requests are in flight and a few times as many are held; the rest stay in
+    At most `concurrency` requests are in flight and a few times as many in memory; the rest remain in
     the iterator. Each image is sent once to the server its hash falls to: the first request that
-    shows it carries the bytes, those behind it wait for that one and name the image.
+    shows it carries the bytes, later ones wait for that one and name the image.
     """
 
     def __init__(
@@ -48,12 +48,12 @@ class HttpBackend:
             model_names: What the model may be called there, best first.
             images: Where images come from.
             api_key: Key of an address.
-            concurrency: Most requests in flight.
+            concurrency: Max requests in flight.
             timeout_s: Seconds one attempt may take.
-            deadline_s: Seconds after which a request is given up.
+            deadline_s: Seconds after which a request times out.
             patience_s: Seconds without any answer after which a server counts as gone; half a
                 minute if not given.
-            why_dead: Says of an address that its server is known to have ended, and why.
+            why_dead: From the address of a server that has ended, the reason.
         """
         patience = _PATIENCE_S if patience_s is None else patience_s
         self._endpoints = [Endpoint(url, api_key(url), patience) for url in base_urls]
@@ -77,7 +77,7 @@ class HttpBackend:
         if not _has_loop():
             asyncio.run(work)
             return
-        # A notebook has a loop of its own.
+        # A notebook has its own event loop.
         with ThreadPoolExecutor(1) as pool:
             pool.submit(asyncio.run, work).result()
 
@@ -100,7 +100,7 @@ class HttpBackend:
         if not living:
             raise self._gone(self._endpoints[-1])
         what = request.image_ids[0] if request.image_ids else str(request.key)
-        # Rendezvous hashing: when a server dies, only its own share moves.
+        # Rendezvous hashing: when a server dies, only its own images move.
         return max(living, key=lambda e: xxhash.xxh3_64_intdigest(f"{e.base_url} {what}".encode()))
 
     def bury(self, endpoint: Endpoint) -> None:
@@ -113,7 +113,7 @@ class HttpBackend:
         words = self._why_dead(endpoint.base_url) or endpoint.breaker.cause
         return ServerError(
             f"the model server at {endpoint.shown} is gone ({words}); what was answered is kept: "
-            "with the server back, the same command goes on"
+            "start the server and run the same command again to continue"
         )
 
     def is_gone(self, endpoint: Endpoint) -> bool:

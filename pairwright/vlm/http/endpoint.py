@@ -71,7 +71,7 @@ class Endpoint:
         self.dialect = await self._greeting(transport).dialect(names)
 
     def knows_labels(self, labels: tuple[str, ...] | None) -> bool:
-        """Whether `label_ids` of these labels asks the server nothing."""
+        """Whether `label_ids` of these labels needs no request."""
         if labels is None:
             return True
         told = labels in self._label_ids or not self.dialect.knows_label_ids
@@ -80,7 +80,7 @@ class Endpoint:
     async def learn_labels(
         self, transport: Transport, labels: tuple[str, ...], lock: asyncio.Lock
     ) -> None:
-        """Find out how labels are read here, once however many ask at the same time.
+        """Find out how labels are read here, once for all concurrent callers.
 
         Raises:
             UsageError: If a label is not one token.

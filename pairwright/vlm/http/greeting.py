@@ -21,12 +21,12 @@ _TRIES = 5
 
 
 class Greeting:
-    """Asks a server about itself."""
+    """Queries what a server can do."""
 
     def __init__(
         self, transport: Transport, base_url: str, shown: str, headers: Mapping[str, str]
     ) -> None:
-        """Name a server; `shown` is its address for people."""
+        """Name a server; `shown` is its address in messages."""
         self._transport, self._base_url, self._shown = transport, base_url, shown
         self._headers = headers
 
@@ -86,22 +86,22 @@ class Greeting:
         return False
 
     async def labels(self, dialect: Dialect) -> Dialect:
-        """The dialect with what the server tells of labels, which is said if it is not all."""
+        """The dialect with what the server returns for labels; prints a line if that is not all."""
         if dialect.is_vllm and await self._tells_ids(dialect):
             return replace(dialect, knows_label_ids=True)
         for top in (dialect.top_logprobs, 5):  # the two common limits
             raw = await self._try(dialect, logprobs=True, top_logprobs=top)
             if _told(raw):
                 say(
-                    f"{self._shown} does not tell the probabilities of given tokens: marks are read "
+                    f"{self._shown} does not return the probabilities of given tokens: scores are read "
                     f"off its {top} likeliest, and labels that are not among them count as 0"
                 )
                 return replace(dialect, top_logprobs=top)
         say(
-            f"{self._shown} tells no probabilities: marks are read off its written verdicts, "
-            "which is coarser (read_from says `text`)"
+            f"{self._shown} returns no probabilities: scores are read from its written verdicts, "
+            "which is coarser (read_from is `text`)"
         )
-        return replace(dialect, tells_logprobs=False)
+        return replace(dialect, has_logprobs=False)
 
     async def _tells_ids(self, dialect: Dialect) -> bool:
         try:
@@ -114,16 +114,16 @@ class Greeting:
         return any(entry.get("token") == f"token_id:{token}" for entry in _told(raw))
 
     async def takes_schema(self, dialect: Dialect, schema: dict[str, Any]) -> bool:
-        """Whether it holds answers to this schema; said if it does not."""
+        """Whether it enforces this schema; prints a line if not."""
         if await self._try(dialect, **response_format(schema, dialect)) is not None:
             return True
         if await self._try(dialect) is None:
             return True  # it refuses anything: that is not the schema's fault
-        say(f"{self._shown} does not hold answers to a JSON schema: they are only checked")
+        say(f"{self._shown} does not enforce a JSON schema: answers are only checked")
         return False
 
     async def tokenize(self, model: str, text: str) -> list[int]:
-        """Token ids of a text; raises ValueError where a server does not tell."""
+        """Token ids of a text; raises ValueError where a server cannot."""
         body = {"model": model, "prompt": text, "add_special_tokens": False}
         raw = await self._post(f"{self._base_url.removesuffix('/v1')}/tokenize", body)
         try:

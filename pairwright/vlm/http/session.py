@@ -38,7 +38,7 @@ class Servers(Protocol):
     images_sent: int
 
     def route(self, request: ChatRequest) -> Endpoint:
-        """The server that a request goes to."""
+        """The server that a request is sent to."""
 
     def is_gone(self, endpoint: Endpoint) -> bool:
         """Whether there is no hope for a server."""
@@ -79,7 +79,7 @@ class Session:
         # Requests that wait until the first one with their image is through.
         self._waiting: dict[tuple[str, str], list[Job]] = {}
         self._num_waiting = 0
-        # Requests that pause before they are tried again; they take no place in flight.
+        # Requests that pause before they are tried again; they do not count as in flight.
         self._num_resting = 0
         self._resting_images: set[tuple[str, str]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -90,7 +90,7 @@ class Session:
         self._answered = 0
 
     async def run(self, first: ChatRequest, rest: Iterator[ChatRequest]) -> None:
-        """Ask everything."""
+        """Send all requests."""
         self._admit(first)
         exhausted = False
         try:
@@ -174,7 +174,7 @@ class Session:
         job.brings.clear()
 
     def _rest(self, job: Job, wait: float) -> None:
-        """Try again later; others may have the place in flight until then."""
+        """Try again later; until then it does not count as in flight."""
         self._num_resting += 1
         self._resting_images |= job.brings
 
@@ -244,7 +244,7 @@ class Session:
                     request,
                     label_ids,
                     time.monotonic() - sent_at,
-                    tells_logprobs=endpoint.dialect.tells_logprobs,
+                    has_logprobs=endpoint.dialect.has_logprobs,
                 )
                 self._on_success(endpoint, images)
                 return reply
@@ -263,7 +263,7 @@ class Session:
                 endpoint.remember(image_id, image.uuid)
 
     def _on_no_answer(self, job: Job, error: Exception) -> tuple[Failure, float]:
-        """Connection refused, cut, too slow, or a reply that is none."""
+        """Connection refused or lost, too slow, or a malformed reply."""
         cause = str(error)
         if not isinstance(error, MalformedReplyError):
             self._note_trouble(job.endpoint, cause)

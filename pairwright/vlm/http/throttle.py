@@ -32,7 +32,7 @@ class Throttle:
         self._limit = min(float(self._most), self._limit + step)
 
     def overload(self) -> None:
-        """The server was too busy; one cut a second, since what was sent together fails together."""
+        """The server was too busy; at most one decrease per second, since concurrent requests fail together."""
         self._had_trouble = True
         now = time.monotonic()
         if now - self._cut_at > _COOL_S:
@@ -41,7 +41,7 @@ class Throttle:
 
 
 class Breaker:
-    """Says when a server has been out of reach for so long that waiting makes no sense."""
+    """Decides when a server has been unreachable for too long to wait."""
 
     def __init__(self, patience_s: float, *, at_least: int = 3) -> None:
         """Give up after `patience_s` seconds and `at_least` failures without any answer."""

@@ -18,7 +18,7 @@ _KEEP_ALIVE_S = 4.0
 
 
 class NoAnswerError(Exception):
-    """Nothing whole came back: no connection, a cut answer, or too late.
+    """Nothing whole came back: no connection, a truncated answer, or too late.
 
     Attributes:
         is_timeout: Whether it was too late.
@@ -58,14 +58,14 @@ class Transport:
     """Connections to some servers, for the length of an `async with` block.
 
     aiohttp, since what a request costs here is taken from the server where both share a machine:
-    with httpx a request took nearly three times the processor time (`benchmarks/judge_throughput.py`).
+    with httpx a request took nearly three times the CPU time (`benchmarks/judge_throughput.py`).
     """
 
     def __init__(self, urls: Iterable[str], timeout_s: float) -> None:
         """Connect to nothing yet.
 
         Args:
-            urls: What will be asked; between us and this machine's own servers no proxy of the
+            urls: Addresses of the servers; between us and this machine's own servers no proxy of the
                 environment comes.
             timeout_s: Seconds a request may take, from connecting to the answer's last byte.
         """
@@ -76,7 +76,7 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
 
     async def get(self, url: str, headers: Mapping[str, str]) -> Answer:
-        """Ask for a resource.
+        """Request a resource.
 
         Raises:
             NoAnswerError: If nothing whole comes back.

@@ -20,7 +20,7 @@ _VERDICT_TOKENS = 16
 
 
 class MalformedReplyError(ValueError):
-    """A reply that is not what was asked for; worth another try."""
+    """A reply of another form than requested; worth another try."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +31,9 @@ class Dialect:
         model: Name its requests use.
         is_vllm: Whether it takes vLLM's sampling parameters.
         knows_uuids: Whether an image that was sent once can be named by its uuid.
-        knows_label_ids: Whether it tells the probabilities of given token ids.
-        top_logprobs: How many of the likeliest tokens it tells otherwise.
-        tells_logprobs: Whether it tells any probabilities; if not, verdicts are written.
+        knows_label_ids: Whether it returns the probabilities of given token ids.
+        top_logprobs: How many of the most likely tokens it returns otherwise.
+        has_logprobs: Whether it returns any probabilities; if not, verdicts are read from text.
         takes_schemas: Whether answers can be held to a JSON schema.
     """
 
@@ -42,7 +42,7 @@ class Dialect:
     knows_uuids: bool
     knows_label_ids: bool
     top_logprobs: int = _TOP
-    tells_logprobs: bool = True
+    has_logprobs: bool = True
     takes_schemas: bool = True
 
 
@@ -63,16 +63,16 @@ def body(
     """The JSON of a request.
 
     Args:
-        request: What is asked.
+        request: The request.
         dialect: What the server understands.
         images: By id, the image to send, or its uuid if the server has it.
-        label_ids: Token ids by label, if labels are asked for and ids are understood.
+        label_ids: Token ids by label, if labels are requested and the server knows ids.
     """
     out: dict[str, Any] = {
         "model": dialect.model,
         "messages": [_message(turn, images, dialect) for turn in request.messages],
     }
-    if request.labels is not None and dialect.tells_logprobs:
+    if request.labels is not None and dialect.has_logprobs:
         out |= {"max_tokens": 1, "temperature": 0, "logprobs": True}
         if label_ids is None:
             # Never on a server that takes ids: mixing the two corrupts replies there.
@@ -100,7 +100,7 @@ def body(
     if request.schema is not None and dialect.takes_schemas:
         out |= response_format(request.schema, dialect)
     if dialect.is_vllm:
-        # Said with every request, or the model's own generation_config decides.
+        # Sent with every request, or the model's own generation_config decides.
         out |= {"top_k": request.top_k, "min_p": 0.0, "repetition_penalty": 1.0}
     return out
 
@@ -129,7 +129,7 @@ def _written(request: ChatRequest) -> ChatRequest:
 
 
 def response_format(schema: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
-    """What holds an answer to a JSON schema."""
+    """Fields of a request that enforce a JSON schema."""
     if dialect.is_vllm:
         return {"structured_outputs": {"json": schema}}
     form = {"name": "answer", "schema": schema, "strict": True}
@@ -166,23 +166,23 @@ def parse(
     label_ids: Mapping[str, tuple[int, ...]] | None,
     latency_s: float,
     *,
-    tells_logprobs: bool = True,
+    has_logprobs: bool = True,
 ) -> Reply:
     """Read a reply.
 
     Args:
         raw: The JSON.
-        request: What was asked.
+        request: The request.
         label_ids: Token ids by label, as they were sent.
-        latency_s: Goes into the reply.
-        tells_logprobs: Whether labels are read off probabilities, else off the texts.
+        latency_s: Part of the reply.
+        has_logprobs: Whether labels are read from probabilities, else from the texts.
 
     Raises:
         MalformedReplyError: If it is not a chat completion, or not for this request.
     """
     wanted = request.n
     if request.labels is not None:
-        wanted = 1 if tells_logprobs else request.label_samples
+        wanted = 1 if has_logprobs else request.label_samples
     try:
         choices = sorted(raw["choices"], key=lambda choice: choice["index"])
         usage = raw.get("usage") or {}
@@ -191,14 +191,14 @@ def parse(
         texts = tuple(str(choice["message"].get("content") or "") for choice in choices)
         reasons = tuple(choice.get("finish_reason") for choice in choices)
         sums = tuple(None if t is None else sum(_logprob(token) for token in t) for t in tokens)
-        if not tells_logprobs and 0 < len(texts) < wanted:
-            wanted = len(texts)  # some servers answer once whatever n says
+        if not has_logprobs and 0 < len(texts) < wanted:
+            wanted = len(texts)  # some servers answer once, whatever n is
         if len(texts) != wanted:
             msg = f"{len(texts)} answers instead of {wanted}"
             raise ValueError(msg)
         probs, read_from = None, None
         if request.labels is not None:
-            probs, read_from = _read_labels(texts, tokens[0], request, label_ids, tells_logprobs)
+            probs, read_from = _read_labels(texts, tokens[0], request, label_ids, has_logprobs)
     except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         msg = f"not a chat completion ({type(error).__name__}: {error})"
         raise MalformedReplyError(msg) from error
@@ -223,10 +223,10 @@ def _read_labels(
     tokens: list[dict[str, Any]] | None,
     request: ChatRequest,
     label_ids: Mapping[str, tuple[int, ...]] | None,
-    tells_logprobs: bool,
+    has_logprobs: bool,
 ) -> tuple[dict[str, float], ReadFrom]:
     assert request.labels is not None
-    if not tells_logprobs:
+    if not has_logprobs:
         return label_shares(texts, request.labels), "text"
     probs = _label_probs(tokens, request.labels, label_ids)
     return probs, "top_logprobs" if label_ids is None else "logprobs"

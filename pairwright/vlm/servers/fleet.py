@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pairwright.commands.progress import say
-from pairwright.errors import ServerError
 from pairwright.vlm.options import PlaceOptions
 from pairwright.vlm.servers.hardware import Plan, Slot, plan_servers, visible_gpus
 from pairwright.vlm.servers.launch import ServerOptions, installed_server
+from pairwright.vlm.servers.ready import log_paths, that_started
 from pairwright.vlm.servers.server import OurServer, Server, launch, listed, stop, wait_until_ready
 
 
@@ -23,7 +22,7 @@ def plan_here(options: PlaceOptions) -> Plan:
     """The servers to start on this machine.
 
     Raises:
-        UsageError: If the machine does not have what the options ask for.
+        UsageError: If the machine lacks what the options request.
         MissingExtraError: If vLLM is not installed.
     """
     return plan_servers(
@@ -47,7 +46,7 @@ def open_fleet(
     api_key: str | None = None,
     **options: Any,
 ) -> Iterator[Sequence[OurServer]]:
-    """Serve a model where the options say, for the length of a block.
+    """Serve a model for the length of a block.
 
     All servers have the same key and have answered a question about an image. They end with the
     block, and also if this process is killed.
@@ -62,7 +61,7 @@ def open_fleet(
         **options: Fields of `ServerOptions`.
 
     Raises:
-        ServerError: If none comes up; the message ends with the last words of one.
+        ServerError: If none starts; the message ends with the last lines of one log.
     """
     api_key = api_key or secrets.token_urlsafe(24)
     if place.engine == "ray":
@@ -90,7 +89,7 @@ def open_fleet(
 def server_options(
     slot: Slot, plan: Plan, place: PlaceOptions, model: str, options: dict[str, Any]
 ) -> ServerOptions:
-    """A server in its slot; what the user said of memory wins over the plan."""
+    """A server in its slot; the memory that the user gave wins over the plan."""
     share = options.get("gpu_memory_utilization") or slot.memory_share
     return ServerOptions(
         model=model,
@@ -105,17 +104,8 @@ def server_options(
     )
 
 
-def log_paths(folder: Path, file: Path | None, count: int) -> list[Path]:
-    """Where each of several servers writes; a file that was named gets numbers if needed."""
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    first = file or folder / f"vllm-{stamp}-{os.getpid()}.log"
-    if count == 1:
-        return [first]
-    return [first.with_name(f"{first.stem}-{number}{first.suffix}") for number in range(count)]
-
-
 def _await(servers: Sequence[Server]) -> list[Server]:
-    """The servers that came up.
+    """The servers that started.
 
     Raises:
         ServerError: If none did.
@@ -126,31 +116,7 @@ def _await(servers: Sequence[Server]) -> list[Server]:
     with ThreadPoolExecutor(len(servers)) as pool:
         try:
             waits = [(server, pool.submit(wait_until_ready, server)) for server in servers]
-            return came_up([(server, wait.result) for server, wait in waits])
+            return that_started([(server, wait.result) for server, wait in waits])
         except BaseException:
             stop(servers)  # so that nobody waits for them any longer
             raise
-
-
-def came_up(waits: Sequence[tuple[Any, Callable[[], object]]]) -> list[Any]:
-    """Those of several servers that came up; the others are told of.
-
-    Args:
-        waits: Servers, and for each what returns when it is up.
-
-    Raises:
-        ServerError: If none came up.
-    """
-    up, failures = [], []
-    for server, wait in waits:
-        try:
-            wait()
-            up.append(server)
-        except ServerError as error:
-            failures.append(error)
-            say(f"a server did not come up: {error}")
-    if not up:
-        raise failures[0]
-    if failures:
-        say(f"going on with {len(up)} of {len(waits)} servers")
-    return up

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from pairwright.errors import UsageError
 
-_FREE_ENOUGH = 0.9  # a desktop takes some of its GPU; more than a tenth is somebody's work
-_WHOLE = 0.97  # so much free memory is all of it: vLLM's own default share fits
+_FREE_ENOUGH = 0.9  # a desktop takes some of its GPU; more than 10 % is another program
+_WHOLE = 0.97  # that much free memory is all of it: vLLM's own default fits
 _MARGIN = 0.03
 _CPU_SHARE = 0.2  # of the machine's memory, all servers together
 _FEW_CORES = 4
@@ -24,7 +24,7 @@ class Gpu:
     Attributes:
         index: As CUDA_VISIBLE_DEVICES takes it: a number, or the name of a part of a GPU.
         name: As its maker calls it.
-        total_mib: Its memory; 0 if it does not say.
+        total_mib: Its memory; 0 if unknown.
         free_mib: What nobody uses of it.
     """
 
@@ -35,11 +35,11 @@ class Gpu:
 
     @property
     def free_share(self) -> float:
-        """Share of its memory that nobody uses; 1 if it does not say."""
+        """Free fraction of its memory; 1 if unknown."""
         return self.free_mib / self.total_mib if self.total_mib else 1.0
 
     def describe(self) -> str:
-        """Its name and memory, for people."""
+        """Its name and memory, for messages."""
         size = f", {self.free_mib / 1024:.0f} of {self.total_mib / 1024:.0f} GiB free"
         return self.name + (size if self.total_mib else "")
 
@@ -51,7 +51,7 @@ class Slot:
     Attributes:
         devices: GPUs, as CUDA_VISIBLE_DEVICES takes them; none on a CPU.
         threads: Cores on a CPU; vLLM's own choice if not given.
-        memory_share: Share of memory it may take; vLLM's own default if not given.
+        memory_share: Fraction of memory it may take; vLLM's own default if not given.
     """
 
     devices: tuple[str, ...] = ()
@@ -100,7 +100,7 @@ def parse_gpus(listing: str, visible: str | None) -> tuple[Gpu, ...]:
     for word in visible.split(","):
         name = word.strip()
         if not name or name.startswith("-"):
-            break  # as CUDA reads it: nothing behind an invalid name counts
+            break  # as CUDA reads it: nothing after an invalid name counts
         by_uuid = [gpu for uuid, gpu in known.values() if uuid.startswith(name)]
         if name in known:
             chosen.append(known[name][1])
@@ -117,7 +117,7 @@ def _mib(text: str) -> int:
     try:
         return int(float(text))
     except ValueError:
-        return 0  # machines that share memory between CPU and GPU say [N/A]
+        return 0  # machines where CPU and GPU have one memory print [N/A]
 
 
 def plan_servers(
@@ -212,6 +212,6 @@ def _choose(gpus: Sequence[Gpu], wanted: str | None) -> tuple[list[Gpu], list[st
 
 
 def _share(group: Sequence[Gpu]) -> float | None:
-    """Share of memory for a server; what others use is theirs."""
+    """Fraction of memory for a server, without what other programs use."""
     free = min(gpu.free_share for gpu in group)
     return None if free >= _WHOLE else max(0.05, round(free - _MARGIN, 2))

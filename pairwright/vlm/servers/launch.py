@@ -19,18 +19,18 @@ KEY_VARIABLE = "PAIRWRIGHT_API_KEY"
 _LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
 _CPU_STEP_TOKENS = 8192
 _FEW_CORES = 4
-# Images come inside requests; no server of ours fetches a URL, whatever a row says.
+# Images come inside requests; no server of ours fetches a URL, whatever a row contains.
 _NO_DOMAIN = "none.invalid"
 _FIXED = {
     "host": "servers of ours listen on this machine only (with --engine ray on their node's address)",
-    "port": "say --port",
-    "uds": "the commands ask over HTTP",
+    "port": "use --port",
+    "uds": "the commands use HTTP",
     "api-key": f"a key on a command line is seen by everyone; set {KEY_VARIABLE}",
-    "model": "say --model",
-    "served-model-name": "the name is that of --model, by which the commands ask",
+    "model": "use --model",
+    "served-model-name": "the name is that of --model, which the commands use",
     "api-server-count": "with more than one API process vLLM forgets which images it was sent",
-    "data-parallel-size": "say --replicas: a server for each GPU, images routed by their hash",
-    "tensor-parallel-size": "say --tensor-parallel",
+    "data-parallel-size": "use --replicas: one server per GPU, images routed by their hash",
+    "tensor-parallel-size": "use --tensor-parallel",
     "allowed-media-domains": "no server of ours fetches addresses that rows name",
     "allowed-local-media-path": "no server of ours opens files that rows name",
 }
@@ -46,16 +46,16 @@ class ServerOptions:
         adapters: LoRA adapter folders by the name requests use.
         lora_rank: Make room for adapters of this rank that are loaded later.
         max_model_len: Tokens of prompt and answer together.
-        max_images: Images one prompt may hold.
+        max_images: Max images in one prompt.
         max_pixels: Pixels of an image, where the model's processor takes such a limit.
-        dtype: Number type; float32 on the CPU and the model's own on a GPU if not given.
-        gpu_memory_utilization: Share of the GPU's memory (on a CPU: of the machine's).
+        dtype: Data type of the weights; float32 on the CPU and the model's own on a GPU if not given.
+        gpu_memory_utilization: Fraction of the memory of the GPU (on a CPU: of the machine).
         kv_cache_gib: Size of the CPU's key-value cache.
         host: Address it listens on.
         devices: GPUs it may use, as CUDA_VISIBLE_DEVICES takes them; all that are visible if none.
         tensor_parallel: GPUs that serve one copy of the model together.
         threads: Cores that compute, on a CPU.
-        neighbours: Servers on this machine, itself included: they share its memory.
+        neighbours: Number of servers on this machine, itself included: they divide its memory.
         extra: Flags of vLLM's own as KEY=VALUE or KEY; they win over ours.
     """
 
@@ -106,7 +106,7 @@ def command_line(options: ServerOptions, port: int) -> list[str]:
         *("--limit-mm-per-prompt", json.dumps(_limits(options))),
         *("--structured-outputs-config", json.dumps(structured)),
         *("--allowed-media-domains", _NO_DOMAIN),
-        # Many requests show the same image behind the same rubric.
+        # Many requests have the same rubric and the same image after it.
         "--enable-prefix-caching",
         *("--mm-processor-cache-gb", f"{_image_cache_gib(options.neighbours):g}"),
     ]
@@ -173,7 +173,7 @@ def environment(options: ServerOptions, api_key: str) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     if env.pop("PYTHONDONTWRITEBYTECODE", None):
-        # vLLM is several processes that import the same 10,000 files; compiled each time anew
+        # vLLM is several processes that import the same 10,000 files; compiled each time again
         # that takes twice as long. Its bytecode goes to the cache, not among the packages.
         env.setdefault("PYTHONPYCACHEPREFIX", str(cache_folder() / "pycache"))
     if Path(options.model).is_dir():
@@ -189,6 +189,8 @@ def environment(options: ServerOptions, api_key: str) -> dict[str, str]:
             # would be pinned to the same ones.
             env.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
             env.setdefault("OMP_NUM_THREADS", str(threads))
+            # vLLM computes in a process of its own only to pin its threads: a third less to start.
+            env.setdefault("VLLM_ENABLE_V1_MULTIPROCESSING", "0")
     if options.devices:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(options.devices)
         env.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")  # numbers as nvidia-smi gives them
@@ -257,7 +259,7 @@ def adapter_rank(folder: Path) -> int:
     """
     config = _read_json(folder / "adapter_config.json")
     if not config:
-        msg = f"--adapter {folder}: no adapter there (adapter_config.json is missing or broken)"
+        msg = f"--adapter {folder}: no adapter there (adapter_config.json is missing or malformed)"
         raise UsageError(msg)
     kind = str(config.get("peft_type"))
     if kind != "LORA" or config.get("use_dora") or config.get("modules_to_save"):

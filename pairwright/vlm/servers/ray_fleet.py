@@ -2,7 +2,7 @@
 
 The actor starts vLLM as this machine would, on its node's address; the requests go there over
 HTTP. Whatever ends the actor (the driver's end, a lost node) ends its server, which the client
-sees as a dead server like any other: its share of the images moves.
+sees as a dead server like any other: its images move to the others.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class _Replica:
         """Start the server and wait until it answers."""
         import ray
 
-        from pairwright.vlm.servers.fleet import log_paths
         from pairwright.vlm.servers.launch import ServerOptions, cache_folder
+        from pairwright.vlm.servers.ready import log_paths
         from pairwright.vlm.servers.server import launch, wait_until_ready
 
         devices = tuple(str(gpu) for gpu in ray.get_runtime_context().get_accelerator_ids()["GPU"])
@@ -140,7 +140,7 @@ def ray_fleet(
     Raises:
         MissingExtraError: If ray is not installed.
         UsageError: If the cluster has too few GPUs.
-        ServerError: If no server comes up.
+        ServerError: If no server starts.
     """
     with _cluster() as (ray, host):
         yield from _fleet(ray, host, place, model, options | {"api_key": api_key})
@@ -174,7 +174,7 @@ def _fleet(
 
 @contextlib.contextmanager
 def _cluster() -> Iterator[tuple[Any, str | None]]:
-    """Ray, joined to a cluster for the length of a block; telemetry and dashboards stay off.
+    """Ray, joined to a cluster for the length of a block; telemetry and dashboards are off.
 
     With it the address that servers listen on; each its node's if there is none.
     """
@@ -188,7 +188,7 @@ def _cluster() -> Iterator[tuple[Any, str | None]]:
         yield ray, None
         return
     address = os.environ.get("RAY_ADDRESS")
-    # Under /tmp whatever TMPDIR says: the path of a socket may have 107 characters.
+    # Under /tmp, whatever TMPDIR is: the path of a socket may have 107 characters.
     with tempfile.TemporaryDirectory(prefix="pairwright-ray-", dir="/tmp") as folder:
         how: dict[str, Any] = {"address": address}
         if address in (None, "", "local"):
@@ -208,7 +208,7 @@ def _cluster() -> Iterator[tuple[Any, str | None]]:
             msg = f"--engine ray: cannot join the cluster at RAY_ADDRESS={address or 'local'} ({str(error).splitlines()[0]})"
             raise ServerError(msg) from error
         try:
-            # Ray says another address than 127.0.0.1 of a node on 127.0.0.1.
+            # Ray reports another address than 127.0.0.1 for a node on 127.0.0.1.
             yield ray, "127.0.0.1" if how["address"] == "local" else None
         finally:
             ray.shutdown()
@@ -235,7 +235,7 @@ def size_of(nodes: Sequence[Mapping[str, float]], place: PlaceOptions) -> tuple[
 
     Args:
         nodes: What each node has (`CPU`, `GPU`).
-        place: What is asked for.
+        place: The request.
 
     Raises:
         UsageError: If the cluster does not have that much.
@@ -269,7 +269,7 @@ def _placed(ray: Any, actors: list[Any]) -> list[str]:
         _, left = ray.wait(left, num_returns=len(left), timeout=15)
         seconds = time.monotonic() - started
         if left and seconds > _PLACE_S:
-            msg = f"Ray found no room for {len(left)} of {len(actors)} servers in {seconds:.0f} s; lower --replicas, or end what holds the GPUs (`ray status` tells)"
+            msg = f"Ray found no room for {len(left)} of {len(actors)} servers in {seconds:.0f} s; lower --replicas, or end what uses the GPUs (`ray status` lists it)"
             raise ServerError(msg)
         if left:
             say(f"Ray: waiting for room for {len(left)} of {len(actors)} servers")
@@ -277,7 +277,7 @@ def _placed(ray: Any, actors: list[Any]) -> list[str]:
 
 
 def _started(actors: list[Any], model: str, settings: list[dict[str, Any]]) -> list[RemoteServer]:
-    from pairwright.vlm.servers.fleet import came_up
+    from pairwright.vlm.servers.ready import that_started
 
     say(f"starting vLLM with {model} on {len(actors)} Ray actor(s)")
     started = time.monotonic()
@@ -287,8 +287,8 @@ def _started(actors: list[Any], model: str, settings: list[dict[str, Any]]) -> l
         (actor, lambda ref=ref: found.append(_result(ref, "a Ray actor")))
         for actor, ref in zip(actors, refs, strict=True)
     ]
-    up = came_up(waits)
-    say(f"{len(up)} server(s) up after {time.monotonic() - started:.0f} s")
+    up = that_started(waits)
+    say(f"{len(up)} server(s) ready after {time.monotonic() - started:.0f} s")
     return [
         RemoteServer(actor=actor, ended=actor.wait.remote(), **facts)
         for actor, facts in zip(up, found, strict=True)

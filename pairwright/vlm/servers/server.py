@@ -1,4 +1,4 @@
-"""A vLLM server of our own: started with a random key, asked a first question, stopped with us."""
+"""A vLLM server that we start: with a random key, tested by a first request, stopped with us."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _STOP_S = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that is up.
+    """A running server.
 
     Attributes:
         base_url: Address of its OpenAI-compatible API, `/v1` included.
@@ -134,11 +134,11 @@ def serve(
         log_path: File for its output.
         port: Port; a free one if not given.
         api_key: Key; a random one if not given.
-        start_s: Seconds it may take to come up.
+        start_s: Seconds it may take to start.
         **options: Fields of `ServerOptions`.
 
     Raises:
-        ServerError: If it does not come up; the message ends with its last words.
+        ServerError: If it does not start; the message ends with the last lines of its log.
     """
     chosen = ServerOptions(model=model, **options)
     server = launch(chosen, log_path=log_path, port=port, api_key=api_key)
@@ -209,7 +209,7 @@ def wait_until_ready(server: Server, start_s: float = _START_S) -> None:
                 msg = f"vLLM ended while starting (exit code {server.process.returncode}); the end of {server.log}:\n{server.last_words()}"
                 raise ServerError(msg)
             if waited > start_s:
-                msg = f"vLLM is not up after {waited:.0f} s; see {server.log}"
+                msg = f"vLLM did not start within {waited:.0f} s; see {server.log}"
                 raise ServerError(msg)
             if time.monotonic() - shown > 30:
                 shown = time.monotonic()
@@ -218,7 +218,7 @@ def wait_until_ready(server: Server, start_s: float = _START_S) -> None:
         for name in server.model_names:
             # The first request compiles and warms up, which takes long; it must not count as slow.
             _ask_canary(client, server, name)
-    say(f"vLLM is up after {time.monotonic() - started:.0f} s at {server.base_url}")
+    say(f"vLLM is ready after {time.monotonic() - started:.0f} s at {server.base_url}")
 
 
 def _is_listed(client: httpx.Client, root: str, names: list[str]) -> bool:
@@ -241,10 +241,10 @@ def _ask_canary(client: httpx.Client, server: Server, name: str) -> None:
     try:
         reply = client.post(f"{server.base_url}/chat/completions", json=body, timeout=600)
     except httpx.HTTPError as error:
-        msg = f"vLLM came up but did not answer a first request with an image ({error!r}); the end of {server.log}:\n{server.last_words()}"
+        msg = f"vLLM started but did not answer a first request with an image ({error!r}); the end of {server.log}:\n{server.last_words()}"
         raise ServerError(msg) from error
     if reply.status_code != 200:
-        msg = f"vLLM came up but refused a first request with an image to {name}: {reply.status_code} {reply.text[:400]}; is it a vision-language model with a chat template? See {server.log}"
+        msg = f"vLLM started but refused a first request with an image to {name}: {reply.status_code} {reply.text[:400]}; is it a vision-language model with a chat template? See {server.log}"
         raise ServerError(msg)
 
 
@@ -263,7 +263,7 @@ def stop(servers: Sequence[Server]) -> None:
     processes = [server.process for server in servers if server.is_alive()]
     if not processes:
         return
-    # A second Ctrl-C must not leave a server behind.
+    # A second Ctrl-C must not leave a server running.
     previous = _ignore_interrupts()
     try:
         for process in processes:

@@ -1,4 +1,4 @@
-"""Runs a command and ends it, with all it started, when the process that asked for it is gone.
+"""Runs a command and ends it, with all it started, when the process that started it is gone.
 
 Run as a file (`python -I supervise.py PARENT_PID COMMAND...`), standard library only. The parent
 may die in any way, `kill -9` included: its pid is watched, so no handler of the parent's matters.
@@ -54,7 +54,7 @@ def _prctl(what: int, value: int) -> None:
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ask all that runs to end, then make it."""
+    """Ask all its processes to end, then kill them."""
     _signal_all(child.pid, signal.SIGTERM)
     deadline = time.monotonic() + _GRACE_S
     while time.monotonic() < deadline:

@@ -17,6 +17,8 @@ from tiny_dataset import make_dataset
 from pairwright.dataset.store import Dataset
 from pairwright.images import inspect_image
 
+pytestmark = pytest.mark.slow
+
 PUSH = "import sys; from curate.cli import main; sys.argv[0] = 'curate'; main()"
 READ = """
 import io, json, sys

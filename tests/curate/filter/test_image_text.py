@@ -17,6 +17,8 @@ from pairwright.dataset.store import Dataset
 pytest.importorskip("open_clip")
 pytest.importorskip("easy_vqa")
 
+pytestmark = pytest.mark.slow
+
 MODEL = Path(str(pairwright.__file__)).parent / "demo" / "models" / "clip"
 KNOWN = {"circle", "rectangle", "triangle"}
 OTHER = {"circle": "triangle", "triangle": "rectangle", "rectangle": "circle"}

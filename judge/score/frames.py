@@ -1,0 +1,189 @@
+"""Scores for a plain frame: what `judge score` does, without a dataset."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from judge.ask.scoring import expected_value
+from judge.rubric.render import Target, render
+from judge.rubric.rubric import Rubric
+from judge.score.command import chosen_rubric
+from judge.score.options import ScoreOptions
+from pairwright.commands.progress import Progress
+from pairwright.errors import UsageError
+from pairwright.frames import ImageColumn, column
+from pairwright.text.conversation import IMAGE, escape
+from pairwright.vlm.backend import choose_model, image_source, open_backend
+from pairwright.vlm.types import ChatRequest, Reply, ask_all
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_ADDED = ("score", "label_probs", "label_mass", "scores", "error")
+
+
+class _Key(NamedTuple):
+    """Which request a reply answers."""
+
+    row: int
+    criterion: str
+
+
+def score_frame(
+    frame: pl.DataFrame | pl.LazyFrame,
+    options: ScoreOptions,
+    *,
+    question: str,
+    response: str,
+    image: str | None = None,
+) -> pl.DataFrame:
+    """Score the responses of a frame by a rubric.
+
+    Args:
+        frame: The rows.
+        options: The judge and the rubric.
+        question: Column of questions.
+        response: Column of the responses to them.
+        image: Column of images.
+
+    Returns:
+        The frame with more columns; see `pairwright.score_frame`.
+
+    Raises:
+        UsageError: If a column is missing or of another type, or the frame has one of the new
+            columns already.
+        ServerError: If the judge cannot be started or reached.
+    """
+    questions, responses = column(frame, question, "question"), column(frame, response, "response")
+    images = None if image is None else ImageColumn(column(frame, image, "image"))
+    taken = [name for name in frame.collect_schema() if name in _ADDED]
+    if taken:
+        msg = f"the frame has a column {taken[0]!r} already; rename or drop it"
+        raise UsageError(msg)
+    rubric = chosen_rubric(options)
+    rows = _Rows(rubric, questions, responses, images)
+    choice = choose_model(options)
+    source = image_source(rows, options, choice)
+    total = responses.count() * len(rubric.criteria)
+    if total:
+        most = max(images.counts(), default=0) if images is not None else 0
+        with (
+            open_backend(options, choice, source, logs=_logs(), max_images=most) as backend,
+            Progress("judge", total, unit="scores") as progress,
+        ):
+
+            def on_reply(reply: Reply) -> None:
+                rows.take(reply)
+                progress.advance()
+
+            ask_all(rows.requests(), backend, on_reply)
+    return rows.onto(frame.lazy().collect())
+
+
+def _logs() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "pairwright" / "logs"
+
+
+class _Rows:
+    """The rows on their way to the judge, and the replies."""
+
+    def __init__(
+        self,
+        rubric: Rubric,
+        questions: pl.Series,
+        responses: pl.Series,
+        images: ImageColumn | None,
+    ) -> None:
+        self._rubric, self._images = rubric, images
+        self._questions, self._responses = questions, responses
+        self._places: dict[str, tuple[int, int]] = {}
+        self._replies: dict[_Key, Reply] = {}
+
+    def requests(self) -> Iterator[ChatRequest]:
+        """A request for each response and criterion."""
+        for row, response in enumerate(self._responses):
+            if response is None:
+                continue
+            ids = self._ids(row)
+            question = escape(self._questions[row] or "")
+            target = Target(
+                target_id=str(row),
+                image_ids=ids,
+                prompt=[{"role": "user", "content": IMAGE * len(ids) + question}],
+                answer=response,
+            )
+            for criterion in self._rubric.criteria:
+                yield ChatRequest(
+                    key=_Key(row, criterion.name),
+                    messages=render(self._rubric, criterion, target),
+                    labels=tuple(self._rubric.labels_of(criterion)),
+                )
+
+    def _ids(self, row: int) -> tuple[str, ...]:
+        """Names of a row's images: a server is sent the bytes behind each name once."""
+        keys = () if self._images is None else self._images.keys(row)
+        for number, key in enumerate(keys):
+            self._places.setdefault(key, (row, number))
+        return tuple(keys)
+
+    def read(self, image_id: str) -> bytes:
+        """Bytes of an image.
+
+        Raises:
+            ImageError: If it cannot be read.
+        """
+        assert self._images is not None
+        return self._images.read(*self._places[image_id])
+
+    def take(self, reply: Reply) -> None:
+        """Keep a reply."""
+        self._replies[reply.key] = reply
+
+    def onto(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The frame with what the judge said."""
+        import polars as pl
+
+        schema: dict[str, Any] = {
+            "score": pl.Float64,
+            "label_probs": pl.List(
+                pl.Struct({"criterion": pl.String, "label": pl.String, "p": pl.Float64})
+            ),
+            "label_mass": pl.Float64,
+            "scores": pl.Struct({c.name: pl.Float64 for c in self._rubric.criteria}),
+            "error": pl.String,
+        }
+        made = [self._row(row) for row in range(frame.height)]
+        return frame.hstack(pl.DataFrame(made, schema=schema))
+
+    def _row(self, row: int) -> dict[str, Any]:
+        scores: dict[str, float | None] = {}
+        probs: list[dict[str, Any]] = []
+        masses, errors = [], []
+        for criterion in self._rubric.criteria:
+            name = criterion.name
+            reply = self._replies.get(_Key(row, name))
+            scores[name] = None
+            if reply is None:
+                errors.append("no_response" if self._responses[row] is None else "no_reply")
+                continue
+            if reply.error is not None:
+                errors.append(f"{reply.error.reason}: {reply.error.detail}")
+                continue
+            found = reply.label_probs or {}
+            scores[name], mass = expected_value(found, self._rubric.labels_of(criterion))
+            masses.append(mass)
+            probs += [{"criterion": name, "label": label, "p": p} for label, p in found.items()]
+            if scores[name] is None:
+                errors.append("no_verdict")
+        known = [score for score in scores.values() if score is not None]
+        return {
+            "score": sum(known) / len(known) if known else None,
+            "label_probs": probs,
+            "label_mass": min(masses, default=None),
+            "scores": scores,
+            "error": "; ".join(dict.fromkeys(errors)) or None,
+        }

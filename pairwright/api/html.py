@@ -1,0 +1,62 @@
+"""Notebook views: tables whose texts are strangers' and never act as mark-up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from pairwright.commands.progress import shown
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_CELL = 160
+_NUMBER = "text-align:right"
+_TEXT = "text-align:left"
+
+
+def heading(text: str) -> str:
+    """A line above the rest."""
+    return f"<p><b>{escape(text)}</b></p>"
+
+
+def plain(text: str) -> str:
+    """A command's message, as it is printed."""
+    return f"<pre>{escape(text)}</pre>"
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A table."""
+    head = "".join(f"<th style={_TEXT!r}>{escape(name)}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def frame(rows: pl.DataFrame) -> str:
+    """Rows of a table of ours, bytes and vectors described."""
+    from pairwright.status import printable
+
+    return table(rows.columns, ([printable(value) for value in row] for row in rows.iter_rows()))
+
+
+def page(html: str, height: int) -> str:
+    """A page in a frame of its own, from where its scripts reach nothing of the notebook."""
+    return (
+        f'<iframe sandbox="allow-scripts" srcdoc="{escape(html)}" width="100%" height="{height}" '
+        'style="border:1px solid #ccc"></iframe>'
+    )
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        text = value if isinstance(value, str) else _as_text(value)
+        return f"<td style={_TEXT!r}>{escape(shown(text, _CELL))}</td>"
+    return (
+        f"<td style={_NUMBER!r}>{f'{value:,}' if isinstance(value, int) else f'{value:.4g}'}</td>"
+    )
+
+
+def _as_text(value: Any) -> str:
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)

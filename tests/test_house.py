@@ -1,0 +1,41 @@
+"""The house: no module that is too long, no folder that is too full."""
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("schemas", "pairwright", "curate", "judge", "prefs", "train")
+MOST_LINES = 400
+MOST_MODULES = 15
+# Rooms of one file per thing: adding a thing there is adding a file.
+COLLECTIONS = {
+    "curate/read/formats", "curate/filter/rules", "prefs/methods", "train/losses", "train/tuners",
+    "train/evaluate/metrics",
+}  # fmt: skip
+
+
+def modules() -> list[Path]:
+    return sorted(path for name in PACKAGES for path in (ROOT / name).rglob("*.py"))
+
+
+def test_no_module_is_longer_than_a_reader_can_hold():
+    long = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in modules()}
+    assert {path: lines for path, lines in long.items() if lines > MOST_LINES} == {}
+
+
+def test_no_folder_has_more_modules_side_by_side_than_a_reader_can_survey():
+    folders = {path.parent for path in modules()}
+    counts = {
+        str(folder.relative_to(ROOT)): len([p for p in folder.glob("*.py") if p.name != "__init__.py"])
+        for folder in folders
+    }  # fmt: skip
+    full = {name: n for name, n in counts.items() if n > MOST_MODULES and name not in COLLECTIONS}
+    assert full == {}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_folder_of_modules_says_what_it_is(name):
+    for folder in {path.parent for path in (ROOT / name).rglob("*.py")}:
+        text = (folder / "__init__.py").read_text().lstrip()
+        assert text.startswith('"""'), f"{folder}: __init__.py has no docstring"
