@@ -95,7 +95,7 @@ def time_texts(count: int) -> None:
         return lambda: list(rule.find(fresh, options.of(rule), inputs))
 
     for rule in options.rules_on():
-        if not rule.tables:
+        if not rule.needs:
             total += timed(rule.name, count, work(rule))
     print(f"| all              | {total:6.2f} |        | {count / total:>10,.0f} |")
 

@@ -7,8 +7,8 @@ import polars as pl
 
 from curate.filter.found import Found
 from curate.filter.rows import Rows
+from curate.filter.rules import load_rules
 from curate.filter.rules.base import Inputs
-from curate.filter.rules.registry import all_rules
 
 
 def text_rows(*conversations: list[str] | str) -> Rows:
@@ -33,7 +33,7 @@ def text_rows(*conversations: list[str] | str) -> Rows:
 
 def ask(name: str, rows: Rows, *, removed: Any = None, **options: Any) -> list[Found]:
     """What a rule finds in rows; `removed` are those that rules before it remove."""
-    rule = next(one for one in all_rules() if one.name == name)
+    rule = next(one for one in load_rules() if one.name == name)
     if removed is None:
         removed = np.zeros(len(rows), dtype=bool)
     inputs: Any = Inputs(dataset=None, runs={}, removed=removed, unreadable={})  # type: ignore[arg-type]

@@ -114,7 +114,7 @@ def _pick(dataset: Dataset, rule: Rule, options: FilterSettings) -> dict[str, li
         UsageError: If there is none of a table.
     """
     picked = {}
-    for table in rule.tables:
+    for table in rule.needs:
         runs = list(table.pick(dataset, options.of(rule)))
         if not runs and not table.optional:
             msg = f"no {table.what}: run `{table.command}` first"

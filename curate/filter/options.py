@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from curate.filter.rules import chosen_reasons, load_rules, named_reasons
 from curate.filter.rules.base import Reason, Rule
 from curate.filter.rules.checks import check_counts, check_words, words_of
-from curate.filter.rules.registry import all_rules, chosen_reasons, named_reasons
 from pairwright.commands.options import as_config, flag_of, option
 from pairwright.errors import PluginError, UsageError
 
@@ -68,7 +68,7 @@ class FilterSettings:
             if isinstance(value, float) and not math.isfinite(value):
                 msg = f"{flag_of(field.name)} must be a number"
                 raise UsageError(msg)
-        for rule in all_rules():
+        for rule in load_rules():
             self.of(rule)  # which refuses what means nothing to the rule
 
     def _set(self, name: str, value: Any) -> None:
@@ -79,7 +79,7 @@ class FilterSettings:
         without = words_of(self.without)
         values: dict[str, Any] = {}
         named = []
-        for rule in all_rules():
+        for rule in load_rules():
             preset = rule.presets.get(self.preset or "")
             if preset is None:
                 continue
@@ -105,7 +105,7 @@ class FilterSettings:
 
     def rules_on(self) -> Iterator[Rule]:
         """The rules that are on, in the order in which they are asked."""
-        return (rule for rule in all_rules() if any(map(self.is_on, rule.reasons)))
+        return (rule for rule in load_rules() if any(map(self.is_on, rule.reasons)))
 
     def recorded(self) -> dict[str, Any]:
         """What a run records: the resolved values, without the options of rules that are off."""
@@ -125,7 +125,7 @@ def _all_options() -> type[FilterSettings]:
     """The options of the command and of all rules as one dataclass."""
     taken = {field.name for field in dataclasses.fields(FilterSettings)}
     found: list[tuple[str, Any, Any]] = []
-    for rule in all_rules():
+    for rule in load_rules():
         types = typing.get_type_hints(rule.options)
         for field in dataclasses.fields(rule.options):
             if field.name in taken:
@@ -140,12 +140,17 @@ def _all_options() -> type[FilterSettings]:
 
 
 def _described(rule: Rule, field: dataclasses.Field[Any]) -> Any:
-    """A rule's option, with the rule in front of its help."""
-    of = [one.name for one in rule.reasons if field.name in one.options and not one.implied]
-    text = f"{of[0] if len(of) == 1 else rule.name}: {field.metadata['help']}"
+    """A rule's option, listed under the reasons that its rule removes rows for."""
+    chosen = [reason for reason in rule.reasons if not reason.implied]
+    group = f"rule{'s' * (len(chosen) > 1)} {', '.join(reason.name for reason in chosen)}"
+    of = [reason.name for reason in chosen if field.name in reason.options]
+    text = field.metadata["help"]
+    if of and len(of) < len(chosen):
+        text = f"{', '.join(of)}: {text}"
     if of and rule.extra:
         text += f" (needs the extra `{rule.extra}`)"
-    return dataclasses.field(default=field.default, metadata={**field.metadata, "help": text})
+    metadata = {**field.metadata, "help": text, "group": group}
+    return dataclasses.field(default=field.default, metadata=metadata)
 
 
 FilterOptions = _all_options()

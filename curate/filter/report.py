@@ -73,9 +73,9 @@ def metrics(found: list[Found]) -> dict[str, Any]:
     `removed` counts rows that the rule alone would remove from the whole set, `only` those that
     no other rule would, `first` those whose reason it is.
     """
-    from curate.filter.rules.registry import all_rules
+    from curate.filter.rules import load_rules
 
-    words = {reason.name: reason.words for rule in all_rules() for reason in rule.reasons}
+    words = {reason.name: reason.words for rule in load_rules() for reason in rule.reasons}
     total = np.sum([one.removes for one in found], axis=0) if found else np.zeros(0)
     first = first_of(found)
     out: dict[str, Any] = {}

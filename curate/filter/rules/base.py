@@ -37,7 +37,7 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TableNeed:
+class Need:
     """A table that a rule reads.
 
     Attributes:
@@ -89,7 +89,7 @@ class Rule:
         options: Dataclass of its options, declared with `option`; the command line has them all.
         presets: Values of its options by the name of a preset; an empty mapping turns the rule
             on as it is.
-        tables: Tables that it reads.
+        needs: Tables that it reads.
         extra: Extra of pairwright, or package, that brings what it imports.
         step: Step of a run with this rule. Runs of different steps are active side by side.
     """
@@ -99,6 +99,6 @@ class Rule:
     find: Callable[[Rows, Any, Inputs], Iterable[Found]]
     options: type[Any] = NoOptions
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    tables: tuple[TableNeed, ...] = ()
+    needs: tuple[Need, ...] = ()
     extra: str | None = None
     step: str = "filter-rules"

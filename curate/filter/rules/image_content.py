@@ -128,5 +128,5 @@ RULE = Rule(
     options=ContentOptions,
     find=find,
     presets={"basic": {"min_std": 3.0}, "llava": {"min_std": 3.0, "min_sharpness": 0.05}},
-    tables=(IMAGES,),
+    needs=(IMAGES,),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from curate.filter.found import Found, above, below
 from curate.filter.rows import Rows
-from curate.filter.rules.base import Inputs, Reason, Rule, TableNeed
+from curate.filter.rules.base import Inputs, Need, Reason, Rule
 from curate.filter.rules.checks import check_counts, check_order
 from pairwright.commands.options import option
 from pairwright.errors import UsageError
@@ -107,9 +107,7 @@ def _images(dataset: Dataset, _: SizeOptions) -> Sequence[Manifest]:
     return [run for run in dataset.runs("images") if run.is_complete]
 
 
-IMAGES = TableNeed(
-    name="images", what="images", command="curate ingest", pick=_images, optional=True
-)
+IMAGES = Need(name="images", what="images", command="curate ingest", pick=_images, optional=True)
 RULE = Rule(
     name="image_size",
     reasons=(
@@ -133,5 +131,5 @@ RULE = Rule(
         "basic": {"min_side": 16, "max_aspect": 20.0},
         "llava": {"min_side": 56, "max_aspect": 5.0},
     },
-    tables=(IMAGES,),
+    needs=(IMAGES,),
 )

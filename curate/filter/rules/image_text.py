@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from curate.filter.found import Found, below
 from curate.filter.rows import WORD, Rows
-from curate.filter.rules.base import Inputs, Reason, Rule, TableNeed
+from curate.filter.rules.base import Inputs, Need, Reason, Rule
 from curate.filter.rules.checks import check_counts, check_fractions
 from pairwright.commands.options import option
 from pairwright.errors import UsageError
@@ -158,8 +158,8 @@ RULE = Rule(
     ),
     options=ImageTextOptions,
     find=find,
-    tables=(
-        TableNeed(
+    needs=(
+        Need(
             name="embeddings",
             what="embeddings of images and texts",
             command="curate embed --text",

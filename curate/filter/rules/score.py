@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from curate.filter.found import Found, below
 from curate.filter.rows import Rows
-from curate.filter.rules.base import Inputs, Reason, Rule, TableNeed
+from curate.filter.rules.base import Inputs, Need, Reason, Rule
 from curate.filter.rules.checks import check_fractions
 from pairwright.commands.options import option
 
@@ -112,6 +112,6 @@ RULE = Rule(
     ),
     options=ScoreOptions,
     find=find,
-    tables=(TableNeed(name="scores", what="scores of samples", command="judge score", pick=_pick),),
+    needs=(Need(name="scores", what="scores of samples", command="judge score", pick=_pick),),
     step="filter",
 )

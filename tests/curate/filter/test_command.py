@@ -14,7 +14,7 @@ from tiny_dataset import make_dataset, picture, sample, write_dataset
 from curate.cli import COMMANDS
 from curate.filter.command import filter_samples
 from curate.filter.options import FilterOptions
-from curate.filter.rules.registry import reason_names
+from curate.filter.rules import reason_names
 from pairwright.commands.command import main
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
