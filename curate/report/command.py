@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from curate.report.spread import Used
 
 FORMAT: Final = "pairwright-report"
-VERSION: Final = 1
+VERSION: Final = 2
 _GENERATOR: Final = b'<meta name=generator content="pairwright'
 
 
 def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome:
-    """Write `report.html` and `report.json`; they are remade whole every time.
+    """Write `report.html` and `report.json`; they are made again each time.
 
     Raises:
         Error: If the extra `report` is missing, or the folder holds another's page.
@@ -48,7 +48,7 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
     thumbs = _thumbs(dataset, options, figures, most)
     page = render(figures, thumbs).encode()
     over = len(page) - most
-    if over > 0 and thumbs[0]:  # pictures that stand in several places count several times
+    if over > 0 and thumbs[0]:  # images that several examples show count several times
         thumbs = _thumbs(dataset, options, figures, most - 2 * over)
         page = render(figures, thumbs).encode()
     write_json(folder / "report.json", figures)
@@ -67,6 +67,8 @@ def collect(
 ) -> tuple[Facts, dict[str, Any]]:
     """Everything that the page shows, as JSON values."""
     from curate.report import examples, funnel, spread
+    from curate.report.dropped import dropped
+    from curate.report.duplicates import duplicates
     from curate.report.facts import read_facts
     from curate.report.image_spread import image_distributions
 
@@ -88,11 +90,11 @@ def collect(
         "notes": funnel.notes(dataset, facts),
         "distributions": samples,
         "images": images,
-        "marks": spread.mark_distributions(dataset, facts),
-        "duplicates": examples.duplicates(dataset, facts, options),
-        "victims": examples.victims(dataset, facts, options),
+        "scores": spread.score_distributions(dataset, facts),
+        "duplicates": duplicates(dataset, facts, options),
+        "dropped": dropped(dataset, facts, options),
         "conflicts": examples.conflicts(dataset, facts, options),
-        "rejects": examples.rejects(dataset),
+        "invalid_rows": examples.invalid_rows(dataset),
         "runs": funnel.lineage(dataset),
     }
     figures["samples"] = examples.fetch(dataset, facts, examples.shown_ids(figures))
@@ -106,7 +108,7 @@ def _headline(facts: Facts, figures: dict[str, Any], images: int, used: Used) ->
         "samples_read": facts.read,
         "samples_kept": flow["kept"],
         "samples_dropped": facts.read - flow["kept"],
-        "rows_rejected": sum(source["rejected"] for source in flow["sources"]),
+        "invalid_rows": sum(source["invalid"] for source in flow["sources"]),
         "sources": len(flow["sources"]),
         "images": images,
         "images_used": len(used.every),
@@ -121,18 +123,18 @@ def _headline(facts: Facts, figures: dict[str, Any], images: int, used: Used) ->
 
 
 def _summary(figures: dict[str, Any]) -> dict[str, Any]:
-    dropped = {
+    reasons = {
         step["step"]: {one["reason"]: one["rows"] for one in step["reasons"]}
         for step in figures["funnel"]["steps"]
     }
-    return {**figures["headline"], "dropped": dropped, "notes": figures["notes"]}
+    return {**figures["headline"], "dropped": reasons, "notes": figures["notes"]}
 
 
 def _text(figures: dict[str, Any]) -> str:
     head, lines = figures["headline"], []
     lines.append(
         f"{head['samples_read']:,} samples read, {head['samples_kept']:,} kept, "
-        f"{head['samples_dropped']:,} dropped; {head['rows_rejected']:,} rows rejected at ingest"
+        f"{head['samples_dropped']:,} dropped; {head['invalid_rows']:,} invalid rows at ingest"
     )
     for step in figures["funnel"]["steps"]:
         lines.append(f"  {step['dropped']:>9,} dropped by {step['run']}, {step['left']:,} left")
@@ -142,7 +144,7 @@ def _text(figures: dict[str, Any]) -> str:
 def _folder(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Path:
     if options.output is not None:
         if options.output.exists() and not options.output.is_dir():
-            msg = f"-o {options.output}: is a file; give a folder, the report goes into it"
+            msg = f"-o {options.output}: is a file; give a folder for the report"
             raise UsageError(msg)
         return options.output
     base = dataset.path / "reports"
@@ -163,7 +165,7 @@ def _check(path: Path, *, replace: bool) -> None:
         return
     with path.open("rb") as file:
         if _GENERATOR not in file.read(4096):
-            msg = f"{path}: exists and is no report of ours; choose another folder with -o, or --replace"
+            msg = f"{path}: exists and is not a report of pairwright; choose another folder with -o, or --replace"
             raise UsageError(msg)
 
 
@@ -175,7 +177,7 @@ def _thumbs(
 
     if not options.images:
         return {}, {}
-    # Texts stand in the page about twice: as they are and with the words of their mark-up.
+    # The page has each text about twice: as it is, and in its markup.
     texts = len(json.dumps(figures, ensure_ascii=False).encode()) * 2 + 100_000
     budget = int((room - texts) * 3 / 4)
     wanted = [
