@@ -122,7 +122,7 @@ COMMANDS = (
         summary="write kept samples or pairs for the Hub or other loaders",
         examples=(
             "curate export data/ out/",
-            "curate export data/ out/ --what samples --test-share 0.1",
+            "curate export data/ out/ --what samples --test-fraction 0.1",
             "curate export data/ pairs/ --pairs best-of-n",
             "curate export data/ out/ --format llava",
             "curate export data/ out/ --format sharegpt --what pairs",

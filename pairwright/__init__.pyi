@@ -565,11 +565,11 @@ class _Curate:
             output: folder for report.html and report.json (default: reports/ in the dataset, and
                 reports/NAME with run=NAME).
             title: heading of the page (default: the dataset's name).
-            examples: examples to show of every kind; 0 shows no row of the data.
+            examples: examples of every kind; 0 shows no row of the data.
             images: show thumbnails of the examples' images.
             thumbnail: longest side of a thumbnail in pixels.
-            max_mb: most megabytes of the page; thumbnails shrink to fit.
-            seed: chooses among examples that are equally telling.
+            max_mb: max megabytes of the page; thumbnails shrink to fit.
+            seed: seed of the examples that are sampled at random.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -591,7 +591,7 @@ class _Curate:
         pairs: str | None = None,
         scores: str | None = None,
         content: Literal['auto', 'text', 'parts'] = 'auto',
-        test_share: float = 0.0,
+        test_fraction: float = 0.0,
         seed: int = 0,
         shard_bytes: str = '500MB',
         title: str | None = None,
@@ -609,21 +609,21 @@ class _Curate:
         Args:
             dataset: The dataset, or its folder.
             what: kept samples or preference pairs; auto: pairs where there are any; both: each as
-                a configuration of one data set.
-            pairs: run of pairs (default: the one in force).
-            scores: run of scores to add to samples (default: the one in force).
-            content: form of message contents: text, with the images in front of the first user
-                turn; parts, a list that holds each image where it stands; auto: text where all
-                images stand in front.
-            test_share: share of rows for a test split; rows that share an image stay together (0:
+                a configuration of one dataset.
+            pairs: run of pairs (default: the active one).
+            scores: run of scores to add to samples (default: the active one).
+            content: form of message contents: text, with the images before the first user turn;
+                parts, a list that has each image at its position; auto: text where all images
+                come first.
+            test_fraction: fraction of rows for a test split; rows on one image stay together (0:
                 the splits of the source).
             seed: seed of the test split.
-            shard_bytes: size at which a new Parquet file is begun.
+            shard_bytes: size at which a new Parquet file begins.
             title: title of the dataset card (default: the name).
             out: folder to make; must be new or empty (or replace=True).
-            format: hub: Parquet shards with the images inside; the others for the loaders of that
-                name, images as files: llava, messages (conversations), sharegpt (LLaMA-Factory),
-                trl (both), rlhf-v (pairs).
+            format: hub: Parquet shards that contain the images; the others for the loaders of
+                that name, images as files: llava, messages (conversations), sharegpt
+                (LLaMA-Factory), trl (both), rlhf-v (pairs).
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -645,7 +645,7 @@ class _Curate:
         pairs: str | None = None,
         scores: str | None = None,
         content: Literal['auto', 'text', 'parts'] = 'auto',
-        test_share: float = 0.0,
+        test_fraction: float = 0.0,
         seed: int = 0,
         shard_bytes: str = '500MB',
         title: str | None = None,
@@ -668,16 +668,16 @@ class _Curate:
         Args:
             dataset: The dataset, or its folder.
             what: kept samples or preference pairs; auto: pairs where there are any; both: each as
-                a configuration of one data set.
-            pairs: run of pairs (default: the one in force).
-            scores: run of scores to add to samples (default: the one in force).
-            content: form of message contents: text, with the images in front of the first user
-                turn; parts, a list that holds each image where it stands; auto: text where all
-                images stand in front.
-            test_share: share of rows for a test split; rows that share an image stay together (0:
+                a configuration of one dataset.
+            pairs: run of pairs (default: the active one).
+            scores: run of scores to add to samples (default: the active one).
+            content: form of message contents: text, with the images before the first user turn;
+                parts, a list that has each image at its position; auto: text where all images
+                come first.
+            test_fraction: fraction of rows for a test split; rows on one image stay together (0:
                 the splits of the source).
             seed: seed of the test split.
-            shard_bytes: size at which a new Parquet file is begun.
+            shard_bytes: size at which a new Parquet file begins.
             title: title of the dataset card (default: the name).
             repo: dataset repository on the Hub, as owner/name.
             folder: push this exported folder instead of exporting the dataset first.

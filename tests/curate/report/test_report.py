@@ -174,7 +174,9 @@ def test_the_same_data_give_the_same_metrics(data):
 def test_rows_that_were_added_later_are_reported(data):
     dedup(data, DedupOptions(), RunOptions())
     with data.write("samples", "more", step="ingest", config={}) as writer:
-        writer.add([sample("new", [], "is it new?", "yes"), sample("duplicate", [], "again", "yes")])
+        writer.add(
+            [sample("new", [], "is it new?", "yes"), sample("duplicate", [], "again", "yes")]
+        )
     metrics, page = made(data)
     assert metrics["funnel"]["steps"][0]["undecided"] == 1
     assert "1 sample was added after decisions/dedup" in page
