@@ -7,40 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate.filter.found import Found
+from curate.filter.histogram import BARS, WIDTH, counts_of, histogram
 from curate.filter.rows import Rows
 
 if TYPE_CHECKING:
     import polars as pl
 
-_BARS = 10
-_WIDTH = 40
 _CUT = 150
 _FEW = 6
 # Near the threshold, of rows that are kept.
 _BORDER = 2
-
-
-def histogram(
-    values: pl.Series, threshold: float, *, removes_low: bool = True, noun: str = "values"
-) -> str:
-    """Distribution of values as lines of text, those that are removed with a lighter bar."""
-    given = values.drop_nulls()
-    if not len(given):
-        return f"  no {noun}"
-    low, high = float(given.min()), float(given.max())  # type: ignore[arg-type]
-    if low == high:
-        return f"  all {len(given):,} {noun} are {low:g}"
-    counts, step = _counts(given, low, high)
-    digits = 3 if step >= 0.005 else 6
-    lines = []
-    for bar, count in enumerate(counts):
-        start, end = low + bar * step, low + (bar + 1) * step
-        below, above = (".", "#") if removes_low else ("#", ".")
-        fill = below if end <= threshold else above if start >= threshold else "+"
-        drawn = fill * round(_WIDTH * count / max(counts))
-        lines.append(f"  {start:8.{digits}f} to {end:8.{digits}f} {count:>9,} {drawn}")
-    mixed = ", + the bar with the threshold" if any("+" in line for line in lines) else ""
-    return "\n".join([*lines, f"  . removed, # kept{mixed}"])
 
 
 def _distribution(one: Found) -> str:
@@ -49,22 +25,16 @@ def _distribution(one: Found) -> str:
 
     assert one.threshold is not None
     given = one.values.drop_nulls()
-    counts = given.value_counts().sort(given.name)
+    counts = given.valuecounts_of().sort(given.name)
     if not 1 < counts.height <= _FEW:
         return histogram(one.values, one.threshold, removes_low=one.removes_low)
     most = max(counts["count"].to_list())
     gone = set(one.values.filter(pl.Series(one.removes)).drop_nulls().to_list())
     return "\n".join(
         f"  {value:>20.4g} {count:>9,} "
-        + ("." if value in gone else "#") * round(_WIDTH * count / most)
+        + ("." if value in gone else "#") * round(WIDTH * count / most)
         for value, count in counts.iter_rows()
     )
-
-
-def _counts(given: pl.Series, low: float, high: float) -> tuple[list[int], float]:
-    step = (high - low) / _BARS
-    bars = ((given - low) / step).floor().clip(0, _BARS - 1).cast(int)
-    return [int((bars == bar).sum()) for bar in range(_BARS)], step
 
 
 def metrics(found: list[Found]) -> dict[str, Any]:
@@ -100,8 +70,8 @@ def _spread(values: pl.Series) -> dict[str, Any]:
         return {}
     low, high = float(given.min()), float(given.max())  # type: ignore[arg-type]
     inner = {f"p{q}": float(given.quantile(q / 100) or 0.0) for q in (1, 5, 50, 95, 99)}
-    counts, step = ([len(given)], 0.0) if low == high else _counts(given, low, high)
-    edges = [low, high] if low == high else [low + bar * step for bar in range(_BARS + 1)]
+    counts, step = ([len(given)], 0.0) if low == high else counts_of(given, low, high)
+    edges = [low, high] if low == high else [low + bar * step for bar in range(BARS + 1)]
     return {
         "quantiles": {k: round(v, 4) for k, v in {"min": low, **inner, "max": high}.items()},
         "histogram": {"edges": [round(edge, 6) for edge in edges], "counts": counts},

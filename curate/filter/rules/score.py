@@ -54,7 +54,7 @@ def find(rows: Rows, options: ScoreOptions, inputs: Inputs) -> Iterator[Found]:
     """
     import numpy as np
 
-    from curate.filter.report import histogram
+    from curate.filter.histogram import histogram
     from pairwright.commands.progress import say
 
     (run,) = inputs.runs["scores"]

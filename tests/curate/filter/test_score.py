@@ -8,8 +8,8 @@ import pytest
 from tiny_dataset import make_dataset
 
 from curate.filter.command import filter_samples
+from curate.filter.histogram import histogram
 from curate.filter.options import FilterOptions
-from curate.filter.report import histogram
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
