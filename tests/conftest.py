@@ -15,6 +15,8 @@ sys.path.insert(0, str(REPO / "tests"))  # for tiny_models
 # Before anything imports huggingface_hub, which reads them once.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Two workers on two cores, and a model server: one thread each.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Processes that tests start compile torch and vLLM once, and not again in each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # vLLM looks at a model's code once and keeps what it saw, wherever a test moves other caches.
@@ -26,18 +28,19 @@ hypothesis.settings.load_profile("untimed")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a tiny model as slow, and say what `pytest -n` keeps in one process.
+    """Mark what needs a tiny model or real data as slow, and say what `pytest -n` keeps in one process.
 
     One worker runs all tests of the model server, one imports the trainers; other groups are a
     module each. Long work comes first, so that no core waits at the end.
     """
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        group = str(item.path.relative_to(REPO))
-        if fixtures & {"tiny_qwen", "tiny_lora"}:
+        if fixtures & {"tiny_qwen", "tiny_lora", "shared_data"}:
             item.add_marker(pytest.mark.slow)
-            group = "server" if "tiny_server" in fixtures else "torch"
         if item.get_closest_marker("xdist_group") is None:
+            group = str(item.path.relative_to(REPO))
+            if fixtures & {"tiny_qwen", "tiny_lora"}:
+                group = "server" if "tiny_server" in fixtures else "torch"
             item.add_marker(pytest.mark.xdist_group(group))
     if hasattr(config, "workerinput"):
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)

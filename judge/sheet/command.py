@@ -212,7 +212,7 @@ def _question(number: int, place: int, rubric: Rubric) -> str:
 
 
 def _file(name: str) -> str:
-    return importlib.resources.files("judge").joinpath(name).read_text(encoding="utf-8")
+    return importlib.resources.files("judge.sheet").joinpath(name).read_text(encoding="utf-8")
 
 
 def _write(path: Path, text: str) -> None:

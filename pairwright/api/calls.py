@@ -7,6 +7,7 @@ import dataclasses
 import inspect
 import os
 import textwrap
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from pairwright.api.data import Dataset
 from pairwright.api.result import Result
 from pairwright.api.values import PathLike, checked, in_python, parameters, unknown
 from pairwright.commands.command import Command, Outcome, failing, load, resolve
+from pairwright.commands.notebook import is_notebook
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.manifest import called_as
 from pairwright.errors import Error, UsageError
@@ -75,6 +77,8 @@ def _call(
     args: tuple[Any, ...],
     given: dict[str, Any],
 ) -> Result:
+    if is_notebook():  # our bars need no widgets; that tqdm finds none is no concern of the user's
+        warnings.filterwarnings("ignore", message="IProgress not found")
     name = f"pw.{program}.{command.name}"
     dataset, values = _bound(name, signature, args, given)
     options_class = load(command.options)

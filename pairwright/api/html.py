@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _CELL = 160
+_ID = re.compile("[0-9a-f]{32}|[0-9a-f]{64}")
 _NUMBER = "text-align:right"
 _TEXT = "text-align:left"
 
@@ -35,10 +37,9 @@ def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def frame(rows: pl.DataFrame) -> str:
-    """Rows of a table of ours, bytes and vectors described."""
-    from pairwright.status import printable
-
-    return table(rows.columns, ([printable(value) for value in row] for row in rows.iter_rows()))
+    """Rows of a table of ours; columns without a value are left out."""
+    some = rows.select(one.name for one in rows if one.null_count() < len(one))
+    return table(some.columns, some.iter_rows())
 
 
 def page(html: str, height: int) -> str:
@@ -51,12 +52,22 @@ def page(html: str, height: int) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        text = value if isinstance(value, str) else _as_text(value)
-        return f"<td style={_TEXT!r}>{escape(shown(text, _CELL))}</td>"
+        return f"<td style={_TEXT!r}>{escape(shown(_as_text(value), _CELL))}</td>"
     return (
         f"<td style={_NUMBER!r}>{f'{value:,}' if isinstance(value, int) else f'{value:.4g}'}</td>"
     )
 
 
 def _as_text(value: Any) -> str:
-    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    """A value in few characters: ids by their beginning, conversations as they are read."""
+    if isinstance(value, str):
+        return f"{value[:8]}\N{HORIZONTAL ELLIPSIS}" if _ID.fullmatch(value) else value
+    if isinstance(value, dict) and value.keys() == {"role", "content"}:
+        return f"{value['role']}: {value['content']}"
+    if isinstance(value, list) and all(isinstance(one, str | dict) for one in value[:_CELL]):
+        return " | ".join(map(_as_text, value[:_CELL]))
+    from pairwright.status import printable
+
+    value = printable(value)
+    is_text = value is None or isinstance(value, str)
+    return value or "" if is_text else json.dumps(value, ensure_ascii=False, default=str)

@@ -222,8 +222,10 @@ def _load(model: str, adapter: Path | None) -> tuple[Any, Any]:
     try:
         import torch
         from transformers import AutoModelForImageTextToText, AutoProcessor
+        from transformers.utils import logging
     except ImportError as error:
         raise MissingExtraError(str(error.name), "train") from error
+    logging.disable_progress_bar()  # a small model is there at once
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = torch.float32 if device == "cpu" else "auto"
     local = Path(model).is_dir()

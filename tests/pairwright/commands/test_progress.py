@@ -146,6 +146,7 @@ def test_a_length_of_time_in_words():
 
 
 def test_a_huge_note_is_cut_before_it_is_looked_at():
+    note = "x" * 50_000_000
     started = time.perf_counter()
-    assert shown("x" * 50_000_000) == "x" * 197 + "..."
+    assert shown(note) == "x" * 197 + "..."
     assert time.perf_counter() - started < 0.1
