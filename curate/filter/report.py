@@ -25,7 +25,7 @@ def _distribution(one: Found) -> str:
 
     assert one.threshold is not None
     given = one.values.drop_nulls()
-    counts = given.valuecounts_of().sort(given.name)
+    counts = given.value_counts().sort(given.name)
     if not 1 < counts.height <= _FEW:
         return histogram(one.values, one.threshold, removes_low=one.removes_low)
     most = max(counts["count"].to_list())
