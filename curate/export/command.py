@@ -83,7 +83,7 @@ def _message(done: Exported, options: ExportOptions) -> str:
             f"load_dataset({str(options.out)!r}{more}) reads it; `curate push` publishes it"
         )
     else:
-        lines.append(f"for {options.format}; its README.md tells how to read it")
+        lines.append(f"for {options.format}; its README.md explains how to read it")
     lines += [f"left out: {note}" for note in done.notes]
     return "\n  ".join(lines)
 

@@ -111,7 +111,7 @@ class SplitWriter:
         self.n_rows = self.n_bytes = 0
 
     def __enter__(self) -> Self:
-        """Nothing to open yet: a split without rows leaves nothing behind."""
+        """Nothing to open yet: a split without rows leaves no file."""
         return self
 
     def add(self, row: dict[str, Any], n_bytes: int) -> None:

@@ -1,4 +1,4 @@
-"""`curate filter`: rules remove samples; each tells what it removes.
+"""`curate filter`: rules remove samples; each reports what it removes.
 
 A run of the score rule alone, or with others, is the step `filter`; a run of other rules alone is
 the step `filter-rules`, so that neither replaces the other.
@@ -76,7 +76,7 @@ def filter_samples(dataset: Dataset, options: FilterSettings, run: RunOptions) -
     name = run.run or step
     key = RunKey(step, f"decisions/{name}")
     picked = {rule.name: _pick(dataset, rule, options) for rule in rules}
-    # Before anything is written, so that a wrong option or an interruption leaves no run behind.
+    # Before anything is written, so that a wrong option or an interruption leaves no run.
     new = run.dry_run or run.replace or dataset.manifest("decisions", name) is None
     result = _find(dataset, options, run, rules, picked, key) if new else None
     if run.dry_run:

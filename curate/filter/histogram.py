@@ -28,8 +28,8 @@ def histogram(
         start, end = low + bar * step, low + (bar + 1) * step
         below, above = (".", "#") if removes_low else ("#", ".")
         fill = below if end <= threshold else above if start >= threshold else "+"
-        drawn = fill * round(WIDTH * count / max(counts))
-        lines.append(f"  {start:8.{digits}f} to {end:8.{digits}f} {count:>9,} {drawn}")
+        bar_text = fill * round(WIDTH * count / max(counts))
+        lines.append(f"  {start:8.{digits}f} to {end:8.{digits}f} {count:>9,} {bar_text}")
     mixed = ", + the bar with the threshold" if any("+" in line for line in lines) else ""
     return "\n".join([*lines, f"  . removed, # kept{mixed}"])
 

@@ -21,10 +21,7 @@ _SOFT, _INK, _LINE = "var(--soft)", "var(--ink)", "var(--line)"
 _FONT: Final = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 _SHORT: Final = "datum.value >= 1000 ? format(datum.value, '~s') : format(datum.value, ',')"
 # The shapes of the data. A `title` in each is what a browser shows under the pointer.
-_SHAPE: Final = re.compile(
-    r'<(path|line) aria-label="([^"]*)" (role="graphics-symbol" aria-roledescription="'
-    r'(?:bar|rule|area mark|rect mark|rule mark)"[^>]*)/>'
-)
+_SHAPE: Final = re.compile(r'<(path|line) aria-label="([^"]*)" (role="graphics-symbol"[^>]*)/>')
 
 
 def need_charts() -> None:

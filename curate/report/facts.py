@@ -52,9 +52,9 @@ class Facts:
     """Every sample once.
 
     Attributes:
-        frame: `sample_id`, `place` (number of the samples run), `row` (in that run), `source`,
+        frame: `sample_id`, `ingest` (number of the samples run), `row` (in that run), `source`,
             `step` (number of the decisions run that dropped it, or `KEPT`).
-        samples: The runs that `place` counts.
+        samples: The runs that `ingest` counts.
         steps: The decisions runs that `step` counts, in the order they were made.
     """
 
@@ -142,13 +142,15 @@ def _ids(dataset: Dataset, samples: list[Manifest]) -> pl.DataFrame:
         dataset.scan(one)
         .select("sample_id", pl.col("source").cast(pl.Categorical))
         .with_row_index("row")
-        .with_columns(pl.lit(place, pl.UInt16).alias("place"), pl.lit(KEPT, pl.Int16).alias("step"))
-        for place, one in enumerate(samples)
+        .with_columns(
+            pl.lit(number, pl.UInt16).alias("ingest"), pl.lit(KEPT, pl.Int16).alias("step")
+        )
+        for number, one in enumerate(samples)
     ]
     if not parts:
         schema = {
             "row": pl.UInt32, "sample_id": pl.String, "source": pl.Categorical,
-            "place": pl.UInt16, "step": pl.Int16,
+            "ingest": pl.UInt16, "step": pl.Int16,
         }  # fmt: skip
         return pl.DataFrame(schema=schema)
     frame = pl.concat(parts).collect()
@@ -167,8 +169,8 @@ def sample_parts(
     import polars as pl
 
     done = 0
-    for place, manifest in enumerate(facts.samples):
-        mine = facts.frame.filter(pl.col("place") == place).select(
+    for number, manifest in enumerate(facts.samples):
+        mine = facts.frame.filter(pl.col("ingest") == number).select(
             "row", (pl.col("step") == KEPT).alias("kept")
         )
         start = at = 0

@@ -61,8 +61,8 @@ def _invalid(dataset: Dataset, facts: Facts) -> dict[str, int]:
     """Invalid rows of ingests of samples, by source (by name of the run where it has no rows)."""
     import polars as pl
 
-    first = facts.frame.group_by("place").agg(pl.col("source").cast(pl.String).first())
-    source_of = {facts.samples[place].run: source for place, source in first.iter_rows()}
+    first = facts.frame.group_by("ingest").agg(pl.col("source").cast(pl.String).first())
+    source_of = {facts.samples[number].run: source for number, source in first.iter_rows()}
     samples = {one.run for one in dataset.runs("samples")}
     out: dict[str, int] = {}
     for manifest in dataset.runs("rejects"):

@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks the network for nothing and runs no script but its own."""
+"""The page: one HTML file that makes no network request and runs no script but its own."""
 
 from __future__ import annotations
 

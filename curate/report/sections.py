@@ -122,12 +122,12 @@ def _columns(cards: list[tuple[float, Metrics]], n: int = 3) -> list[list[Metric
     """
     columns: list[list[int]] = [[] for _ in range(n)]
     heights = [0.0] * n
-    for place in sorted(range(len(cards)), key=lambda i: -cards[i][0]):
+    for card in sorted(range(len(cards)), key=lambda i: -cards[i][0]):
         least = heights.index(min(heights))
-        columns[least].append(place)
-        heights[least] += cards[place][0]
+        columns[least].append(card)
+        heights[least] += cards[card][0]
     columns.sort(key=lambda one: min(one, default=len(cards)))
-    return [[cards[place][1] for place in sorted(one)] for one in columns if one]
+    return [[cards[card][1] for card in sorted(one)] for one in columns if one]
 
 
 def versions(metrics: Metrics) -> str:

@@ -34,7 +34,7 @@ REASONS: Final[dict[str, str]] = {
     "benchmark_group": "a benchmark contains another row on its image",
     "quota": "its group has enough rows",
     "not_selected": "not among the chosen rows",
-    "no_target": "in no group that the plan asks for",
+    "no_target": "in no group of the plan",
     "image_cap": "enough rows on its image were chosen",
 }
 

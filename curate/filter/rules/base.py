@@ -1,4 +1,4 @@
-"""What a rule of `curate filter` says of itself."""
+"""What a rule of `curate filter` declares."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reason:
     """One reason for which a rule removes rows.
 
     Attributes:
-        name: As it stands in the column `reason` of the decisions.
+        name: Its value in the column `reason` of the decisions.
         words: What is wrong with the rows, for readers of a report.
         options: Options that turn it on. Without any, `--rules` turns it on by its name.
         implied: Whether it is on as soon as another reason of its rule is, and only then.
@@ -79,7 +79,7 @@ class NoOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule, or a small family of rules that share their computation.
+    """A rule, or a small family of rules with one computation.
 
     Attributes:
         name: Name of its file.

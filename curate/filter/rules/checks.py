@@ -1,4 +1,4 @@
-"""Checks that the options of several rules share."""
+"""Checks of options that several rules use."""
 
 from __future__ import annotations
 

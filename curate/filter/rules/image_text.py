@@ -93,7 +93,7 @@ def cosines(rows: Rows, min_words: int, vectors: pl.DataFrame) -> pl.Series:
 
 
 def _pairs(rows: Rows, min_words: int, vectors: pl.DataFrame) -> pl.DataFrame:
-    """`row` and the places of the vectors of an image and an answer of it."""
+    """`row`, and the row numbers of the vectors of an image and an answer of it."""
     import polars as pl
 
     from pairwright.dataset.ids import text_id
@@ -105,12 +105,12 @@ def _pairs(rows: Rows, min_words: int, vectors: pl.DataFrame) -> pl.DataFrame:
                        schema={"text": pl.String, "text_id": pl.String})  # fmt: skip
     texts = texts.join(ids, on="text", how="left", maintain_order="left")
     links = rows.samples.select("image_ids").with_row_index("row").explode("image_ids")
-    places = vectors.with_row_index("place").select("item_id", "kind", "place")
-    image_places = places.filter(pl.col("kind") == "image").select("item_id", image="place")
-    text_places = places.filter(pl.col("kind") == "text").select("item_id", words="place")
+    numbers = vectors.with_row_index("number").select("item_id", "kind", "number")
+    of_images = numbers.filter(pl.col("kind") == "image").select("item_id", image="number")
+    of_texts = numbers.filter(pl.col("kind") == "text").select("item_id", words="number")
     return (
-        links.join(image_places, left_on="image_ids", right_on="item_id")
-        .join(texts.join(text_places, left_on="text_id", right_on="item_id"), on="row")
+        links.join(of_images, left_on="image_ids", right_on="item_id")
+        .join(texts.join(of_texts, left_on="text_id", right_on="item_id"), on="row")
         .select("row", "image", "words")
     )
 

@@ -1,7 +1,7 @@
 """Texts in other languages: py3langid on a text without names, quotes and numbers.
 
 The language of a short text is not guessed. On real sets, names were the most frequent cause of a
-wrong guess (an English list of Italian films), short questions the second.
+wrong guess (an English list of Italian titles), short questions the second.
 """
 
 # ruff: noqa: RUF001 (quotes, stops and dashes of print and of other scripts are meant)
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 # Characters of a text that are looked at; more do not change the guess.
 _LOOK = 160
-# A character of a script without spaces tells more about the language than a letter.
+# A character of a script without spaces gives more information about the language than a letter.
 _DENSE = 3
-# Languages that a guess may confuse; who asks for one of a group means all of it.
+# Languages that a guess may confuse; one of a group includes all of it.
 _SAME = (
     {"no", "nb", "nn", "da"}, {"hr", "bs", "sr"}, {"ms", "id"}, {"cs", "sk"}, {"zh", "ja"},
     {"hi", "mr", "ne"}, {"gl", "pt"}, {"af", "nl"},

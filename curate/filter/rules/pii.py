@@ -3,7 +3,7 @@
 Candidates are found by pattern over all rows at once; each is then checked by what it must satisfy:
 telephone numbers by Google's metadata of numbering plans (phonenumbers), cards and accounts by
 their check digits (python-stdnum), IP addresses by the standard library. Names of persons are not
-looked for: without a language model a search finds more places and brands than persons.
+looked for: without a language model a search finds more locations and brands than persons.
 """
 
 # ruff: noqa: RUF001 (quotes, stops and dashes of print and of other scripts are meant)
@@ -120,14 +120,14 @@ def _masked(text: str, hits: list[tuple[str, int, int]]) -> str:
     """The passage around the first hit, every hit masked."""
     ordered = sorted(hits, key=lambda hit: hit[1])
     begin, end = max(0, ordered[0][1] - 40), ordered[0][2] + 40
-    out, place = [], 0
+    out, at = [], 0
     for _, a, b in ordered:
-        out += [text[place:a], f"{text[a]}***{text[b - 1]}"]
-        place = b
+        out += [text[at:a], f"{text[a]}***{text[b - 1]}"]
+        at = b
         if a > end:
             break
-    cut = "".join([*out, text[place:]])
-    return cut[begin : end + 1]
+    masked = "".join([*out, text[at:]])
+    return masked[begin : end + 1]
 
 
 def _checks(kinds: tuple[str, ...], region: str) -> dict[str, Check]:

@@ -49,7 +49,7 @@ class RefusalOptions:
 
 
 def find(rows: Rows, options: RefusalOptions, _: Inputs) -> Iterator[Found]:
-    """Rows with an answer that begins with a refusal and says little else.
+    """Rows with an answer that begins with a refusal and has little else.
 
     The model cannot help, or cannot see images. "I cannot tell from the image" is an answer, not a refusal.
     """

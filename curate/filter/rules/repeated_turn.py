@@ -34,13 +34,13 @@ def find(rows: Rows, options: TurnOptions, _: Inputs) -> Iterator[Found]:
 
     most = options.max_repeated_turns
     assert most is not None
-    said = pl.col("text").str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ")
+    words = pl.col("text").str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ")
     turns = rows.turns.filter(pl.col("role").is_in(["user", "assistant"])).select(
-        "row", "turn", "role", "images", "text", said.str.strip_chars().alias("said")
+        "row", "turn", "role", "images", "text", words.str.strip_chars().alias("words")
     )
-    long_enough = (pl.col("role") == "user") | (pl.col("said").str.count_matches(r"\S+") >= 4)
-    turns = turns.filter(long_enough & (pl.col("said") != ""))
-    again = ~pl.struct("row", "role", "images", "said").is_first_distinct()
+    long_enough = (pl.col("role") == "user") | (pl.col("words").str.count_matches(r"\S+") >= 4)
+    turns = turns.filter(long_enough & (pl.col("words") != ""))
+    again = ~pl.struct("row", "role", "images", "words").is_first_distinct()
     turns = turns.with_columns(again.cast(pl.Float64).alias("again"))
     values = rows.spread(turns, "again", "sum")
     found = Found("repeated_turn", f"more than {most} repeated turns", values,

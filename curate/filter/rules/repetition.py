@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-# As Data-Juicer's and Gopher's: shorter runs repeat in any point-by-point comparison of two things.
+# As Data-Juicer's and Gopher's: shorter runs repeat in any point-by-point comparison.
 NGRAM = 10
 # An answer of fewer words has too few n-grams to measure.
 MIN_WORDS = 15
@@ -120,14 +120,14 @@ def _covered(owner: np.ndarray, hashes: np.ndarray, length: int) -> np.ndarray:
     if n < 1:
         return np.zeros(len(owner), dtype=bool)
     grams = np.zeros(n, dtype=np.uint64)
-    for place in range(length):
-        grams = grams * np.uint64(0x9E3779B97F4A7C15) + hashes[place : place + n]
+    for step in range(length):
+        grams = grams * np.uint64(0x9E3779B97F4A7C15) + hashes[step : step + n]
     grams ^= owner[:n].astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
     inside = owner[:n] == owner[length - 1 :]
     again = inside & ~pl.Series(grams).is_first_distinct().to_numpy()
     covered = np.zeros(len(owner), dtype=bool)
-    for place in range(length):
-        covered[place : place + n] |= again
+    for step in range(length):
+        covered[step : step + n] |= again
     return covered
 
 

@@ -12,13 +12,13 @@ _LEAKS = (
     r"<\|[A-Za-z][A-Za-z0-9_]{1,40}\|>",  # <|im_end|>, <|assistant|>, <|endoftext|>
     r"\[/?INST\]|<</?SYS>>",
     r"</s>|<s>\s|<unk>|<pad>|<0x[0-9A-F]{2}>|<eos>|<bos>|<(?:start|end)_of_turn>",
-    # USER: alone is as often what a screenshot says.
+    # USER: alone is as often text of a screenshot.
     r"(?m)^\s*(?:ASSISTANT|GPT):",
     r"(?m)^\s*#{2,4} ?(?:Instruction|Response|Human|Assistant|User|Input)s?:",
     r"(?m)^(?:Human|Assistant): ",
     r"<(?:image|video|audio)[_ ]?(?:token|placeholder|pad|\d+)>|<im_(?:start|end|patch)>",
 )
-# Of a whole word in braces that stands where a word would: `Hello {name}, ...`. Not LaTeX, JSON,
+# A whole word in braces where a word would be: `Hello {name}, ...`. Not LaTeX, JSON,
 # code, sets.
 _PLACEHOLDER = (
     r"(?:^|[\s\"'(])(?:\{\{ ?[a-z][a-z0-9]*(?:[_ ][a-z0-9]+)* ?\}\}"

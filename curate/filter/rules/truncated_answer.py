@@ -33,7 +33,7 @@ _SELDOM = (
     r"under|after|before|during|indicates|shows|using|including|like)$|['’-]$"
 )
 _DANGLING = r"[(\[&+=–—]$"
-# A comma ends people's captions by mistake, so it counts after a closed sentence or in a long text.
+# Human annotators end captions with a comma by mistake, so it counts after a closed sentence or in a long text.
 _COMMA = r"[^)\s]\s*,$"
 _BARE_MARKER = r"\n\s*(?:\d{1,3}[.)]|[-*•+])$"
 _LIST_ITEM = (
@@ -128,8 +128,8 @@ def _truncated_words(certainties: pl.DataFrame, rows: Rows) -> pl.DataFrame:
         word
         for word in ends.unique().to_list()
         if known.get(word, 0) == 1
-        and (place := bisect_right(ordered, word)) < len(ordered)
-        and ordered[place].startswith(word)
+        and (after := bisect_right(ordered, word)) < len(ordered)
+        and ordered[after].startswith(word)
     ]
     certainty = (
         pl.when((pl.col("certainty") == 0.5) & last.is_in(parts)).then(0.8).otherwise("certainty")
