@@ -1373,7 +1373,7 @@ class _Prefs:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a policy answer each question several times.
+        """Sample several responses of a policy to each prompt.
 
         On the command line: `prefs sample data/ --model Qwen2-VL-7B -n 8`.
 
@@ -1394,13 +1394,13 @@ class _Prefs:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            n: answers a prompt.
+            n: responses per prompt.
             temperature: sampling temperature.
-            top_p: sample from the likeliest tokens with this mass.
+            top_p: sample from the likeliest tokens with this probability mass.
             top_k: sample from so many likeliest tokens; -1: all.
-            max_tokens: longest answer, in tokens.
-            seed: seed of the draws.
-            only_conflicts: only questions to which the samples hold different answers.
+            max_tokens: max tokens per response.
+            seed: seed of the sampling.
+            only_conflicts: only questions with conflicting answers in the samples.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1417,53 +1417,55 @@ class _Prefs:
         self,
         dataset: Dataset | str | os.PathLike[str],
         *,
-        method: Literal['best-of-n', 'spans', 'comparisons', 'claims'] = 'best-of-n',
+        method: Literal['best-of-n', 'comparisons', 'spans', 'claims'] = 'best-of-n',
         preset: Literal['best-worst', 'rlaif-v', 'vlfeedback'] | None = None,
+        max_pairs_per_prompt: int | None = None,
+        length_balance: bool | None = None,
+        seed: int = 0,
+        control: Literal['random', 'longest'] | None = None,
         responses: str | None = None,
         scores: str | None = None,
-        feedback: str | None = None,
-        comparisons: str | None = None,
         conflicts: str | None = None,
+        comparisons: str | None = None,
+        feedback: str | None = None,
         margin: float | None = None,
         min_chosen: float | None = None,
         min_label_mass: float = 0.0,
-        max_pairs_per_prompt: int | None = None,
-        length_balance: bool | None = None,
-        control: Literal['random', 'longest'] | None = None,
-        seed: int = 0,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Make preference pairs of scored answers, corrections or comparisons.
+        """Make preference pairs from scores, corrections or comparisons.
 
         On the command line: `prefs build data/`.
 
         Args:
             dataset: The dataset, or its folder.
-            method: best-of-n: scored answers; spans: corrections of answers; comparisons:
-                verdicts; claims: answers with fewer rejected claims (of `judge claims`, as
-                RLAIF-V counts).
-            preset: a published recipe for best-of-n; other flags beat what it sets.
-            responses: run of responses (default: the one in force).
-            scores: run of scores (default: the one in force).
-            feedback: run of feedback (default: the one in force).
-            comparisons: run of comparisons (default: the one in force).
-            conflicts: run of conflicts (default: the one in force).
-            margin: least difference of the two scores; equal scores never make a pair (best-of-n
-                default: a quarter of the rubric's scale).
-            min_chosen: least score of a chosen answer: below it both answers count as bad.
-            min_label_mass: leave out scores whose judge gave the labels less probability than
-                this.
-            max_pairs_per_prompt: most pairs a prompt, drawn by the seed; 0: all (best-of-n
-                default: 2).
+            method: how pairs are made: best-of-n: scored responses, at least a quarter of the
+                rubric's scale apart; comparisons: winners of pairwise comparisons against losers;
+                spans: responses and their corrections; claims: responses with fewer rejected
+                claims against those with more, as RLAIF-V counts.
+            preset: a published recipe: best-worst, rlaif-v and vlfeedback for best-of-n; other
+                flags beat what it sets.
+            max_pairs_per_prompt: max pairs per prompt, sampled by the seed; 0: all (default: 2
+                for best-of-n and claims, else 0).
             length_balance: drop the pairs that differ most in length until both sides are equally
-                long on average (best-of-n default: yes).
-            control: build a control instead: the same prompts and number of pairs, sides drawn at
-                random, or the longest answer as the best.
-            seed: seed of every draw.
+                long on average (default: yes for best-of-n and claims, else no).
+            seed: seed of everything that is sampled.
+            control: build a control instead: the same prompts and number of pairs, with sides
+                sampled at random, or with the longest text as the chosen one.
+            responses: run of responses (default: the active one).
+            scores: run of scores (default: the active one).
+            conflicts: run of conflicts (default: the active one).
+            comparisons: run of comparisons (default: the active one).
+            feedback: run of feedback (default: the active one).
+            margin: min difference between the scores, or the probabilities, of the two sides;
+                equal ones never make a pair (default: a quarter of the rubric's scale; one claim
+                for claims; none for comparisons).
+            min_chosen: min score of the chosen side; below it both sides count as bad.
+            min_label_mass: leave out scores with less probability mass on the labels than this.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1484,10 +1486,6 @@ class _Train:
         *,
         adapter: str | os.PathLike[str] | None = None,
         peft: Literal['lora', 'qlora', 'none'] = 'lora',
-        rank: int | None = None,
-        alpha: float | None = None,
-        dropout: float | None = None,
-        target: str | Sequence[str] = ('language',),
         lr: float | None = None,
         epochs: float = 1.0,
         max_steps: int | None = None,
@@ -1504,43 +1502,48 @@ class _Train:
         model: str,
         pairs: str | None = None,
         on: Literal['chosen', 'rejected'] = 'chosen',
+        rank: int | None = None,
+        alpha: float | None = None,
+        dropout: float | None = None,
+        target: str | Sequence[str] = ('language',),
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Train on the current samples' answers, or on the chosen answers of pairs.
+        """Train on the current samples' answers, or on the chosen responses of pairs.
 
         On the command line: `train sft data/ --model Qwen2-VL-2B`.
 
         Args:
             dataset: The dataset, or its folder.
-            adapter: go on training this PEFT adapter of the model.
-            peft: train an adapter, an adapter on a 4-bit base, or all weights.
-            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
-            alpha: LoRA alpha (default: twice the rank).
-            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
-            target: what LoRA adapts: language, connector, vision, all-linear, or ends of module
-                names.
+            adapter: continue training this PEFT adapter of the model.
+            peft: what is trained: lora: an adapter; qlora: an adapter on a 4-bit base; none: all
+                weights.
             lr: peak learning rate (default: sft 1e-4, dpo 1e-5; all weights: sft 1e-5, dpo 5e-7).
             epochs: passes over the rows.
-            max_steps: stop after this many steps, whatever epochs says.
-            batch_size: rows a forward pass.
-            grad_accum: forward passes a step.
+            max_steps: stop after this many steps, whatever epochs is.
+            batch_size: rows per forward pass.
+            grad_accum: forward passes per step.
             max_length: reject longer rows, image tokens counted (default: what the model can
                 take).
-            warmup_ratio: share of the steps over which the rate rises.
-            schedule: how the rate falls after that.
-            seed: seed of initialisation, order and dropout.
+            warmup_ratio: fraction of the steps over which the learning rate rises.
+            schedule: how the learning rate falls after that.
+            seed: seed of initialization, order and dropout.
             precision: auto: bf16 where the accelerator has it, else fp32.
             gradient_checkpointing: recompute activations to save memory; auto: above 500 M
                 parameters.
             save_minutes: minutes between checkpoints; a killed run resumes.
             save_steps: steps between checkpoints instead.
             model: model to train: hub id, folder, short name, or runs/NAME.
-            pairs: train on the answers of this pairs run, not on samples.
-            on: with pairs: which answers.
+            pairs: train on the responses of this pairs run, not on samples.
+            on: with pairs: which responses.
+            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
+            alpha: LoRA alpha (default: twice the rank).
+            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
+            target: layers to adapt: language, connector, vision, all-linear, or ends of module
+                names.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1559,10 +1562,6 @@ class _Train:
         *,
         adapter: str | os.PathLike[str] | None = None,
         peft: Literal['lora', 'qlora', 'none'] = 'lora',
-        rank: int | None = None,
-        alpha: float | None = None,
-        dropout: float | None = None,
-        target: str | Sequence[str] = ('language',),
         lr: float | None = None,
         epochs: float = 1.0,
         max_steps: int | None = None,
@@ -1581,6 +1580,10 @@ class _Train:
         beta: float = 0.1,
         loss: str | Sequence[str] = ('sigmoid', 'sft'),
         loss_weights: str | Sequence[str] = (),
+        rank: int | None = None,
+        alpha: float | None = None,
+        dropout: float | None = None,
+        target: str | Sequence[str] = ('language',),
         label_smoothing: float = 0.0,
         run: str | None = None,
         replace: bool = False,
@@ -1594,35 +1597,39 @@ class _Train:
 
         Args:
             dataset: The dataset, or its folder.
-            adapter: go on training this PEFT adapter of the model.
-            peft: train an adapter, an adapter on a 4-bit base, or all weights.
-            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
-            alpha: LoRA alpha (default: twice the rank).
-            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
-            target: what LoRA adapts: language, connector, vision, all-linear, or ends of module
-                names.
+            adapter: continue training this PEFT adapter of the model.
+            peft: what is trained: lora: an adapter; qlora: an adapter on a 4-bit base; none: all
+                weights.
             lr: peak learning rate (default: sft 1e-4, dpo 1e-5; all weights: sft 1e-5, dpo 5e-7).
             epochs: passes over the rows.
-            max_steps: stop after this many steps, whatever epochs says.
-            batch_size: rows a forward pass.
-            grad_accum: forward passes a step.
+            max_steps: stop after this many steps, whatever epochs is.
+            batch_size: rows per forward pass.
+            grad_accum: forward passes per step.
             max_length: reject longer rows, image tokens counted (default: what the model can
                 take).
-            warmup_ratio: share of the steps over which the rate rises.
-            schedule: how the rate falls after that.
-            seed: seed of initialisation, order and dropout.
+            warmup_ratio: fraction of the steps over which the learning rate rises.
+            schedule: how the learning rate falls after that.
+            seed: seed of initialization, order and dropout.
             precision: auto: bf16 where the accelerator has it, else fp32.
             gradient_checkpointing: recompute activations to save memory; auto: above 500 M
                 parameters.
             save_minutes: minutes between checkpoints; a killed run resumes.
             save_steps: steps between checkpoints instead.
             model: model to train: hub id, folder, short name, or runs/NAME (default: the pairs').
-            pairs: pairs run (default: the one in force).
+            pairs: pairs run (default: the active one).
             beta: weight of staying close to the reference.
-            loss: losses to add up; sft keeps the chosen answers likely.
-            loss_weights: one weight a loss (default: all 1).
-            label_smoothing: share of pairs taken to be the wrong way round (sigmoid, robust,
-                exo_pair).
+            loss: losses to add up: sigmoid: DPO; hinge: SLiC; ipo: IPO; exo_pair: EXO; nca_pair:
+                NCA; robust: robust DPO; bco_pair: BCO; sppo_hard: SPPO; aot: AOT; aot_unpaired:
+                AOT without pairs; apo_zero: APO, chosen better than the model; apo_down: APO,
+                chosen worse than the model; discopop: DiscoPOP; sigmoid_norm: DPO per token; sft:
+                keeps the chosen responses likely.
+            loss_weights: one weight per loss (default: all 1).
+            rank: LoRA rank (default: 16; an adapter that is continued keeps its own).
+            alpha: LoRA alpha (default: twice the rank).
+            dropout: LoRA dropout (default: 0.05 for sft, 0 for dpo).
+            target: layers to adapt: language, connector, vision, all-linear, or ends of module
+                names.
+            label_smoothing: fraction of the pairs that is expected to be the wrong way round.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1642,14 +1649,14 @@ class _Train:
         model: str,
         adapter: str | os.PathLike[str] | None = None,
         task: Literal['exact-match', 'preference'] = 'exact-match',
-        split: str | None = None,
-        reference_field: Literal['answer', 'reference'] = 'answer',
-        pairs: str | None = None,
-        per_token: bool = False,
-        generate_max_tokens: int = 32,
         batch_size: int | None = None,
         precision: Literal['auto', 'bf16', 'fp32'] = 'auto',
         seed: int = 0,
+        split: str | None = None,
+        reference_field: Literal['answer', 'reference'] = 'answer',
+        generate_max_tokens: int = 32,
+        pairs: str | None = None,
+        per_token: bool = False,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
@@ -1664,15 +1671,16 @@ class _Train:
             dataset: The dataset, or its folder.
             model: model to evaluate: hub id, folder, short name, or runs/NAME.
             adapter: PEFT adapter on the model.
-            task: greedy answers against the right ones, or pairs put in order.
-            split: samples of this split only.
-            reference_field: what is right: the sample's last answer or its reference.
-            pairs: preference: pairs run (default: the one in force).
-            per_token: preference: compare means over tokens, not sums.
-            generate_max_tokens: longest answer.
-            batch_size: rows a forward pass (default: by model size).
+            task: the metric: exact-match: greedy responses against the right answers; preference:
+                pairs whose chosen response is likelier than the rejected one.
+            batch_size: rows per forward pass (default: by model size).
             precision: auto: bf16 where the accelerator has it, else fp32.
             seed: seed of the interval's resampling.
+            split: samples of this split only.
+            reference_field: the right answer: the sample's last answer or its reference.
+            generate_max_tokens: max tokens per response.
+            pairs: pairs run (default: the active one).
+            per_token: compare means over tokens, not sums.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1698,7 +1706,7 @@ class _Train:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Write a training run's model as a folder that loads alone.
+        """Write a training run's model as a standalone (merged) model.
 
         On the command line: `train merge data/ merged/ --run sft`.
 

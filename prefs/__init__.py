@@ -1,3 +1,3 @@
-"""From answers and scores to preference pairs."""
+"""From responses and scores to preference pairs."""
 
 import pairwright as pairwright  # finds our packages, whatever is on the path

@@ -7,14 +7,14 @@ import sys
 from pairwright.commands import command
 from pairwright.commands.command import Command
 
-SUMMARY = "From answers and scores to preference pairs."
+SUMMARY = "From responses and scores to preference pairs."
 
 COMMANDS = (
     Command(
         name="sample",
         target="prefs.sample.command:sample",
-        options="prefs.build.options:SampleOptions",
-        summary="have a policy answer each question several times",
+        options="prefs.sample.options:SampleOptions",
+        summary="sample several responses of a policy to each prompt",
         examples=(
             "prefs sample data/ --model Qwen2-VL-7B -n 8",
             "prefs sample data/ --model ./policy --adapter data/runs/sft/adapter",
@@ -24,8 +24,8 @@ COMMANDS = (
     Command(
         name="build",
         target="prefs.build.command:build",
-        options="prefs.build.options:BuildOptions",
-        summary="make preference pairs of scored answers, corrections or comparisons",
+        options="prefs.build.options:BUILD_OPTIONS",
+        summary="make preference pairs from scores, corrections or comparisons",
         examples=(
             "prefs build data/",
             "prefs build data/ --preset best-worst --run best-worst",

@@ -42,11 +42,20 @@ def _command(program: str, command: Command) -> list[str]:
     lines = [f"## `{program} {command.name}`\n", _sentence(command.summary) + "\n"]
     lines += ["```bash", *command.examples, "```\n"]
     own = [a for a in _shown(parser) if a not in _common_actions(parser) and a.dest != "dataset"]
-    if own:
-        lines += _table(own)
+    groups = {str(g.title): [a for a in own if a in g._group_actions] for g in _own_groups(parser)}
+    general = [a for a in own if not any(a in actions for actions in groups.values())]
+    if general:
+        lines += _table(general)
     else:
         lines.append("It has no options of its own.")
+    for title, actions in groups.items():
+        lines += [f"\n{_sentence(title)[:-1]}:\n", *_table(actions)]
     return [*lines, ""]
+
+
+def _own_groups(parser: argparse.ArgumentParser) -> list[argparse._ArgumentGroup]:
+    """Groups of options that belong to a choice, such as those of one method."""
+    return [g for g in parser._action_groups if str(g.title).startswith("options of ")]
 
 
 def _common() -> str:

@@ -7,14 +7,14 @@ import sys
 from pairwright.commands import command
 from pairwright.commands.command import Command
 
-SUMMARY = "Fine-tune on the samples or pairs of a dataset, and see what it brought."
+SUMMARY = "Fine-tune on the samples or pairs of a dataset, and evaluate the result."
 
 COMMANDS = (
     Command(
         name="sft",
         target="train.sft.command:run_sft",
-        options="train.options:SftOptions",
-        summary="train on the current samples' answers, or on the chosen answers of pairs",
+        options="train.sft.options:SFT_OPTIONS",
+        summary="train on the current samples' answers, or on the chosen responses of pairs",
         examples=(
             "train sft data/ --model Qwen2-VL-2B",
             "train sft data/ --model Qwen2-VL-7B --peft qlora --rank 32 --target language connector",
@@ -24,7 +24,7 @@ COMMANDS = (
     Command(
         name="dpo",
         target="train.dpo.command:run_dpo",
-        options="train.options:DpoOptions",
+        options="train.dpo.options:DPO_OPTIONS",
         summary="train on preference pairs",
         examples=(
             "train dpo data/",
@@ -35,7 +35,7 @@ COMMANDS = (
     Command(
         name="eval",
         target="train.evaluate.command:run_eval",
-        options="train.options:EvalOptions",
+        options="train.evaluate.options:EVAL_OPTIONS",
         summary="exact match on samples or preference accuracy on pairs, with intervals",
         examples=(
             "train eval data/ --model runs/dpo --split test",
@@ -45,8 +45,8 @@ COMMANDS = (
     Command(
         name="merge",
         target="train.merge.command:run_merge",
-        options="train.options:MergeOptions",
-        summary="write a training run's model as a folder that loads alone",
+        options="train.merge.options:MergeOptions",
+        summary="write a training run's model as a standalone (merged) model",
         examples=("train merge data/ merged/ --run sft",),
     ),
 )

@@ -69,6 +69,11 @@ class RunOptions:
             raise UsageError(msg)
 
 
+def split_commas(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Values where `a,b` means `a b`."""
+    return tuple(part for value in values for part in value.split(",") if part)
+
+
 def flag_of(name: str) -> str:
     """The flag of a field; `as_` is the field of `--as`, a word that Python reserves."""
     return f"--{name.rstrip('_').replace('_', '-')}"

@@ -103,7 +103,7 @@ class RunWriter:
         if old is not None and not self._replace:
             if self._grows and old.inputs != self.manifest.inputs:
                 old.inputs, grown = self.manifest.inputs, True
-            difference = _difference(old, self.manifest)
+            difference = _difference(old, self.manifest, grown=grown)
             if difference:
                 msg = (
                     f"{old.ref} exists and was made differently: {difference}; "
@@ -132,11 +132,15 @@ class RunWriter:
 
     def _load_rejects(self) -> None:
         """Remember what was rejected; forget what this run shall try again."""
+        from schemas.tables import TABLES
+
         assert self._rejects is not None
         frame = self._rejects.written()
         if frame is None or frame.is_empty():
             return
-        retry = frame["stage"].is_in(list(self._retry_stages))
+        # A run of an older version of the table is finished for good: new rows have other columns.
+        current = TABLES[self.manifest.kind].version == self.manifest.schema_version
+        retry = frame["stage"].is_in(list(self._retry_stages) if current else [])
         kept = frame.filter(~retry)
         self._seen_rejects = set(zip(kept["row_id"], kept["stage"], strict=True))
         if retry.any():
@@ -347,12 +351,16 @@ def write_part(path: Path, frame: pl.DataFrame, manifest: Manifest) -> Part:
     return part
 
 
-def _difference(old: Manifest, new: Manifest) -> str:
-    """In words, how the configuration or inputs of two runs differ; empty if they do not."""
+def _difference(old: Manifest, new: Manifest, *, grown: bool) -> str:
+    """In words, how the configuration or inputs of two runs differ; empty if they do not.
+
+    A finished run of an older version of the table counts as equal unless rows are to be added.
+    """
     out = []
     if old.step != new.step:
         out.append(f"made by {old.step}, not {new.step}")
-    if old.schema_version != new.schema_version:
+    older = old.schema_version < new.schema_version
+    if old.schema_version != new.schema_version and not (older and old.is_complete and not grown):
         out.append(f"table version {old.schema_version}, now {new.schema_version}")
     for key in sorted(old.config.keys() | new.config.keys()):
         before, after = old.config.get(key), new.config.get(key)

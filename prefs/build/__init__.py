@@ -1,1 +1,1 @@
-"""Preference pairs from a dataset."""
+"""`prefs build`: preference pairs."""

@@ -1,31 +1,101 @@
-"""What the methods share: picks, seeded draws, lengths of answers."""
+"""The protocol of a method: what it declares, what it is given and what it returns."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-import polars as pl
-import xxhash
+from pairwright.commands.options import option
+from pairwright.errors import UsageError
 
-from pairwright.text.texts import n_words
-from schemas.tables import Pairs
+if TYPE_CHECKING:
+    import polars as pl
 
-# Columns of picks: pairs before prompt and images are added. `prompt_id` names what answers
-# compete on: a sample, or a question that several samples ask.
-_OF_PAIRS = ["chosen_id", "rejected_id", "chosen", "rejected", "chosen_score", "rejected_score"]
-_OF_PAIRS += ["margin", "chosen_spans", "rejected_spans"]
-PICK_SCHEMA = {"prompt_id": pl.String(), **{n: Pairs.columns()[n].dtype for n in _OF_PAIRS}}
-PICK_COLUMNS = tuple(PICK_SCHEMA)
-
-# Sides count as equally long within this share; beyond half of the pairs nothing is dropped.
-BALANCE_TOLERANCE = 0.02
-BALANCE_MOST = 0.5
+    from pairwright.dataset.manifest import Manifest
 
 
-class Reject(NamedTuple):
-    """A row that is broken."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodOptions:
+    """Options that every method has; a method with more options extends this class."""
+
+    method: str = option("best-of-n", help="how pairs are made")
+    preset: str | None = option(None, help="a published recipe; other flags beat what it sets")
+    max_pairs_per_prompt: int | None = option(
+        None, help="max pairs per prompt, sampled by the seed; 0: all"
+    )
+    length_balance: bool | None = option(
+        None,
+        help="drop the pairs that differ most in length until both sides are equally long on "
+        "average",
+    )
+    seed: int = option(0, help="seed of everything that is sampled")
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        if self.max_pairs_per_prompt is not None and self.max_pairs_per_prompt < 0:
+            msg = f"--max-pairs-per-prompt must not be negative, got {self.max_pairs_per_prompt}"
+            raise UsageError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginOptions(MethodOptions):
+    """Options of methods whose pairs have a margin."""
+
+    margin: float | None = option(
+        None,
+        help="min difference between the scores, or the probabilities, of the two sides; equal ones "
+        "never make a pair (default: a quarter of the rubric's scale; one claim for claims; none for "
+        "comparisons)",
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        MethodOptions.__post_init__(self)
+        if self.margin is not None and self.margin < 0:
+            msg = f"--margin must not be negative, got {self.margin}"
+            raise UsageError(msg)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreOptions(MarginOptions):
+    """Options of methods that compare scores."""
+
+    min_chosen: float | None = option(
+        None, help="min score of the chosen side; below it both sides count as bad"
+    )
+    min_label_mass: float = option(
+        0.0, help="leave out scores with less probability mass on the labels than this"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        MarginOptions.__post_init__(self)
+        if not 0 <= self.min_label_mass <= 1:
+            msg = f"--min-label-mass is a probability, got {self.min_label_mass}"
+            raise UsageError(msg)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A table that a method reads.
+
+    Attributes:
+        table: Its name, also the name of the flag that chooses a run of it.
+        how: What to do where there is none, with the command that makes one.
+        steps: Steps whose runs are meant, the preferred one first; all if none is given.
+        optional: Whether the method does without.
+    """
+
+    table: str
+    how: str = ""
+    steps: tuple[str, ...] = ()
+    optional: bool = False
+
+
+class InvalidRow(NamedTuple):
+    """A row that cannot be used, for the rejects table."""
 
     row_id: str
     stage: str
@@ -34,108 +104,83 @@ class Reject(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picked:
-    """What a method made of its rows.
+class Inputs:
+    """What a method reads.
 
     Attributes:
-        picks: Rows with `PICK_COLUMNS`.
-        counts: Why candidates did not become pairs, by reason.
-        rejects: Broken rows.
+        tables: Rows, by the table that the method needs.
+        runs: The runs that the rows come from, by table.
+        samples: All samples.
+        current: Samples that no active decisions drop.
+        contestable: The current samples, and those that were dropped for their score only: a worse
+            answer may still be the rejected one.
+        limit: Take only so many of the first prompts, or of the first rows.
+    """
+
+    tables: Mapping[str, pl.LazyFrame]
+    runs: Mapping[str, Manifest]
+    samples: pl.LazyFrame
+    current: pl.LazyFrame
+    contestable: pl.LazyFrame
+    limit: int | None = None
+
+    def rows(self, table: str) -> pl.DataFrame:
+        """The first rows of a table, up to the limit."""
+        frame = self.tables[table]
+        return (frame if self.limit is None else frame.head(self.limit)).collect()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """What a method returns.
+
+    Attributes:
+        picks: Pairs before prompt, images and policy are added: rows of `picks_frame`.
+        candidates: The texts that competed, rows of `CANDIDATE_SCHEMA`: prompt, images and policy
+            come from here.
+        pool: Distinct candidates that a control may pair; those of the picks if not given.
+        prompt_from: Column of the picks that names the candidate whose prompt the pair gets.
+        counts: How many candidates did not become pairs, by reason.
+        invalid: Rows that could not be used.
+        summary: More numbers for the run.
+        keep: Which pairs of a prompt with too many are kept: sampled ones, or those with the widest
+            margin.
+        balance: Which pairs `--length-balance` drops: the widest of either side, or only those
+            whose chosen text is too short.
     """
 
     picks: pl.DataFrame
-    counts: Counter[str]
-    rejects: list[Reject]
+    candidates: pl.DataFrame
+    pool: pl.DataFrame | None = None
+    prompt_from: Literal["chosen_id", "rejected_id", "prompt_id"] = "chosen_id"
+    counts: Counter[str] = field(default_factory=Counter)
+    invalid: list[InvalidRow] = field(default_factory=list)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    keep: Literal["sampled", "widest"] = "sampled"
+    balance: Literal["both", "short_chosen"] = "both"
 
 
-def picks_frame(rows: list[dict[str, Any]]) -> pl.DataFrame:
-    """Picks from dictionaries; columns that are not given are null."""
-    return pl.DataFrame(rows, schema=PICK_SCHEMA)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A way to make pairs.
 
-
-def drawn(ids: pl.Series, seed: int, purpose: str) -> pl.Series:
-    """A number for every id that depends on nothing but id, seed and purpose.
-
-    Sorting by it shuffles rows the same way in every version, whatever other rows there are.
+    Attributes:
+        name: As `--method` takes it; its file has the same name, with `_` for `-`.
+        summary: What it pairs, in a few words, for `--help`.
+        needs: The tables that it reads. Of several sets the first one whose first table exists is
+            read, else the last one.
+        pair: Makes the pairs of the tables and the method's options.
+        options: Its options, with those of every method.
+        defaults: Values of options that are not given.
+        presets: Values of options, by the name of a published recipe.
+        remedies: What helps where there are no pairs, by the commonest reason in `counts`.
     """
-    numbers = [xxhash.xxh3_64_intdigest(f"{purpose}\0{i}".encode(), seed=seed) for i in ids]
-    return pl.Series(numbers, dtype=pl.UInt64)
 
-
-def pair_draw(frame: pl.DataFrame, seed: int, purpose: str) -> pl.DataFrame:
-    """Add `draw`, a seeded number for every (chosen_id, rejected_id)."""
-    keys = pl.concat([frame["chosen_id"], frame["rejected_id"]]).unique()
-    numbers = pl.DataFrame({"key": keys, "order": drawn(keys, seed, purpose)})
-    chosen = numbers.rename({"key": "chosen_id", "order": "_c"})
-    rejected = numbers.rename({"key": "rejected_id", "order": "_r"})
-    # Multiplying by an odd number mixes the two; u64 arithmetic wraps round.
-    mixed = pl.col("_c") * pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64) + pl.col("_r")
-    return (
-        frame.join(chosen, on="chosen_id", maintain_order="left")
-        .join(rejected, on="rejected_id", maintain_order="left")
-        .with_columns(order=mixed)
-        .drop("_c", "_r")
-    )
-
-
-def at_most(picks: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
-    """At most so many picks a prompt, drawn by the seed; 0: all."""
-    if not most:
-        return picks
-    ranked = pair_draw(picks, seed, "pairs")
-    rank = pl.col("order").rank("ordinal").over("prompt_id")
-    return ranked.filter(rank <= most).drop("order")
-
-
-def balance_lengths(picks: pl.DataFrame, *, only_shorter: bool = False) -> pl.DataFrame:
-    """Drop the picks that differ most in length until both sides are equally long on average.
-
-    Only picks that lean to the longer side go, the widest first, and never more than half of all.
-
-    Args:
-        picks: Rows with `PICK_COLUMNS`.
-        only_shorter: Mend only chosen answers that are too short, as RLAIF-V does.
-    """
-    lengths = picks.select(c=n_words("chosen"), r=n_words("rejected"))
-    lean = lengths["c"] - lengths["r"]
-    total = int(lean.sum())
-    allowed = BALANCE_TOLERANCE * float(lengths["r"].sum() or 0)
-    if total > 0 and only_shorter:
-        return picks
-    if total < 0:
-        lean, total = -lean, -total
-    gone: list[int] = []
-    for place in lean.arg_sort(descending=True):
-        if total <= allowed or lean[place] <= 0 or len(gone) >= BALANCE_MOST * picks.height:
-            break
-        # The last drop may overshoot: keep whichever side of zero is nearer.
-        if abs(total - lean[place]) >= total:
-            continue
-        gone.append(place)
-        total -= lean[place]
-    keep = pl.int_range(pl.len()).is_in(gone).not_()
-    return picks.filter(keep)
-
-
-def length_statistics(picks: pl.DataFrame) -> dict[str, Any]:
-    """How long the two sides are, in words, and how often the chosen one is longer."""
-    if picks.is_empty():
-        return {}
-    frame = picks.select(chosen=n_words("chosen"), rejected=n_words("rejected"))
-
-    def side(name: str) -> dict[str, float]:
-        column = frame[name]
-        return {
-            "mean": round(float(column.mean() or 0), 2),  # type: ignore[arg-type]
-            "median": float(column.median() or 0),  # type: ignore[arg-type]
-            "p90": float(column.quantile(0.9) or 0),
-        }
-
-    longer = (frame["chosen"] > frame["rejected"]).mean()
-    shorter = (frame["chosen"] < frame["rejected"]).mean()
-    return {
-        "chosen_words": side("chosen"),
-        "rejected_words": side("rejected"),
-        "chosen_longer": round(float(longer or 0), 4),  # type: ignore[arg-type]
-        "chosen_shorter": round(float(shorter or 0), 4),  # type: ignore[arg-type]
-    }
+    name: str
+    summary: str
+    needs: tuple[tuple[Need, ...], ...]
+    pair: Callable[[Inputs, Any], Pairing]
+    options: type[MethodOptions] = MethodOptions
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    remedies: Mapping[str, str] = field(default_factory=dict)

@@ -1,18 +1,61 @@
-"""Marks for pairs from judged claims, as RLAIF-V counts: minus the number of rejected claims."""
+"""Responses split into claims: the one with fewer rejected claims against the other (RLAIF-V).
+
+The score is minus the number of rejected claims. It is not normalized by the number of claims: a
+short response that claims little and a long one without a mistake are equally good.
+"""
 
 from __future__ import annotations
 
-import polars as pl
+from typing import Final
 
-CRITERION = "rejected"
+from prefs.methods.base import Inputs, Method, Need, Pairing, ScoreOptions
+
+_CRITERION = "rejected"
 # One rejected claim more or less.
-MARGIN = 1.0
+_MARGIN = 1.0
 
 
-def rejected_counts(scores: pl.DataFrame) -> pl.DataFrame:
-    """The marks that count rejected claims; those by other rules are about the same answers.
+def pair(inputs: Inputs, options: ScoreOptions) -> Pairing:
+    """Pair responses by their numbers of rejected claims.
 
-    Not normalised by the number of claims: a short answer that claims little and a long one that
-    is right throughout are equally good.
+    Raises:
+        UsageError: If the scores are about none of the responses.
     """
-    return scores.filter(pl.col("criterion") == CRITERION)
+    import polars as pl
+
+    from prefs.methods.pairing.candidates import first_prompts, response_candidates
+    from prefs.methods.pairing.scored import Scored, pair_scored
+
+    candidates, counts = response_candidates(inputs.tables["responses"], inputs.current)
+    of_claims = (pl.col("target_kind") == "response") & (pl.col("criterion") == _CRITERION)
+    scored = Scored(
+        candidates=first_prompts(candidates, inputs.limit),
+        counts=counts,
+        scores=inputs.tables["scores"].filter(of_claims).collect(),
+        run=inputs.runs["scores"],
+    )
+    return pair_scored(scored, options, margin=_MARGIN, balance="short_chosen")
+
+
+METHOD: Final = Method(
+    name="claims",
+    summary="responses with fewer rejected claims against those with more, as RLAIF-V counts",
+    needs=(
+        (
+            Need("responses", "sample some with `prefs sample --model MODEL`"),
+            Need(
+                "scores",
+                "make those of the claims with `judge claims --target responses`",
+                steps=("claims",),
+            ),
+        ),
+    ),
+    pair=pair,
+    options=ScoreOptions,
+    defaults={"max_pairs_per_prompt": 2, "length_balance": True},
+    remedies={
+        "below_margin": "lower --margin",
+        "ties": "sample more responses",
+        "duplicates": "sample more responses, at a higher temperature",
+    },
+)

@@ -13,13 +13,13 @@ class Collator:
 
     A row holds one sequence (SFT) or two (chosen and rejected); the batch holds all first ones,
     then all second ones, as TRL's trainers expect. It equals what TRL's own collators make of the
-    same rows up to the answers' ends, except that images are prepared once and nothing is cut.
+    same rows up to the answers' ends, except that images are prepared once and nothing is truncated.
     """
 
     def __init__(
         self, encoder: Encoder, rows: Sequence[tuple[Tokens, ...]], *, preference: bool
     ) -> None:
-        """Keep the rows; `preference` tells DPO's batches from SFT's."""
+        """Keep the rows; `preference` is true for DPO's batches, false for SFT's."""
         self._encoder, self._rows, self._preference = encoder, rows, preference
         # Set where a frozen vision tower encodes images itself, once each: then the batch only
         # names them.

@@ -1,8 +1,8 @@
-"""Conversations to token sequences in which the answers are marked, never cut.
+"""Conversations as token sequences with a mask of the answers; nothing is truncated.
 
 Text is rendered by the model's own chat template and split where an answer starts and ends, as TRL
-splits prompt and completion, but for every turn. An image stays one token until a batch is made;
-what it becomes depends on its size alone, so lengths are known without preparing it twice.
+splits prompt and completion, but for every turn. An image is one token until a batch is made. The
+number of its tokens depends on its size alone, so lengths are known without preparing it twice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _PROBE_ROWS = 3
 
 
 class RowError(DataError):
-    """A row that cannot be made into tokens.
+    """A row that cannot be encoded.
 
     Attributes:
         reason: Short, stable name of the cause.
@@ -28,7 +28,7 @@ class RowError(DataError):
     """
 
     def __init__(self, reason: str, detail: str) -> None:
-        """Keep the cause apart from the words."""
+        """Keep the cause and the detail."""
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail = reason, detail
 
@@ -39,8 +39,8 @@ class Segment:
 
     Attributes:
         text: The text.
-        is_answer: Whether it is learnt.
-        images: Number of images it shows.
+        is_answer: Whether it is learned.
+        images: Number of images in it.
     """
 
     text: str
@@ -104,12 +104,12 @@ class Encoder:
         segments: list[Segment] = []
         done, shown = "", 0
         for turn in turns[-1:] if last_only else turns:
-            asked = self._render(messages[:turn], ask=True)
-            whole = self._render(messages[: turn + 1], ask=False)
-            start = asked if whole.startswith(asked) else _common_prefix(asked, whole)
+            prompt = self._render(messages[:turn], open_answer=True)
+            full = self._render(messages[: turn + 1], open_answer=False)
+            start = prompt if full.startswith(prompt) else _common_prefix(prompt, full)
             if not start.startswith(done):
                 raise RowError("template", "the chat template renders earlier turns differently")
-            answer = whole[len(start) :].rstrip()
+            answer = full[len(start) :].rstrip()
             if not answer or not messages[turn]["content"].strip():
                 raise RowError("no_answer", f"turn {turn} is empty")
             images = count_images(messages[:turn]) - shown
@@ -124,15 +124,15 @@ class Encoder:
         Raises:
             RowError: If the template refuses it.
         """
-        return [Segment(self._render(messages, ask=True), False, count_images(messages))]
+        return [Segment(self._render(messages, open_answer=True), False, count_images(messages))]
 
-    def _render(self, messages: Sequence[Message], *, ask: bool) -> str:
+    def _render(self, messages: Sequence[Message], *, open_answer: bool) -> str:
         from jinja2 import TemplateError
 
         try:
             return str(
                 self.processor.apply_chat_template(
-                    structured(messages), tokenize=False, add_generation_prompt=ask
+                    structured(messages), tokenize=False, add_generation_prompt=open_answer
                 )
             )
         except (TemplateError, ValueError, TypeError, KeyError) as error:
@@ -148,7 +148,7 @@ class Encoder:
             image_ids: The conversation's images; those after the last answer are left out.
 
         Raises:
-            RowError: If text looks like an image's mark, so that the counts differ.
+            RowError: If text looks like an image's placeholder, so that the counts differ.
             ImageError: If an image is unusable.
         """
         ids: list[int] = []
@@ -160,10 +160,10 @@ class Encoder:
             at += segment.images
             if segment.text.count(self.image_token) != len(images):
                 detail = f"{len(images)} images, but {self.image_token} {segment.text.count(self.image_token)} times in the text"
-                raise RowError("image_marks", detail)
+                raise RowError("image_placeholders", detail)
             piece, more = self._tokenize(segment.text, images)
             if segment.is_answer and not self.special_ids.intersection(piece[-1:]):
-                # Some templates end an answer with nothing: the model would never learn to stop.
+                # Some templates have no end token: the model would never learn to stop.
                 piece = [*piece, self.tokenizer.eos_token_id]
                 more = {key: [*values, 0] for key, values in more.items()}
             for key in extras.keys() | more.keys():
@@ -185,7 +185,7 @@ class Encoder:
         return made["input_ids"][0].tolist(), extras
 
     def expand(self, tokens: Tokens) -> tuple[list[int], list[int], dict[str, list[int]]]:
-        """Tokens, answer marks and other per-token values with all images expanded."""
+        """Tokens, the mask of the answers and other per-token values, with all images expanded."""
         if tokens.extras is not None or not tokens.image_ids:
             return tokens.ids, tokens.answer, tokens.extras or {}
         ids: list[int] = []
@@ -232,7 +232,7 @@ class Encoder:
         )
 
     def verify(self, rows: Sequence[tuple[Sequence[Segment], Sequence[str]]]) -> None:
-        """Compare the short cuts with the processor itself, and give up those that do not hold.
+        """Compare the shortcuts with the processor itself, and drop those that give other results.
 
         Call it with some rows before any is encoded.
 

@@ -1,4 +1,4 @@
-"""Images of a dataset as the model's processor sees them, each prepared once."""
+"""Images of a dataset as the model's processor prepares them, each once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CACHE_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
-    """What an image's mark becomes in the token sequence.
+    """What an image's placeholder becomes in the token sequence.
 
     Attributes:
         ids: Tokens.
@@ -49,7 +49,7 @@ class ImageBank:
         """The image itself.
 
         Raises:
-            ImageError: If it is missing or broken.
+            ImageError: If it is missing or malformed.
         """
         return open_image(self._reader.read(image_id))
 
@@ -77,7 +77,7 @@ class ImageBank:
         return self._reader.sort_key(image_id) if image_id in self._reader else ("", -1)
 
     def expansion(self, image_id: str) -> Expansion:
-        """Tokens that stand for an image; they depend on nothing but its size.
+        """Tokens of an image; they depend on nothing but its size.
 
         Raises:
             ImageError: If the processor refuses images of this size.
@@ -103,7 +103,7 @@ class ImageBank:
         return found
 
     def features(self, image_id: str) -> dict[str, Any]:
-        """Tensors that the processor makes of one image, `pixel_values` and the like."""
+        """Tensors that the processor makes of one image, such as `pixel_values`."""
         if image_id in self._features:
             self._features.move_to_end(image_id)
             return self._features[image_id]

@@ -22,7 +22,7 @@ class Row:
 
     Attributes:
         row_id: sample_id or pair_id.
-        image_ids: Images in the order of their marks.
+        image_ids: Images in the order of their placeholders.
         conversations: One for SFT; for DPO the one that ends with chosen, then with rejected.
     """
 
@@ -61,7 +61,7 @@ def _has_answer(messages: Sequence[Message]) -> bool:
 
 
 def pick_pairs(dataset: Dataset, run: str | None) -> Manifest:
-    """The pairs run to train on: the named one, else the built one in force, else the imported.
+    """The pairs run to train on: the named one, else the active built one, else the imported.
 
     Raises:
         UsageError: If there is none, or the choice is not clear.
@@ -76,50 +76,50 @@ def pick_pairs(dataset: Dataset, run: str | None) -> Manifest:
 
 
 def pair_rows(
-    dataset: Dataset, pairs: Manifest, answers: Sequence[str], limit: int | None
+    dataset: Dataset, pairs: Manifest, sides: Sequence[str], limit: int | None
 ) -> list[Row]:
     """Pairs as rows.
 
     Args:
         dataset: The dataset.
         pairs: The run.
-        answers: Columns whose texts end the conversations, such as `("chosen", "rejected")`.
+        sides: Columns whose texts end the conversations, such as `("chosen", "rejected")`.
         limit: Take the first of them only.
     """
-    columns = ["pair_id", "image_ids", "prompt", *answers]
+    columns = ["pair_id", "image_ids", "prompt", *sides]
     lazy = dataset.scan(pairs).select(columns)
     frame = (lazy if limit is None else lazy.head(limit)).collect()
     return [
         Row(
             row["pair_id"],
             tuple(row["image_ids"]),
-            tuple(_answered(row["prompt"], row[answer]) for answer in answers),
+            tuple(_with_response(row["prompt"], row[side]) for side in sides),
         )
         for row in frame.iter_rows(named=True)
     ]
 
 
-def _answered(prompt: list[Message], text: str) -> list[Message]:
+def _with_response(prompt: list[Message], text: str) -> list[Message]:
     return [*prompt, {"role": "assistant", "content": escape(text)}]
 
 
 def policy_of_pairs(dataset: Dataset, pairs: Manifest) -> tuple[str, Path | None]:
     """The model that the pairs' lineage names, and the adapter on it.
 
-    That is the policy whose answers they are. Pairs of the data's own conflicting answers have
-    none; then it is the model that judged them, the only one their lineage knows, and a line on
-    stderr says so.
+    That is the policy whose responses they are. Pairs of the data's own conflicting answers have
+    none; then it is the model that judged them, the only one in their lineage, and a line on stderr
+    reports it.
 
     Raises:
         UsageError: If the lineage names none, or several.
     """
-    told = pairs.summary.get("policy")
-    if isinstance(told, dict) and told.get("model"):
-        return str(told["model"]), Path(told["adapter"]) if told.get("adapter") else None
+    policy = pairs.summary.get("policy")
+    if isinstance(policy, dict) and policy.get("model"):
+        return str(policy["model"]), Path(policy["adapter"]) if policy.get("adapter") else None
     frame = dataset.scan(pairs).select("policy").drop_nulls().unique().collect()
     names: list[Any] = sorted(frame["policy"].to_list())
     if len(names) > 1:
-        msg = f"{pairs.ref}: answers of several models ({', '.join(names)}); name the one to train with --model"
+        msg = f"{pairs.ref}: responses of several models ({', '.join(names)}); name the one to train with --model"
         raise UsageError(msg)
     if names:
         return str(names[0]), None
@@ -130,7 +130,7 @@ def policy_of_pairs(dataset: Dataset, pairs: Manifest) -> tuple[str, Path | None
             f"({judges[0]}), --model names another"
         )
         return judges[0], None
-    msg = f"{pairs.ref}: the pairs do not say whose answers they are; name the model to train with --model"
+    msg = f"{pairs.ref}: the lineage does not name the model whose responses these are; name the model to train with --model"
     raise UsageError(msg)
 
 

@@ -1,4 +1,4 @@
-"""`train dpo`: learn to prefer the chosen answers of pairs, with TRL's losses."""
+"""`train dpo`: learn to prefer the chosen responses of pairs."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import copy
 import functools
 from typing import Any
 
+from pairwright.commands.choices import chosen
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.models import resolve_policy
 from train.batch.rows import pair_rows, pick_pairs, policy_of_pairs
-from train.model.loading import Trainable
-from train.options import DpoOptions
-from train.session.session import Plan, make_trainer, train
+from train.dpo.options import LOSSES, DpoOptions
+from train.losses.base import combine
+from train.session.run import Plan, train
+from train.session.trainer import make_trainer
+from train.tuners.base import Trainable
 
-_LORA_LR, _FULL_LR = 1e-5, 5e-7
+_ADAPTER_LR, _ALL_WEIGHTS_LR = 1e-5, 5e-7
 
 
 def run_dpo(dataset: Dataset, options: DpoOptions, run: RunOptions) -> Outcome:
@@ -36,7 +39,7 @@ def run_dpo(dataset: Dataset, options: DpoOptions, run: RunOptions) -> Outcome:
     policy = resolve_policy(dataset, model, adapter)
     rows = pair_rows(dataset, pairs, ("chosen", "rejected"), run.limit)
     if not rows:
-        msg = f"{pairs.ref}: holds no pairs; see how it was built with `pairwright status`"
+        msg = f"{pairs.ref}: no pairs in it; see how it was built with `pairwright status`"
         raise UsageError(msg)
     plan = Plan(
         step="dpo",
@@ -46,7 +49,7 @@ def run_dpo(dataset: Dataset, options: DpoOptions, run: RunOptions) -> Outcome:
         inputs=[pairs],
         last_only=True,
         preference=True,
-        lr=options.lr or (_FULL_LR if options.peft == "none" else _LORA_LR),
+        lr=options.lr or (_ALL_WEIGHTS_LR if options.tuner.all_weights else _ADAPTER_LR),
         dropout=0.0,
         beta=options.beta,
         notes={"pairs": pairs.run},
@@ -63,16 +66,11 @@ def _trainer(
     reference = None if loaded.reference is None else copy.deepcopy(loaded.reference)
     if reference is not None:
         reference.requires_grad_(False)
-    arguments = DPOConfig(
-        **config,
-        beta=options.beta,
-        loss_type=list(options.loss),
-        loss_weights=options.weights,
-        label_smoothing=options.label_smoothing,
-    )
+    losses = combine(chosen(options, "loss", LOSSES), options.weights, options)
     return make_trainer(
         DPOTrainer,
-        arguments,
+        DPOConfig(**config, beta=options.beta, **losses.config),
+        *losses.hooks,
         model=loaded.model,
         ref_model=reference,
         peft_config=loaded.peft_config,

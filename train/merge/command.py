@@ -1,4 +1,4 @@
-"""`train merge`: a base model and an adapter become one folder that loads alone."""
+"""`train merge`: a base model and an adapter become one standalone model."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.models import PolicyRef, policy_of_run, portable_name, resolve_policy
-from train.options import MergeOptions
+from train.merge.options import MergeOptions
 
 
 def run_merge(dataset: Dataset, options: MergeOptions, run: RunOptions) -> Outcome:
-    """Merge what a training run learnt into its base model.
+    """Merge what a training run learned into its base model.
 
-    The base is loaded as its files have it, never in four bits, so an adapter that was trained on
-    a quantised base is merged without its rounding.
+    The base is loaded as its files have it, never in 4 bits, so an adapter that was trained on a
+    quantized base is merged without the rounding.
 
     Raises:
         UsageError: If there is nothing to merge, or the folder is in use.
@@ -58,7 +58,7 @@ def run_merge(dataset: Dataset, options: MergeOptions, run: RunOptions) -> Outco
         "dtype": str(merged.dtype).removeprefix("torch."),
         "seconds": round(time.monotonic() - started, 1),
     }
-    text = f"{out}: {summary['parameters']:,} parameters in {summary['dtype']}, loads alone"
+    text = f"{out}: {summary['parameters']:,} parameters in {summary['dtype']}, a standalone model"
     return Outcome(message=text, summary=summary)
 
 
@@ -72,7 +72,7 @@ def _policy(dataset: Dataset, options: MergeOptions, run: str | None) -> PolicyR
             raise UsageError(msg)
         policy = policy_of_run(dataset, manifest)
     if policy.adapter is None:
-        msg = f"{policy.model} has no adapter: it loads alone as it is"
+        msg = f"{policy.model} has no adapter: it is a standalone model already"
         raise UsageError(msg)
     return policy
 
@@ -81,8 +81,8 @@ def _refuse_in_use(out: Path, *, replace: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not replace:
-        msg = f"{out}: exists; give another folder, or --replace to write it anew"
+        msg = f"{out}: exists; give another folder, or --replace to write it again"
         raise UsageError(msg)
     if not (out / "config.json").is_file():
-        msg = f"{out}: holds no model, so --replace does not touch it; give another folder"
+        msg = f"{out}: not a model folder, so --replace does not touch it; give another folder"
         raise UsageError(msg)

@@ -1,4 +1,4 @@
-"""The parts of a vision-language model, told by the names of its modules."""
+"""The parts of a vision-language model, detected by the names of its modules."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _PATTERNS: tuple[tuple[Part, str], ...] = (
 
 
 def part_of(name: str) -> Part | None:
-    """Part that a module belongs to, by its name; `None` if no pattern knows it."""
+    """Part that a module belongs to, by its name; `None` if no pattern matches."""
     bare = name.removeprefix("base_model.model.")
     return next((part for part, pattern in _PATTERNS if re.search(pattern, bare)), None)
 
@@ -42,12 +42,11 @@ def linear_modules(model: Any) -> list[str]:
 
 
 def target_modules(model: Any, target: Iterable[str]) -> list[str]:
-    """Names of the linear layers that LoRA shall adapt.
+    """Names of the linear layers that an adapter changes.
 
     Args:
         model: The base model.
-        target: Parts, `all-linear`, or ends of module names; ends are looked for in the language
-            model.
+        target: Parts, `all-linear`, or ends of names of modules in the language model.
 
     Raises:
         UsageError: If something named does not exist in this model.
@@ -79,7 +78,7 @@ def target_modules(model: Any, target: Iterable[str]) -> list[str]:
 
 
 def unquantized_modules(model: Any) -> list[str]:
-    """What stays in 16 bits when the language model is quantised: names as transformers wants them.
+    """What is kept in 16 bits when the language model is quantized, named as transformers expects.
 
     They match from the start of the full name, and naming any drops transformers' own default,
     the output head.
@@ -95,7 +94,7 @@ def unquantized_modules(model: Any) -> list[str]:
 
 
 def _root(name: str) -> str:
-    """The shortest leading part of a name that tells vision or connector."""
+    """The shortest leading part of a name that is recognized as vision or connector."""
     words = name.split(".")
     for size in range(1, len(words) + 1):
         if part_of(".".join(words[:size])) in ("vision", "connector"):

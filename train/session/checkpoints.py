@@ -1,7 +1,7 @@
 """Which checkpoint to resume from.
 
-The trainer's saves are not atomic: a folder counts once the trainer has said that it is done with
-it, which leaves a mark inside.
+The trainer's saves are not atomic: a folder counts once the trainer has reported that it is done,
+which leaves an empty file `complete` inside.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import shutil
 from pathlib import Path
 
 FOLDER = "checkpoints"
-_MARK = "complete"
+_DONE = "complete"
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
-def mark_complete(folder: Path, step: int) -> None:
-    """Say that the checkpoint of a step is whole."""
-    (folder / f"checkpoint-{step}" / _MARK).touch()
+def set_complete(folder: Path, step: int) -> None:
+    """Record that the checkpoint of a step is complete."""
+    (folder / f"checkpoint-{step}" / _DONE).touch()
 
 
 def newest_complete(folder: Path) -> Path | None:
-    """The newest whole checkpoint; broken ones are removed."""
+    """The newest complete checkpoint; incomplete ones are removed."""
     best: tuple[int, Path] | None = None
     for path in folder.glob("checkpoint-*") if folder.is_dir() else ():
         match = _NAME.fullmatch(path.name)
         if match is None:
             continue
-        if not (path / _MARK).is_file():
+        if not (path / _DONE).is_file():
             shutil.rmtree(path)
         elif best is None or int(match[1]) > best[0]:
             best = int(match[1]), path

@@ -1,4 +1,4 @@
-"""What we add to TRL's trainers: hooks in subclasses and callbacks, nothing patched."""
+"""What we add to TRL's trainers, in subclasses and callbacks; nothing is patched."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 
 from pairwright.commands.progress import Progress, say
 from pairwright.dataset.writer import RunWriter
-from train.session.checkpoints import mark_complete
+from train.session.checkpoints import set_complete
 
 CHOSEN_LOGRATIO = "chosen_logratio"
-# Nats an answer. Less than this is the noise of training, not a collapse.
+# Nats per response. Less than this is the noise of training, not a collapse.
 _CLEAR_FALL = 0.5
 _WINDOW = 8
 # TRL counts tokens from zero again after a resume.
@@ -28,7 +28,7 @@ class TrainerHooks:
     vision: Any = None
 
     def _prepare_inputs(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        """Turn image names into what the frozen vision tower makes of them, once an image."""
+        """Replace image names by the features of the frozen vision tower, computed once an image."""
         parent: Any = super()
         prepared: dict[str, Any] = parent._prepare_inputs(inputs)
         image_ids = prepared.pop("image_ids", None)
@@ -43,8 +43,8 @@ class TrainerHooks:
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         """Save the adapter that is trained only.
 
-        With TRL's frozen copy of it beside (`ref`, made when an adapter is continued), the
-        trainer would restore the copy alone from a checkpoint and train on from scratch.
+        TRL adds a frozen copy of it (`ref`) when an adapter is continued. With both in a checkpoint
+        the trainer would restore the copy alone and train on from scratch.
         """
         from peft import PeftModel
 
@@ -56,7 +56,7 @@ class TrainerHooks:
         parent._save(output_dir, state_dict)
 
     def _send_telemetry(self) -> None:
-        """Tell nobody."""
+        """Send nothing."""
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Checkpoints need none."""
@@ -74,7 +74,7 @@ class RunCallback:
         save_steps: int | None,
         beta: float | None,
     ) -> None:
-        """Keep what is written to.
+        """Keep the run and its bar.
 
         Args:
             writer: The run.
@@ -103,10 +103,10 @@ class RunCallback:
             control.should_save = control.should_save or due
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Make the metrics so far durable, then mark the checkpoint as whole."""
+        """Make the metrics so far durable, then record that the checkpoint is complete."""
         self._saved_at = time.monotonic()
         self._writer.flush()
-        mark_complete(Path(args.output_dir), state.global_step)
+        set_complete(Path(args.output_dir), state.global_step)
 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: dict[str, Any] | None = None, **_: Any
@@ -132,31 +132,31 @@ class RunCallback:
 
 
 class ChosenWatch:
-    """Watches the chosen answers' log-probability against the reference.
+    """Watches the chosen responses' log-probability against the reference.
 
-    Margin and reward accuracy can rise while both answers lose probability and the model
+    Margin and reward accuracy can rise while both responses lose probability and the model
     collapses; this number shows it.
     """
 
     def __init__(self) -> None:
-        """Nothing seen, nothing said."""
+        """Start without values."""
         self._recent: deque[float] = deque(maxlen=_WINDOW)
-        self._said = False
+        self._warned = False
 
     def add(self, value: float) -> None:
-        """Take one logged mean; say so once when it has clearly fallen."""
+        """Take one logged mean; warn once when the mean has clearly fallen."""
         self._recent.append(value)
-        if not self._said and len(self._recent) == _WINDOW and _clearly_below(self._recent):
-            self._said = True
+        if not self._warned and len(self._recent) == _WINDOW and _clearly_below(self._recent):
+            self._warned = True
             say(
-                f"warning: the chosen answers are losing probability (log-ratio to the reference "
+                f"warning: the chosen responses are losing probability (log-ratio to the reference "
                 f"{statistics.fmean(self._recent):.2f} nats): the margin can grow while the model "
                 "gets worse; keep the sft term (--loss sigmoid,sft), or lower --lr or raise --beta"
             )
 
 
 def fallen(log_ratios: Sequence[float]) -> float | None:
-    """By how many nats the chosen answers fell in a whole training, if they clearly did.
+    """By how many nats the chosen responses fell in a whole training, if they clearly did.
 
     Args:
         log_ratios: Logged means of their log-probability against the reference, in order.
@@ -174,6 +174,7 @@ def _clearly_below(values: Iterable[float]) -> bool:
     return mean < -_CLEAR_FALL and mean < -2 * error
 
 
-def mixed_in(hooks: type[Any], base: type[Any]) -> type[Any]:
-    """A subclass of a library's class with our hooks in front."""
-    return type(f"{hooks.__name__}{base.__name__}", (hooks, base), {})
+def mixed_in(base: type[Any], *hooks: type[Any]) -> type[Any]:
+    """A subclass of a library's class with our hooks before it."""
+    names = "".join(hook.__name__ for hook in hooks)
+    return type(f"{names}{base.__name__}", (*hooks, base), {})

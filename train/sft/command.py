@@ -10,22 +10,23 @@ from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.models import resolve_policy
 from train.batch.rows import pair_rows, pick_pairs, sample_rows
-from train.model.loading import Trainable
-from train.options import SftOptions
-from train.session.session import Plan, make_trainer, train
+from train.session.run import Plan, train
+from train.session.trainer import make_trainer
+from train.sft.options import SftOptions
+from train.tuners.base import Trainable
 
-_LORA_LR, _FULL_LR = 1e-4, 1e-5
+_ADAPTER_LR, _ALL_WEIGHTS_LR = 1e-4, 1e-5
 
 
 def run_sft(dataset: Dataset, options: SftOptions, run: RunOptions) -> Outcome:
     """Fine-tune a model on answers: the loss counts the assistant's tokens only.
 
     Raises:
-        UsageError: If there is nothing to train on, or the model means nothing.
+        UsageError: If there is nothing to train on, or the model cannot be found.
     """
     policy = resolve_policy(dataset, options.model, options.adapter)
     if options.pairs is not None:
-        # As many rows as DPO sees, repeated prompts included: that is what a control is for.
+        # As many rows as DPO has, repeated prompts included: it serves as a control.
         pairs = pick_pairs(dataset, options.pairs)
         rows, inputs = pair_rows(dataset, pairs, (options.on,), run.limit), [pairs]
         notes: dict[str, Any] = {"pairs": pairs.run, "on": options.on}
@@ -46,7 +47,7 @@ def run_sft(dataset: Dataset, options: SftOptions, run: RunOptions) -> Outcome:
         inputs=inputs,
         last_only=options.pairs is not None,
         preference=False,
-        lr=options.lr or (_FULL_LR if options.peft == "none" else _LORA_LR),
+        lr=options.lr or (_ALL_WEIGHTS_LR if options.tuner.all_weights else _ADAPTER_LR),
         dropout=0.05,
         beta=None,
         notes=notes,
