@@ -159,7 +159,7 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Embed the images with open_clip.
+        """Compute vectors of images (and texts) with open_clip.
 
         On the command line: `curate embed data/ --model ViT-B-32 --pretrained laion2b_s34b_b79k`.
 
@@ -167,12 +167,11 @@ class _Curate:
             dataset: The dataset, or its folder.
             model: open_clip architecture, hf-hub:owner/name, or a folder with
                 open_clip_config.json.
-            pretrained: tag, weights file or folder of the architecture's weights; random for
-                tests.
-            text: embed questions and answers as well.
+            pretrained: weights of the architecture: tag, file or folder; `random` for tests.
+            text: also embed questions and answers.
             device: auto, cpu, cuda, cuda:1, mps, ....
-            batch_size: images at a time.
-            workers: threads that decode images (default: one a core).
+            batch_size: images per batch.
+            workers: threads that decode images (default: one per core).
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -202,7 +201,7 @@ class _Curate:
         conflicts_per_row: int = 8,
         against: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
         extend: bool = False,
-        rescue: bool = False,
+        promote: bool = False,
         embeddings: str | None = None,
         scores: str | None = None,
         show: int = 3,
@@ -212,38 +211,38 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop samples that say the same about the same image; list contradictions.
+        """Remove duplicate samples; list conflicting answers.
 
         On the command line: `curate dedup data/`.
 
         Args:
             dataset: The dataset, or its folder.
-            on: what makes a double: image and conversation (sample), the image alone, or the text
-                alone.
-            threshold: least Jaccard coefficient of word triples, turn by turn, of like texts.
+            on: what is compared: images and conversation (sample), images only, or text only.
+            threshold: min Jaccard similarity of word 3-grams (shingles) of similar texts, per
+                turn.
             num_perm: MinHash permutations that find candidates.
             image_match: which images are the same: identical bytes (exact), also copies with a
-                near perceptual hash that their pixels confirm (phash), or embeddings near in
-                angle (clip).
-            phash_distance: bits in which the hashes of candidates may differ.
-            clip_threshold: least cosine of embeddings that count as the same.
-            image_index: how near embeddings are searched: all compared (exact), by a graph that
-                may miss some (hnsw), or exact up to 1,000,000 images.
-            keep: which of several doubles stays: comma list of length (longest), resolution
-                (largest image), score (best mark), order (first).
-            word_check: with on='sample', like texts must also agree in the words that carry the
-                meaning: questions and short answers in all but articles, long answers in denials,
-                numbers, colours, sides.
+                near perceptual hash that their pixels confirm (phash), or near embeddings (clip).
+            phash_distance: max bits in which the hashes of candidates differ.
+            clip_threshold: min cosine of embeddings that count as the same.
+            image_index: how near embeddings are found: by comparing all (exact), by a graph that
+                may miss some (hnsw), or exact up to 1,000,000 images (auto).
+            keep: which of several duplicates is kept: comma-separated list of length (longest),
+                resolution (largest image), score (highest score), order (first).
+            word_check: with on='sample', similar texts must also agree in the words that carry
+                the meaning: questions and short answers in all words except articles, long
+                answers in negations, numbers, colors and sides.
             answer_cap: keep at most N rows with the same long answer on different images.
-            conflicts_per_row: most earlier rows that a row's different answer is set against.
-            against: datasets whose current samples stand already: what doubles one of them goes.
-            extend: keep the decisions of the dedup in force and decide only on samples that came
-                since.
-            rescue: samples that a later filter or selection dropped do not stand for others: the
-                next of their doubles does.
-            embeddings: run of embeddings to take with image_match='clip'.
-            scores: run of scores to take with keep score.
-            show: examples to print of every kind.
+            conflicts_per_row: max earlier rows with which the answer of a row is listed as
+                conflicting.
+            against: other datasets: a sample that duplicates one of their current samples is
+                removed.
+            extend: keep the decisions of the active dedup and decide only samples added since.
+            promote: where a later filter or selection dropped the kept representative, keep the
+                next of its duplicates.
+            embeddings: run of embeddings for image_match='clip'.
+            scores: run of scores for keep score.
+            show: number of examples of each kind to print.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -410,31 +409,31 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop rows that a benchmark holds, and all rows on its pictures.
+        """Remove rows that a benchmark contains, and all rows on its images.
 
         On the command line: `curate decontaminate data/ --against easy-vqa:test`.
 
         Args:
             dataset: The dataset, or its folder.
             against: benchmarks: dataset folders, or sources that `curate ingest` reads; SRC:SPLIT
-                takes one split, as in easy-vqa:test.
-            by: what is compared: pictures, texts, or both.
-            image_folder: folder of the images that benchmark files name (default: beside the
+                reads one split, for example easy-vqa:test.
+            by: what is compared: images, texts, or both.
+            image_folder: folder of the images that benchmark files name (default: next to the
                 file).
             image_match: which images are the same: identical bytes (exact), or also copies with a
                 near perceptual hash that their pixels confirm (phash).
-            phash_distance: bits in which the hashes of candidates may differ.
-            clip_threshold: rows whose image has at least this cosine to a benchmark's go as well,
-                where both have embeddings of one model (default: only reported, at 0.95).
-            embeddings: run of embeddings (default: the one in force).
-            ngram: words of the sequences that texts are compared by.
-            min_words: least words of a benchmark text that counts if parts of it are found.
-            containment: least share of a benchmark text's word sequences that a row repeats; 0.2
-                less where that is ten sequences or more.
-            threshold: least Jaccard coefficient of a short text to a benchmark's.
-            common: wording on more pictures than this, on either side, is a template: no
-                evidence.
-            show: examples to print of every kind.
+            phash_distance: max bits in which the hashes of candidates differ.
+            clip_threshold: also remove rows whose image has at least this cosine to a benchmark
+                image, if both have embeddings by one model (default: such rows are only reported,
+                at 0.95).
+            embeddings: run of embeddings (default: the active one).
+            ngram: words per n-gram by which long texts are compared.
+            min_words: min words of a benchmark text that is compared by n-grams.
+            containment: min fraction of the n-grams of a benchmark text that a row contains; 0.2
+                less if that is 10 n-grams or more.
+            threshold: min Jaccard similarity of a short text to a benchmark text.
+            common: a text on more images than this, on either side, is a template and is ignored.
+            show: number of examples of each kind to print.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -460,15 +459,15 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Tell what each sample trains (captioning, OCR, counting, ...) by rules.
+        """Find the tasks of each sample (captioning, OCR, counting, ...) by rules.
 
         On the command line: `curate tag data/ --show`.
 
         Args:
             dataset: The dataset, or its folder.
-            rules: YAML file of rules (default: the built-in ones; print_rules=True shows them).
-            show: print every rule with its conditions, counts and examples.
-            print_rules: print the rules file and stop, to copy and change it for rules.
+            rules: YAML file of rules (default: the built-in rules; print_rules=True prints them).
+            show: print each rule with its conditions, counts and examples.
+            print_rules: print the rules file and stop; copy and change it for rules.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -503,29 +502,29 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Choose a budget of rows: good, different from each other, of every task.
+        """Select a budget of rows: high scores, diverse, of all tasks.
 
         On the command line: `curate select data/ --n 5000`.
 
         Args:
             dataset: The dataset, or its folder.
-            n: rows to choose.
-            fraction: share of the rows to choose.
-            plan: YAML file with target sizes or shares of tasks, sources or other groups.
-            balance: without a plan: as many rows of every task (source, ...), as far as there
-                are.
-            method: facility-location (rows that stand for the rest), k-center (no row far from a
-                chosen one), quality (best marks), random; auto takes what the data allow
+            n: number of rows to select.
+            fraction: fraction of the rows to select.
+            plan: YAML file with the sizes or fractions of tasks, sources or other groups.
+            balance: without a plan: equally many rows of each task (source, ...), as far as
+                available.
+            method: facility-location (rows that represent the others), k-center (no row far from
+                a selected one), quality (highest scores), random; auto uses what the data allow
                 (default: auto).
-            quality: weight of the marks against diversity, 0 to 1 (default: 0.3 if there are
+            quality: weight of the scores against diversity, 0 to 1 (default: 0.3 if there are
                 any).
-            per_image: most rows with the same images.
-            seed: settles ties and random choices (default: 0).
-            scores: run of scores (default: the one in force).
-            embeddings: run of embeddings (default: the one in force).
-            tags: run of tags (default: the one in force).
-            block: facility-location is exact up to this many different vectors; above, only
-                vectors in one block of so many near ones count as alike; a block takes 4 N^2
+            per_image: max rows with the same images.
+            seed: decides ties and random choices (default: 0).
+            scores: run of scores (default: the active one).
+            embeddings: run of embeddings (default: the active one).
+            tags: run of tags (default: the active one).
+            block: facility-location is exact up to this many distinct vectors; with more, vectors
+                are split into blocks of near ones and compared within blocks; a block takes 4 N^2
                 bytes.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.

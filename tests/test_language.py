@@ -50,6 +50,7 @@ ALLOWED = [
     r"(?:traffic|vital|plus|minus|dollar|equals) signs", r"charts, signs",
     # Patterns and word lists for texts of others, and such texts.
     r"\|(?:pictures?\??|mark)\|", r"images picture pictures photo", r"Every mark is", r"`licence`",
+    r"hundred thousand million first", r"fifth half double single",
     # Names that are still to be changed.
     r"--marks\b", r"`marks\[\]`", r"`marked`",
 ]  # fmt: skip

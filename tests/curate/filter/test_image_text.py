@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import pairwright
-from curate.dedup.options import EmbedOptions
 from curate.embed.command import embed
+from curate.embed.options import EmbedOptions
 from curate.filter.command import filter_samples
 from curate.filter.options import FilterOptions
 from curate.ingest.command import ingest

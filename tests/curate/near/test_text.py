@@ -1,4 +1,4 @@
-"""MinHash: datasketch's signatures, exact similarities, short texts, no chains."""
+"""MinHash: signatures as in datasketch, exact similarities, short texts, no chains."""
 
 import time
 import unicodedata
@@ -10,29 +10,18 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.near.text.fold import (
-    Packed,
-    fold,
-    fold_packed,
-    fold_unicode,
-    hash_packed,
-    wording,
-    wording_keys,
-)
-from curate.near.text.minhash import (
-    choose_bands,
-    minhash_groups,
-    shingle,
-    shingle_hash32,
-    signatures,
-)
+from curate.near.groups import minhash_groups
+from curate.near.text.fold import fold, fold_packed, fold_unicode
+from curate.near.text.minhash import choose_bands, shingle, shingle_hash32, signatures
+from curate.near.text.packed import Packed, hash64
+from curate.near.text.wording import hash_wording, wording
 
 WORDS = st.sampled_from(["red", "a", "is", "there", "no", "cat", "é", "日本", "ß"])
 TEXTS = st.lists(WORDS, max_size=14).map(" ".join)
 
 
 def reference_shingles(text: str, ngram: int = 3) -> set[bytes]:
-    """Shingles of a folded text, the plain way."""
+    """Shingles of a folded text, by definition."""
     words = text.split(" ") if text else []
     if len(words) >= ngram:
         return {" ".join(words[i : i + ngram]).encode() for i in range(len(words) - ngram + 1)}
@@ -128,7 +117,7 @@ def test_what_folding_keeps_apart(one, other):
     assert a != b
 
 
-def test_short_answers_stay_distinct():
+def test_short_answers_remain_distinct():
     answers = ["yes", "no", "red", "2", "3", "red car", "blue car", "", "?", "a", "猫", "犬", "😀"]
     assert minhash_groups(pl.Series(answers))["kept"].all()
 
@@ -140,8 +129,8 @@ def test_scripts_without_spaces_have_words():
     assert found["similarity"][1] >= 0.7
 
 
-def test_chains_delete_nothing():
-    """Each text is like the next, the ends are not alike: the third stays."""
+def test_chains_remove_nothing():
+    """Each text is similar to the next, the first and last are not similar: the third is kept."""
     words = [f"w{i}" for i in range(40)]
     steps = [" ".join(words[k : k + 30]) for k in (0, 4, 8)]
     sets = [reference_shingles(text) for text in steps]
@@ -152,7 +141,7 @@ def test_chains_delete_nothing():
 
 @settings(deadline=None, max_examples=60)
 @given(texts=st.lists(TEXTS, max_size=20), threshold=st.sampled_from([0.3, 0.7, 1.0]))
-def test_every_removed_text_is_exactly_like_a_kept_one(texts, threshold):
+def test_every_removed_text_is_exactly_similar_to_a_kept_one(texts, threshold):
     found = minhash_groups(pl.Series(texts, dtype=pl.String), threshold=threshold)
     folded = [reference_shingles(text) for text in fold(pl.Series(texts, dtype=pl.String))]
     assert found.height == len(texts)
@@ -195,12 +184,12 @@ def test_many_variants_of_one_template_are_no_quadratic_work():
 def test_same_result_for_any_number_of_threads(monkeypatch):
     texts = pl.Series([f"some text number {k} about things {k // 3}" for k in range(50_000)])
     parallel = minhash_groups(texts)
-    monkeypatch.setattr("curate.near.text.minhash.n_threads", lambda: 1)
+    monkeypatch.setattr("curate.near.threads.n_threads", lambda: 1)
     assert minhash_groups(texts).equals(parallel)
 
 
 def test_long_templates_round_other_contents_are_no_quadratic_work():
-    """Alike to 0.45 all of them, so that nearly all share a band; the planted ones are found."""
+    """All are similar to 0.45, so that nearly all share a band; the planted pairs are found."""
     generator = np.random.default_rng(1)
     template = " ".join(f"said{k}" for k in range(20))
     texts = [
@@ -247,7 +236,7 @@ def test_texts_of_both_kinds_in_one_column():
     assert fold(pl.Series("x", texts)).to_list() == ["strasse", "the cat", "...", "", "née"]
 
 
-SPOKEN = st.lists(
+WORDINGS = st.lists(
     st.sampled_from(
         ["isn't", "n't", "cannot", "the", "a", "grey", "photo", "-5", "+3.5", "x-2", "3d", "a5",
          "not", "left", "left-hand", "$5", "don't!", "can't_", "pic", "_", "2nd", "it's", "~", "-"]
@@ -258,9 +247,9 @@ SPOKEN = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(SPOKEN | TEXTS, max_size=6))
-def test_the_loop_over_words_says_what_the_patterns_say(texts):
+@given(st.lists(WORDINGS | TEXTS, max_size=6))
+def test_the_compiled_loop_finds_the_wording_that_the_patterns_find(texts):
     folded = fold_packed(pl.Series("text", texts, dtype=pl.String))
-    spoken = wording(folded.series())
-    for name, found in zip(("said", "facts"), wording_keys(folded), strict=True):
-        assert found.tolist() == hash_packed(Packed.of(spoken[name])).tolist(), spoken
+    expected = wording(folded.series())
+    for name, found in zip(("wording", "facts"), hash_wording(folded), strict=True):
+        assert found.tolist() == hash64(Packed.of(expected[name])).tolist(), expected

@@ -1,4 +1,4 @@
-"""Dedup of samples: what is a double, a contradiction, or neither."""
+"""Dedup of samples: what is a duplicate, a conflict, or neither."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.dedup.corpus import SampleSource
 from curate.dedup.decide import Found, find_duplicates
 from curate.dedup.options import DedupOptions
 from curate.dedup.rank import Preference
-from curate.near.items import Samples
 from curate.near.text.fold import fold
 
 SCHEMA = {
@@ -41,21 +41,21 @@ def find(*rows: tuple[Any, ...], **options: Any) -> Found:
 
 
 def removed(found: Found) -> dict[str, str]:
-    gone = found.decisions.filter(~pl.col("kept"))
-    return dict(zip(gone["sample_id"], gone["kept_id"], strict=True))
+    rows = found.decisions.filter(~pl.col("kept"))
+    return dict(zip(rows["sample_id"], rows["kept_id"], strict=True))
 
 
 def conflicting(found: Found) -> list[tuple[str, str]]:
     return list(zip(found.conflicts["sample_id"], found.conflicts["other_id"], strict=True))
 
 
-def test_same_image_question_and_answer_is_a_double():
+def test_same_image_question_and_answer_is_a_duplicate():
     found = find(("a", "<image>\nIs it red?", "Yes."), ("a", "is  it RED ?\n<image>", "yes"))
     assert removed(found) == {"s1": "s0"}
     assert found.decisions.row(1)[3:7] == ("exact", "exact", "s0", 1.0)
 
 
-def test_other_image_is_no_double():
+def test_other_image_is_no_duplicate():
     found = find(
         ("a", "Is it red?", "yes"), ("b", "Is it red?", "yes"), (None, "Is it red?", "yes")
     )
@@ -99,17 +99,17 @@ def test_all_short_answers_survive_as_conflicts_of_one_group():
         ("What is 5 + 3?", "What is 5 - 3?"),
     ],
 )
-def test_questions_that_mean_different_things_stay(one, other):
+def test_questions_with_different_meanings_are_kept(one, other):
     found = find(("a", one, "yes"), ("a", other, "yes"), ("a", one, "maybe"))
     assert removed(found) == {}
     assert conflicting(found) == [("s0", "s2")]
 
 
-def test_what_is_held_back_is_told():
+def test_pairs_kept_as_distinct_are_counted():
     one = "is there a big round object on the left?"
     found = find(("a", one, "yes"), ("a", one.replace("left", "right"), "yes"))
-    assert found.summary["held_back_pairs"] == 1
-    assert found.held.tolist() == [[0, 1]]
+    assert found.summary["distinct_pairs"] == 1
+    assert found.distinct.tolist() == [[0, 1]]
     same = find(("a", one, "yes"), ("a", one.replace("left", "right"), "yes"), word_check=False)
     assert removed(same) == {"s1": "s0"}
 
@@ -129,7 +129,7 @@ def test_articles_and_politeness_do_not_make_another_question():
     assert found.decisions["similarity"][1] == pytest.approx(20 / 21)
 
 
-def test_long_answers_almost_word_for_word_are_doubles():
+def test_long_answers_almost_word_for_word_are_duplicates():
     found = find(("a", "Describe.", LONG), ("a", "Describe.", LONG.replace("quiet", "calm")))
     assert removed(found) == {"s1": "s0"}
     assert found.decisions["reason"][1] == "near_text"
@@ -168,7 +168,7 @@ def test_order_of_several_images_counts():
     assert removed(found) == {"s2": "s0"}
 
 
-def test_pictures_that_were_left_behind_still_tell_rows_apart():
+def test_images_that_were_not_ingested_still_distinguish_rows():
     rows = table(*[(None, "Describe the image.", "a cat on a mat")] * 5)
     meta = [
         '{"image": "a.jpg"}',
@@ -187,7 +187,7 @@ def test_pictures_that_were_left_behind_still_tell_rows_apart():
     assert len(removed(text)) == 4
 
 
-def test_place_of_a_mark_counts_only_among_several_images():
+def test_the_position_of_a_placeholder_counts_only_with_several_images():
     found = find(
         (["a", "b"], "<image> first <image> second", "x"),
         (["a", "b"], "<image> <image> first second", "x"),
@@ -211,7 +211,7 @@ def test_on_text_ignores_images_and_on_image_ignores_texts():
     assert find(*rows, on="text").conflicts.is_empty()
 
 
-def test_keep_decides_who_stays():
+def test_keep_decides_which_row_is_kept():
     rows = table(
         ("a", "What is it?", "a cat"), ("a", "What is  it?", "A cat."), ("a", "what is it", "a cat")
     )
@@ -227,18 +227,18 @@ def test_keep_decides_who_stays():
     assert kept("score,length") == "s2"
 
 
-def test_a_star_not_a_chain():
-    """s1 is like s0 and s2 like s1, but s2 is not like s0: it stays."""
+def test_no_chains():
+    """s1 is similar to s0 and s2 to s1, but s2 is not similar to s0: it is kept."""
     words = [f"w{i}" for i in range(40)]
     answers = [" ".join(words[k : k + 30]) for k in (0, 4, 8)]
     found = find(*[("a", "Describe.", answer) for answer in answers])
     assert removed(found) == {"s1": "s0"}
-    # with s1 preferred both others match it
+    # if s1 is preferred, both others match it
     found = find(*[("a", "Describe.", answers[k]) for k in (1, 0, 2)])
     assert removed(found) == {"s1": "s0", "s2": "s0"}
 
 
-def test_long_answers_on_many_images_are_told_and_cut_on_request():
+def test_long_answers_on_many_images_are_counted_and_capped_on_request():
     rows = [(name, "Describe.", LONG) for name in "abcd"]
     found = find(*rows)
     assert removed(found) == {}
@@ -257,7 +257,7 @@ def test_a_question_without_image_with_very_many_answers_is_open():
 def test_one_question_with_many_answers_makes_few_conflicts():
     found = find(*[("a", "What?", f"thing number {k}") for k in range(200)])
     assert found.conflicts.height == sum(min(k, 8) for k in range(200))
-    assert found.summary["conflict_rows_cut_short"] == 191
+    assert found.summary["conflict_rows_truncated"] == 191
 
 
 def test_empty_and_odd_tables():
@@ -288,27 +288,27 @@ def jaccard(one: str, other: str) -> float:
 
 
 def check(samples: pl.DataFrame, found: Found, threshold: float) -> None:
-    """One decision a row; whoever goes matches one that stays, exactly verified."""
+    """One decision per row; each removed row matches a kept row, exactly verified."""
     decisions = found.decisions
     assert decisions["sample_id"].to_list() == samples["sample_id"].to_list()
     by_id = {row["sample_id"]: row for row in samples.iter_rows(named=True)}
-    stays = set(decisions.filter("kept")["sample_id"])
+    kept = set(decisions.filter("kept")["sample_id"])
     for row in decisions.iter_rows(named=True):
-        assert row["group_id"] in stays
+        assert row["group_id"] in kept
         if row["kept"]:
             assert row["kept_id"] is None
             continue
-        assert row["kept_id"] in stays
+        assert row["kept_id"] in kept
         mine, other = by_id[row["sample_id"]], by_id[row["kept_id"]]
         assert mine["image_ids"] == other["image_ids"]
-        likeness = [
+        similarities = [
             jaccard(m["content"], o["content"])
             for m, o in zip(mine["messages"], other["messages"], strict=True)
         ]
-        assert row["similarity"] == pytest.approx(min(likeness))
+        assert row["similarity"] == pytest.approx(min(similarities))
         assert row["similarity"] >= threshold
     for row in found.conflicts.iter_rows(named=True):
-        assert {row["sample_id"], row["other_id"]} <= stays
+        assert {row["sample_id"], row["other_id"]} <= kept
         assert row["answer"] != row["other_answer"]
 
 
@@ -318,7 +318,7 @@ def check(samples: pl.DataFrame, found: Found, threshold: float) -> None:
     threshold=st.sampled_from([0.4, 0.7]),
     word_check=st.booleans(),
 )
-def test_every_row_is_decided_once_and_kept_rows_stay(rows, threshold, word_check):
+def test_every_row_is_decided_once_and_kept_rows_remain_kept(rows, threshold, word_check):
     samples = table(*rows)
     options = DedupOptions(threshold=threshold, word_check=word_check)
     found = find_duplicates(samples, options=options)
@@ -329,16 +329,16 @@ def test_every_row_is_decided_once_and_kept_rows_stay(rows, threshold, word_chec
 
 @settings(deadline=None, max_examples=60)
 @given(rows=st.lists(ROW, max_size=20), old=st.integers(0, 20))
-def test_what_came_later_is_compared_with_what_stands(rows, old):
+def test_new_samples_are_compared_with_existing_ones(rows, old):
     samples, options = table(*rows), DedupOptions(threshold=0.4, keep="order")
     before = find_duplicates(samples.head(old), options=options).decisions
-    anchors = samples.head(old).filter(before["kept"])
-    parts = [anchors, samples[old:]]
+    existing = samples.head(old).filter(before["kept"])
+    parts = [existing, samples[old:]]
     later = find_duplicates(
-        Samples(lambda: iter(part for part in parts if part.height), anchors.height),
+        SampleSource(lambda: iter(part for part in parts if part.height), existing.height),
         options=options,
     )
-    # As if all had come at once, since the preferred came first.
+    # As if all had been there from the start, since the preferred samples came first.
     together = find_duplicates(samples, options=options)
     assert later.decisions["sample_id"].to_list() == samples[old:]["sample_id"].to_list()
     assert together.decisions.equals(pl.concat([before, later.decisions]))
@@ -368,12 +368,15 @@ def test_order_of_rows_matters_for_ties_only(rows, order):
     ("values", "words"),
     [
         ({"threshold": 0.0}, "--threshold must be above 0"),
-        ({"keep": "best"}, "--keep takes a comma list of order, length, resolution, score"),
+        (
+            {"keep": "best"},
+            "--keep takes a comma-separated list of order, length, resolution, score",
+        ),
         ({"phash_distance": 40}, "--phash-distance must be from 0 to 16"),
         ({"answer_cap": 0}, "--answer-cap must be at least 1"),
     ],
 )
-def test_options_that_mean_nothing_are_refused(values, words):
+def test_options_that_make_no_sense_are_refused(values, words):
     with pytest.raises(ValueError, match=words):
         DedupOptions(**values)
 

@@ -1,19 +1,20 @@
-"""Greedy selection is what its definition says, compared with loops that do it naively."""
+"""Greedy selection equals its definition: compared with plain loops."""
 
 import itertools
 
 import numpy as np
 import pytest
 
+from curate.near.vectors.base import unit
 from curate.select.blocks import in_blocks, near_blocks
-from curate.select.greedy import Points, facility_location, k_center, proportional, unit
+from curate.select.greedy import Points, facility_location, k_center, proportional
 
 
 def make_points(n: int, *, rows: int = 1, width: int = 8, seed: int = 0) -> Points:
-    """Random points, each with one to `rows` rows of random marks."""
+    """Random points, each with one to `rows` rows of random quality."""
     generator = np.random.default_rng(seed)
-    centres = generator.standard_normal((4, width))
-    vectors = unit(centres[generator.integers(0, 4, n)] + generator.standard_normal((n, width)))
+    centers = generator.standard_normal((4, width))
+    vectors = unit(centers[generator.integers(0, 4, n)] + generator.standard_normal((n, width)))
     counts = generator.integers(1, rows + 1, n)
     at = np.r_[0, np.cumsum(counts)].astype(np.int64)
     quality = generator.random(at[-1])
@@ -22,7 +23,7 @@ def make_points(n: int, *, rows: int = 1, width: int = 8, seed: int = 0) -> Poin
 
 
 def naive(points: Points, budget: int, weight: float, gain) -> list[int]:
-    """Always the row of the largest value, everything computed anew."""
+    """Always the row with the largest value, everything computed again."""
     chosen: list[int] = []
     rows: list[int] = []
     for _ in range(budget):
@@ -44,13 +45,13 @@ def naive(points: Points, budget: int, weight: float, gain) -> list[int]:
 
 def covering(points: Points, floor: float):
     dense = points.dense(slice(None)).astype(np.float64)
-    like = np.maximum(dense @ dense.T - floor, 0) / (1 - floor)
-    np.fill_diagonal(like, 1)
+    similarity = np.maximum(dense @ dense.T - floor, 0) / (1 - floor)
+    np.fill_diagonal(similarity, 1)
     weights = np.diff(points.at) / np.diff(points.at).sum()
 
     def coverage(chosen: list[int], p: int) -> float:
-        before = like[chosen].max(axis=0) if chosen else np.zeros(len(points))
-        return float((np.maximum(like[p] - before, 0) * weights).sum())
+        before = similarity[chosen].max(axis=0) if chosen else np.zeros(len(points))
+        return float((np.maximum(similarity[p] - before, 0) * weights).sum())
 
     return coverage
 
@@ -75,7 +76,9 @@ def test_facility_location_is_greedy(weight, rows, floor):
     found = facility_location(points, budget, quality=weight, floor=floor)
     assert found.rows.tolist() == naive(points, budget, weight, covering(points, floor))
     if weight == 0:
-        assert (np.diff(found.gains) <= 1e-9).all(), "gains of a submodular objective never grow"
+        assert (np.diff(found.gains) <= 1e-9).all(), (
+            "gains of a submodular objective never increase"
+        )
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,7 @@ def test_k_center_is_greedy_whatever_the_pool(weight, rows, pool):
     assert found.rows.tolist() == naive(points, budget, weight, spreading(points))
 
 
-def test_both_keep_their_guarantees_against_the_best_subset():
+def test_both_reach_their_guarantees_against_the_best_subset():
     for seed in range(10):
         points = make_points(11, width=3, seed=seed)
         gain, distance = covering(points, 0.0), spreading(points)
@@ -106,7 +109,7 @@ def test_both_keep_their_guarantees_against_the_best_subset():
         assert radius(tuple(k_center(points, 3).rows)) <= 2 * least + 1e-3
 
 
-def test_every_row_can_be_taken_once_and_zero_vectors_are_no_trouble():
+def test_every_row_can_be_selected_once_also_with_zero_vectors():
     points = make_points(30, rows=3, seed=5)
     points.vectors[:3] = 0
     total = len(points.rows)
@@ -115,7 +118,7 @@ def test_every_row_can_be_taken_once_and_zero_vectors_are_no_trouble():
 
 
 @pytest.mark.parametrize("quality", [0.0, 0.3])
-def test_blocks_come_near_the_whole(quality):
+def test_blocks_nearly_reach_the_whole(quality):
     points = make_points(900, rows=2, seed=6)
     whole = facility_location(points, 60, quality=quality)
     parts = in_blocks(points, 60, block=200, quality=quality)
@@ -133,7 +136,7 @@ def test_blocks_come_near_the_whole(quality):
     assert value(parts.rows) - random > 0.8 * (value(whole.rows) - random) > 0
 
 
-def test_blocks_hold_every_point_once_also_of_equal_vectors():
+def test_blocks_contain_every_point_once_also_with_equal_vectors():
     points = make_points(500, seed=7)
     points.vectors[100:400] = points.vectors[0]
     blocks = near_blocks(points, 64)

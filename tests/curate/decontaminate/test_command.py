@@ -1,4 +1,4 @@
-"""`curate decontaminate`: leaks are found by picture and by specific text, common wording is not."""
+"""`curate decontaminate`: leaks are found by image and by specific text, not by common wording."""
 
 import hashlib
 import io
@@ -29,7 +29,7 @@ LONG = (
 def scene(
     seed: int, *, format: str = "PNG", size: tuple[int, int] = (240, 180), **how: Any
 ) -> bytes:
-    """A smooth random picture with some structure, as a photo has."""
+    """A smooth random image with some structure, as a photograph has."""
     noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3)).astype(np.uint8)
     image = Image.fromarray(noise).resize((240, 180), Image.Resampling.BICUBIC)
     buffer = io.BytesIO()
@@ -51,16 +51,16 @@ def check(dataset: Dataset, *against: str, **options: Any) -> dict[str, dict[str
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Dataset:
-    pictures = [scene(n) for n in range(4)]
+    images = [scene(n) for n in range(4)]
     samples = [
         sample(f"b{n}", [p], "<image>\nIs there a dog in the image?", "yes")
-        for n, p in enumerate(pictures)
+        for n, p in enumerate(images)
     ]
-    samples.append(sample("long", [pictures[3]], f"<image>\n{LONG}", "Wait for low tide."))
-    return write_dataset(tmp_path / "bench", pictures, samples)
+    samples.append(sample("long", [images[3]], f"<image>\n{LONG}", "Wait for low tide."))
+    return write_dataset(tmp_path / "bench", images, samples)
 
 
-def test_all_rows_on_a_benchmark_picture_go_also_on_its_copies(tmp_path, bench):
+def test_all_rows_on_a_benchmark_image_and_its_copies_are_removed(tmp_path, bench):
     same, jpeg = scene(0), scene(1, format="JPEG", quality=70)
     small, other = scene(2, size=(132, 99)), scene(77)
     again = io.BytesIO()
@@ -95,37 +95,37 @@ def test_all_rows_on_a_benchmark_picture_go_also_on_its_copies(tmp_path, bench):
         "clean",
     }
     by_text = check(data, str(bench.path), by="text")
-    assert all(row["kept"] for row in by_text.values()), "the shared question proves nothing"
+    assert all(row["kept"] for row in by_text.values()), "the shared question is no evidence"
 
 
-def test_a_specific_text_goes_alone_and_common_wording_stays(tmp_path, bench):
-    pictures = [scene(100 + n) for n in range(8)]
+def test_a_row_with_a_specific_text_is_removed_and_common_wording_is_kept(tmp_path, bench):
+    images = [scene(100 + n) for n in range(8)]
     edited = LONG.replace("folding", "heavy").upper()
     prompt = "Answer the question with one word chosen from the list of words that was given above."
     rows = [
-        sample("leak", [pictures[0]], f"<image>\n{LONG}", "Swim."),
-        sample("edited", [pictures[1]], f"<image>\n{edited}", "Swim."),
-        sample("cut", [pictures[4]], f"<image>\n{LONG[int(len(LONG) * 0.35) :]}", "Swim."),
-        sample("quoted", [pictures[2]], "<image>\nHello", f"You asked: {LONG} I do not know."),
-        sample("beside", [pictures[0]], "<image>\nIs it day?", "yes"),
-        sample("half", [pictures[3]], f"<image>\n{LONG[: len(LONG) // 2]}", "Swim."),
+        sample("leak", [images[0]], f"<image>\n{LONG}", "Swim."),
+        sample("edited", [images[1]], f"<image>\n{edited}", "Swim."),
+        sample("truncated", [images[4]], f"<image>\n{LONG[int(len(LONG) * 0.35) :]}", "Swim."),
+        sample("quoted", [images[2]], "<image>\nHello", f"You asked: {LONG} I do not know."),
+        sample("same-image", [images[0]], "<image>\nIs it day?", "yes"),
+        sample("half", [images[3]], f"<image>\n{LONG[: len(LONG) // 2]}", "Swim."),
     ]
-    rows += [sample(f"t{n}", [p], f"<image>\n{prompt}", "red") for n, p in enumerate(pictures)]
-    data = write_dataset(tmp_path / "data", pictures, rows)
-    templated = [sample("p", [pictures[7]], f"<image>\n{prompt}", "blue")]
+    rows += [sample(f"t{n}", [p], f"<image>\n{prompt}", "red") for n, p in enumerate(images)]
+    data = write_dataset(tmp_path / "data", images, rows)
+    templated = [sample("p", [images[7]], f"<image>\n{prompt}", "blue")]
     templated[0]["image_ids"] = [hashlib.sha256(scene(500)).hexdigest()]
     write_dataset(tmp_path / "templated", [scene(500)], templated)
     found = check(data, str(bench.path), str(tmp_path / "templated"))
-    gone = {k: row["method"] for k, row in found.items() if not row["kept"]}
-    assert gone.keys() == {"leak", "edited", "quoted", "cut"}
-    assert gone["leak"] == "bench:words"
-    assert gone["quoted"] == "bench:ngram"
+    removed = {k: row["method"] for k, row in found.items() if not row["kept"]}
+    assert removed.keys() == {"leak", "edited", "quoted", "truncated"}
+    assert removed["leak"] == "bench:words"
+    assert removed["quoted"] == "bench:ngram"
     assert found["leak"]["reason"] == "benchmark_text"
     summary = data.manifest("decisions", "decontaminate").summary
     assert summary["benchmarks"]["templated"]["removed"] == 0
 
 
-def test_where_the_benchmark_picture_is_unknown_its_other_rows_go_as_well(tmp_path):
+def test_if_the_benchmark_image_is_unknown_other_rows_on_the_image_are_removed_too(tmp_path):
     file = tmp_path / "pope-like.jsonl"
     file.write_text(
         json.dumps({"image": "absent.jpg", "question": LONG, "answer": "Swim."})
@@ -135,26 +135,26 @@ def test_where_the_benchmark_picture_is_unknown_its_other_rows_go_as_well(tmp_pa
         )
         + "\n"
     )
-    pictures = [scene(1), scene(2)]
+    images = [scene(1), scene(2)]
     data = write_dataset(
         tmp_path / "data",
-        pictures,
+        images,
         [
-            sample("leak", [pictures[0]], f"<image>\n{LONG}", "Swim."),
-            sample("beside", [pictures[0]], "<image>\nIs it day?", "yes"),
-            sample("dog", [pictures[1]], "<image>\nIs there a dog in the image?", "no"),
+            sample("leak", [images[0]], f"<image>\n{LONG}", "Swim."),
+            sample("same-image", [images[0]], "<image>\nIs it day?", "yes"),
+            sample("dog", [images[1]], "<image>\nIs there a dog in the image?", "no"),
         ],
     )
     found = check(data, str(file))
-    assert [found[k]["reason"] for k in ("leak", "beside", "dog")] == [
+    assert [found[k]["reason"] for k in ("leak", "same-image", "dog")] == [
         "benchmark_text", "benchmark_group", "kept",
     ]  # fmt: skip
     again = decontaminate(data, DecontaminateOptions(against=(str(file),)), RunOptions())
     assert again.message.startswith("nothing to do")
-    assert "name an image that is not at hand" in again.message
+    assert "with an image that is not available" in again.message
 
 
-def test_embeddings_are_reported_and_remove_only_when_asked(tmp_path):
+def test_near_embeddings_are_reported_and_remove_on_request_only(tmp_path):
     mine, theirs = scene(1), scene(2)
     data = write_dataset(
         tmp_path / "data", [mine, scene(3)],
@@ -185,7 +185,7 @@ def test_embeddings_are_reported_and_remove_only_when_asked(tmp_path):
     assert found["near"]["method"] == "bench:clip"
 
 
-def test_a_benchmark_against_itself_leaves_nothing(tmp_path, bench):
+def test_a_benchmark_against_itself_keeps_nothing(tmp_path, bench):
     found = check(bench, str(bench.path))
     assert not any(row["kept"] for row in found.values())
     assert found["long"]["reason"] == "benchmark_image_and_text"

@@ -29,8 +29,8 @@ def scaled(image: Image.Image, factor: float) -> Image.Image:
     return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def cropped(image: Image.Image, share: float) -> Image.Image:
-    x, y = round(image.width * share / 2), round(image.height * share / 2)
+def cropped(image: Image.Image, fraction: float) -> Image.Image:
+    x, y = round(image.width * fraction / 2), round(image.height * fraction / 2)
     return image.crop((x, y, image.width - x, image.height - y))
 
 
@@ -49,7 +49,7 @@ FOUND = ("jpeg 75", "jpeg 50", "webp 50", "quarter", "half", "double")
 
 
 def scene(seed: int) -> Image.Image:
-    """Sky, ground, hills and things in front, lit from one side, with grain: a photograph's parts."""
+    """Sky, ground, objects, light from one side and grain, as in a photograph."""
     generator = np.random.default_rng(seed)
     width, height = 384, 256
     horizon = int(generator.integers(70, 190))
@@ -88,7 +88,7 @@ def with_copies(path: Path, originals: list[Image.Image]) -> Dataset:
 
 
 def recall_of_copies(dataset: Dataset, options: DedupOptions) -> dict[str, float]:
-    """Share of the copies of every kind that went or stand for the original that went."""
+    """Fraction of the copies of each kind that are in one group with the original."""
     dedup(dataset, options, RunOptions(replace=True))
     decisions = dataset.read("decisions", "dedup")
     ids = dataset.union("samples").select("sample_id", "source_id").collect()
@@ -102,12 +102,12 @@ def recall_of_copies(dataset: Dataset, options: DedupOptions) -> dict[str, float
             found.setdefault(kind, []).append(mine == group[f"original/{k}"])
     kept = dict(table.select("sample_id", "kept").iter_rows())
     assert all(kept[i] for i in table["kept_id"].drop_nulls())
-    # Nothing stands for another picture.
+    # No row was removed because of another image.
     names = dict(table.select("sample_id", "source_id").iter_rows())
-    gone = table.filter(~pl.col("kept"))
+    removed = table.filter(~pl.col("kept"))
     assert all(
         name.split("/")[1] == names[other].split("/")[1]
-        for name, other in zip(gone["source_id"], gone["kept_id"], strict=True)
+        for name, other in zip(removed["source_id"], removed["kept_id"], strict=True)
     )
     return {kind: sum(values) / len(values) for kind, values in found.items()}
 
@@ -117,7 +117,7 @@ def check_copies(path: Path, originals: list[Image.Image]) -> None:
     for on in ("sample", "image"):
         recall = recall_of_copies(dataset, DedupOptions(on=on))
         assert min(recall[kind] for kind in FOUND) > 0.99, recall
-        # Other pictures: part of what the text speaks of may be gone, left is right.
+        # Other images: part of what the text describes may be missing, or left is right.
         assert recall["cropped"] == recall["cropped more"] == recall["mirrored"] == 0, recall
 
 
@@ -177,7 +177,7 @@ def receipt(number: int, total: str) -> bytes:
     return encoded(image, quality=92)
 
 
-def texts_in_pictures() -> list[tuple[bytes, str, str]]:
+def texts_in_images() -> list[tuple[bytes, str, str]]:
     """Images of few templates that differ in the words and numbers that they show."""
     rows = []
     for seed in (1, 2):
@@ -205,7 +205,7 @@ def texts_in_pictures() -> list[tuple[bytes, str, str]]:
 
 @pytest.fixture(scope="module")
 def lettered(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    made = texts_in_pictures()
+    made = texts_in_images()
     rows = [
         sample(str(k), [content], f"<image>\n{question}", answer)
         for k, (content, question, answer) in enumerate(made)
@@ -214,14 +214,14 @@ def lettered(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 @pytest.mark.parametrize("on", ["sample", "image"])
-def test_same_template_with_other_words_or_numbers_stays(lettered, on):
+def test_a_template_with_other_words_or_numbers_is_kept(lettered, on):
     outcome = dedup(lettered, DedupOptions(on=on), RunOptions(run=f"by-{on}"))
     assert outcome.summary["rows"] == 100
-    assert outcome.summary["near_hash_images"] > 60  # by their hashes they would have gone
+    assert outcome.summary["near_hash_images"] > 60  # by their hashes alone they would be removed
     assert outcome.summary["removed"] == 0
 
 
-def test_short_answers_on_many_images_stay(tmp_path):
+def test_short_answers_on_many_images_are_kept(tmp_path):
     contents = [encoded(scene(seed), quality=80) for seed in range(40)]
     asked = [
         ("Is there a cat?", ("yes", "no")), ("What color is it?", ("red", "blue", "red")),
@@ -240,7 +240,7 @@ def test_short_answers_on_many_images_stay(tmp_path):
 
 
 def embedded(dataset: Dataset, near: float) -> None:
-    """Embeddings that all lie within a cosine of each other, as of one template's pictures."""
+    """Embeddings that all lie within a cosine of each other, as for the images of one template."""
     ids = dataset.union("images").select("image_id").collect()["image_id"]
     generator = np.random.default_rng(1)
     away = generator.normal(size=(len(ids), 64))
@@ -256,20 +256,25 @@ def embedded(dataset: Dataset, near: float) -> None:
         )
 
 
-def test_by_embeddings_what_says_something_else_stays_unless_images_alone_count(lettered):
+def test_near_embeddings_remove_nothing_with_other_texts_except_on_image(lettered):
     embedded(lettered, 0.97)
     by_clip = {"image_match": "clip", "clip_threshold": 0.92}
     outcome = dedup(lettered, DedupOptions(**by_clip), RunOptions(run="clip-sample"))
-    assert outcome.summary["clip_like_images"] == 100
-    # Of memes, charts and receipts only those go that are asked and answered alike.
+    assert outcome.summary["clip_near_images"] == 100
+    # Only rows with the same question and answer are removed.
     decisions = lettered.read("decisions", "clip-sample")
     texts = lettered.union("samples").select("sample_id", "messages").collect()
-    said = {
+    conversations = {
         row["sample_id"]: tuple(m["content"].casefold().strip(".") for m in row["messages"])
         for row in texts.iter_rows(named=True)
     }
-    gone = decisions.filter(~pl.col("kept"))
-    assert all(said[i] == said[k] for i, k in zip(gone["sample_id"], gone["kept_id"], strict=True))
-    assert decisions["kept"].sum() == len(set(said.values()))
+    removed = decisions.filter(~pl.col("kept"))
+    assert all(
+        conversations[i] == conversations[k]
+        for i, k in zip(removed["sample_id"], removed["kept_id"], strict=True)
+    )
+    assert decisions["kept"].sum() == len(set(conversations.values()))
     outcome = dedup(lettered, DedupOptions(on="image", **by_clip), RunOptions(run="clip-image"))
-    assert outcome.summary["removed"] == 99  # likeness alone was asked for: they all go
+    assert (
+        outcome.summary["removed"] == 99
+    )  # similarity alone was requested: all others are removed

@@ -1,4 +1,4 @@
-"""Near vectors: exactly the pairs that comparing all finds, whatever the vectors are."""
+"""Near vectors: exactly the pairs that a comparison of all vectors finds."""
 
 import sys
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.near.images.matching import by_vectors
-from curate.near.kernels.star import IMAGES_PAIRS, IMAGES_VECTORS
+from curate.near.images.matching import match_embeddings
+from curate.near.kernels.matching import IMAGES_PAIRS, IMAGES_VECTORS
 from curate.near.vectors.search import near_pairs, plan
 from pairwright.errors import MissingExtraError
 
@@ -32,7 +32,7 @@ def same(vectors: np.ndarray, threshold: float, **options: object) -> int:
     return len(pairs)
 
 
-def clip_like(n: int, width: int, seed: int = 0) -> np.ndarray:
+def clip_vectors(n: int, width: int, seed: int = 0) -> np.ndarray:
     generator = np.random.default_rng(seed)
     rows = generator.normal(size=(n, width)) * (np.arange(width) + 5.0) ** -0.75
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -46,13 +46,13 @@ def clip_like(n: int, width: int, seed: int = 0) -> np.ndarray:
 
 @pytest.mark.parametrize("lead", [None, 8, 24, 64, 256])
 def test_exactly_the_pairs_of_a_brute_force(lead):
-    assert same(clip_like(3000, 192), 0.92, lead=lead) > 50
+    assert same(clip_vectors(3000, 192), 0.92, lead=lead) > 50
 
 
 def test_blocks_of_any_size_meet_once(monkeypatch):
     monkeypatch.setattr("curate.near.vectors.exact._BLOCK", 7)
     monkeypatch.setattr("curate.near.vectors.exact._STRIP", 3)
-    assert same(clip_like(150, 32), 0.8, lead=6) > 10
+    assert same(clip_vectors(150, 32), 0.8, lead=6) > 10
 
 
 @settings(max_examples=40, deadline=None)
@@ -63,16 +63,16 @@ def test_blocks_of_any_size_meet_once(monkeypatch):
     st.integers(0, 2**32 - 1),
     st.integers(1, 12),
 )
-def test_small_sets_with_doubles_and_broken_vectors(n, width, threshold, seed, lead):
+def test_small_sets_with_equal_and_unusable_vectors(n, width, threshold, seed, lead):
     generator = np.random.default_rng(seed)
     vectors = generator.normal(size=(n, width)).astype(np.float32)
     for value in (0, np.nan, np.inf, -np.inf):
         vectors[generator.random(n) < 0.05] = value
     if n:
-        double = generator.integers(0, n, n // 3)
-        scale = generator.choice([1, 2, -1, 1e-30, 1e30, 3], (len(double), 1))
+        copied = generator.integers(0, n, n // 3)
+        scale = generator.choice([1, 2, -1, 1e-30, 1e30, 3], (len(copied), 1))
         with np.errstate(over="ignore"):
-            vectors[generator.integers(0, n, n // 3)] = vectors[double] * scale
+            vectors[generator.integers(0, n, n // 3)] = vectors[copied] * scale
     same(vectors, threshold, lead=lead)
 
 
@@ -90,7 +90,7 @@ def test_vectors_all_over_the_sphere_are_compared_whole():
 
 
 def test_order_of_rows_changes_nothing():
-    vectors = clip_like(1500, 96)
+    vectors = clip_vectors(1500, 96)
     order = np.random.default_rng(3).permutation(len(vectors))
     one, other = near_pairs(vectors, 0.9), near_pairs(vectors[order], 0.9)
     back = np.sort(np.c_[order[other.a], order[other.b]], axis=1)
@@ -99,41 +99,41 @@ def test_order_of_rows_changes_nothing():
     np.testing.assert_array_equal(other.cosine[place], one.cosine)  # to the last bit
 
 
-def test_the_cost_is_known_before():
-    cost = plan(clip_like(3000, 192), 0.92).cost
+def test_the_cost_is_estimated_before():
+    cost = plan(clip_vectors(3000, 192), 0.92).cost
     assert cost.words(2).startswith("comparing 3,000 vectors of 192 dimensions exactly: 4,498,500")
     assert cost.lead < 192
     assert cost.seconds < 10
 
 
-def test_a_graph_finds_nearly_all_and_says_how_many():
+def test_a_graph_finds_nearly_all_and_measures_its_recall():
     pytest.importorskip("usearch")
-    vectors = clip_like(4000, 64)
+    vectors = clip_vectors(4000, 64)
     search = plan(vectors, 0.92, index="hnsw")
     assert search.cost.method == "hnsw"
     found = {
         pair for part in search.pairs(True) for pair in zip(part.a, part.b, strict=True)
     }  # fmt: skip
     expected = brute(vectors, 0.92)
-    assert found <= set(expected)  # measured, so never a wrong one
+    assert found <= set(expected)  # verified, so never a wrong pair
     assert len(found) > 0.98 * len(expected)
     assert search.recall().wanted > 20
-    assert search.recall().share > 0.95
+    assert search.recall().rate > 0.95
 
 
-def test_a_graph_looks_further_where_all_neighbours_are_near():
+def test_a_graph_searches_further_if_all_neighbors_are_near():
     pytest.importorskip("usearch")
     generator = np.random.default_rng(4)
     vectors = np.repeat(generator.normal(size=(5, 64)), 60, axis=0)
     vectors += generator.normal(scale=0.02, size=vectors.shape)
     found = near_pairs(vectors, 0.9, index="hnsw")
-    assert len(found.a) > 0.9 * len(brute(vectors, 0.9))  # of 16 neighbours alone it were .27
+    assert len(found.a) > 0.9 * len(brute(vectors, 0.9))  # 16 neighbors alone give 0.27
 
 
 def test_without_usearch_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "usearch.index", None)
     with pytest.raises(MissingExtraError, match=r"usearch.*--extra hnsw"):
-        near_pairs(clip_like(50, 16), 0.9, index="hnsw")
+        near_pairs(clip_vectors(50, 16), 0.9, index="hnsw")
 
 
 def frame(vectors: np.ndarray) -> tuple[pl.Series, pl.DataFrame]:
@@ -144,37 +144,37 @@ def frame(vectors: np.ndarray) -> tuple[pl.Series, pl.DataFrame]:
     return pl.Series(["unknown", *reversed(names)]), table
 
 
-def test_images_by_their_vectors():
-    vectors = clip_like(800, 48)
+def test_images_by_their_embeddings():
+    vectors = clip_vectors(800, 48)
     ids, table = frame(vectors)
-    alike = by_vectors(ids, table.sample(fraction=1, shuffle=True, seed=1), 0.9)
+    found = match_embeddings(ids, table.sample(fraction=1, shuffle=True, seed=1), 0.9)
     stored = vectors.astype(np.float16)[::-1]
     expected = brute(stored, 0.9)
     keys = [((i + 1) << 32) | (j + 1) for i, j in sorted(expected)]
-    assert alike.side.mode == IMAGES_PAIRS
-    assert alike.side.keys.tolist() == keys
-    assert all(alike.component[i + 1] == alike.component[j + 1] for i, j in expected)
-    assert alike.component[0] == 0
-    assert alike.summary["images_without_embedding"] == 1
-    assert alike.summary["clip_like_pairs"] == len(expected)
-    assert alike.summary["clip_pairs_at"]["0.99"] == len(brute(stored, 0.99))
-    assert 0 < alike.summary["clip_random_median"] < alike.summary["clip_random_p99"] < 1
+    assert found.same.mode == IMAGES_PAIRS
+    assert found.same.keys.tolist() == keys
+    assert all(found.component[i + 1] == found.component[j + 1] for i, j in expected)
+    assert found.component[0] == 0
+    assert found.summary["images_without_embedding"] == 1
+    assert found.summary["clip_near_pairs"] == len(expected)
+    assert found.summary["clip_pairs_at"]["0.99"] == len(brute(stored, 0.99))
+    assert 0 < found.summary["clip_random_median"] < found.summary["clip_random_p99"] < 1
 
 
 def test_too_many_pairs_are_not_listed(monkeypatch):
-    monkeypatch.setattr("curate.near.images.matching.MOST_PAIRS", 100)
-    vectors = clip_like(800, 48)
+    monkeypatch.setattr("curate.near.images.matching.MAX_PAIRS", 100)
+    vectors = clip_vectors(800, 48)
     vectors[300:500] = vectors[300]
     ids, table = frame(vectors)
-    alike = by_vectors(ids, table, 0.95)
-    assert alike.side.mode == IMAGES_VECTORS
+    found = match_embeddings(ids, table, 0.95)
+    assert found.same.mode == IMAGES_VECTORS
     expected = brute(vectors.astype(np.float16)[::-1], 0.95)
-    assert abs(alike.summary["clip_like_pairs"] - len(expected)) <= 2
-    assert all(alike.component[i + 1] == alike.component[j + 1] for i, j in expected)
+    assert abs(found.summary["clip_near_pairs"] - len(expected)) <= 2
+    assert all(found.component[i + 1] == found.component[j + 1] for i, j in expected)
 
 
 def test_no_vectors_at_all():
     ids, table = frame(np.zeros((3, 4)))
-    alike = by_vectors(ids, table, 0.9)
-    assert alike.summary["images_without_embedding"] == 4
-    assert alike.component.tolist() == [0, 1, 2, 3]
+    found = match_embeddings(ids, table, 0.9)
+    assert found.summary["images_without_embedding"] == 4
+    assert found.component.tolist() == [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""`curate tag`: every tag names the rule that gave it; wrong rules name the key that is wrong."""
+"""`curate tag`: each tag names its rule; errors in rules name the wrong key."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def conversation(number: int, *turns: str, images: int = 1) -> dict[str, Any]:
     return row
 
 
-def test_the_built_in_rules_tell_the_usual_tasks(tmp_path):
+def test_the_built_in_rules_find_the_usual_tasks(tmp_path):
     rows = [conversation(n, f"<image>\n{q}", a) for n, (q, (a, _)) in enumerate(ROWS.items())]
     rows.append(conversation(100, "<image>\nWhat is it?", "a cat", "How many legs?", "four"))
     rows.append(conversation(101, "Why is the sky blue?", "Because of scattering.", images=0))
@@ -76,13 +76,13 @@ def test_own_rules_with_counts_sources_and_a_last_resort(tmp_path):
     assert tags["main"].all()
 
 
-def test_dropped_samples_are_tagged_too_so_that_a_repeat_finds_the_same(tmp_path):
+def test_dropped_samples_are_tagged_too_so_that_a_second_run_finds_the_same(tmp_path):
     data = make_dataset(tmp_path / "data", images=2, questions=2)
     tag(data, TagOptions(), RunOptions())
     ids = data.union("samples").collect()["sample_id"]
-    gone = {"run": "dedup", "kept": False, "reason": "exact", "method": "exact"}
+    dropped = {"run": "dedup", "kept": False, "reason": "exact", "method": "exact"}
     with data.write("decisions", "dedup", step="dedup", config={}, rejects=False) as writer:
-        writer.add({"sample_id": i, **gone} for i in ids)
+        writer.add({"sample_id": i, **dropped} for i in ids)
     assert tag(data, TagOptions(), RunOptions()).message.startswith("nothing to do")
     tag(data, TagOptions(), RunOptions(run="again", limit=3))
     assert data.read("tags", "again")["sample_id"].n_unique() == 3
@@ -164,11 +164,11 @@ def test_real_questions_of_known_kind(shared_data: Path):
     )
     main = apply_rules(facts_of(frame), read_rules(None)).filter("main")
     tasks = dict(main.select("sample_id", "task").iter_rows())
-    meant = {
+    expected = {
         "conv": {"vqa_open", "vqa_closed", "counting"},
         "detail": {"captioning"},
         "complex": {"reasoning"},
     }
-    right = sum(tasks[str(n)] in meant[kind] for n, kind in enumerate(rows["category"]))
+    right = sum(tasks[str(n)] in expected[kind] for n, kind in enumerate(rows["category"]))
     assert right >= 88
     assert all(tasks[str(n)] == "vqa_closed" for n in range(90, 590))

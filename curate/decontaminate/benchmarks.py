@@ -1,4 +1,4 @@
-"""Benchmarks to compare with: datasets of ours, or sources read by the ingest."""
+"""Benchmarks to compare with: datasets, or sources that `curate ingest` reads."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from curate.decontaminate.options import DecontaminateOptions
+from pairwright.commands.command import call
 from pairwright.commands.progress import say
 from pairwright.dataset.ids import config_hash
 from pairwright.dataset.store import FILE_NAME, Dataset
@@ -23,40 +24,40 @@ _COLUMNS = ("sample_id", "image_ids", "messages", "reference", "source_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Benchmark:
-    """A benchmark, read.
+    """A benchmark in memory.
 
     Attributes:
-        name: As decisions call it.
-        dataset: Where its images and embeddings are.
-        rows: `sample_id`, `image_ids`, `messages`, `reference`, `source_id`; `unseen` where a row
-            names an image that is not at hand.
+        name: Its name in decisions.
+        dataset: The dataset that contains its images and embeddings.
+        rows: `sample_id`, `image_ids`, `messages`, `reference`, `source_id`; `no_image` for rows
+            that name an image which is not available.
         fingerprint: Hash of its content.
-        n_rejects: Rows that could not be read.
+        n_invalid: Rows that could not be read.
     """
 
     name: str
     dataset: Dataset
     rows: pl.DataFrame
     fingerprint: str
-    n_rejects: int = 0
+    n_invalid: int = 0
 
     def facts(self) -> dict[str, Any]:
-        """Figures for people."""
+        """Numbers for the report."""
         images = self.rows["image_ids"].explode().drop_nulls()
         return {
             "rows": self.rows.height,
             "images": images.n_unique(),
-            "unseen": int(self.rows["unseen"].sum()),
-            "rejects": self.n_rejects,
+            "rows_without_image": int(self.rows["no_image"].sum()),
+            "invalid_rows": self.n_invalid,
         }
 
 
 @contextmanager
 def open_benchmarks(options: DecontaminateOptions) -> Iterator[list[Benchmark]]:
-    """Read the benchmarks; sources are read into temporary datasets that go at the end.
+    """Read the benchmarks; sources are read into temporary datasets, which are deleted at the end.
 
     Raises:
-        Error: If one cannot be read or has no rows.
+        Error: If a benchmark cannot be read or has no rows.
     """
     with ExitStack() as stack:
         found: list[Benchmark] = []
@@ -66,16 +67,15 @@ def open_benchmarks(options: DecontaminateOptions) -> Iterator[list[Benchmark]]:
             else:
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="pairwright-bench-")))
                 one = _of_source(text, options, folder)
-            taken = {other.name for other in found}
-            if one.name in taken:
-                msg = f"--against {text}: two benchmarks are called {one.name}; name each once"
+            if one.name in {other.name for other in found}:
+                msg = f"--against {text}: two benchmarks have the name {one.name}; give each once"
                 raise UsageError(msg)
             found.append(one)
         yield found
 
 
 def _of_dataset(dataset: Dataset, options: DecontaminateOptions) -> Benchmark:
-    """All samples of a dataset, also those that its decisions drop."""
+    """All samples of a dataset, including those that its decisions drop."""
     import polars as pl
 
     rows = dataset.union("samples").select(_COLUMNS).collect()
@@ -87,19 +87,16 @@ def _of_dataset(dataset: Dataset, options: DecontaminateOptions) -> Benchmark:
     return Benchmark(
         name=dataset.name,
         dataset=dataset,
-        rows=rows.with_columns(pl.lit(value=False).alias("unseen")),
+        rows=rows.with_columns(pl.lit(value=False).alias("no_image")),
         fingerprint=config_hash(parts),
     )
 
 
 def _of_source(text: str, options: DecontaminateOptions, folder: Path) -> Benchmark:
-    """A source through the ingest: with images, and as text where those are not at hand."""
+    """The rows of a source; rows whose images are not available are read as text only."""
     import polars as pl
 
-    from curate.ingest.command import ingest
-    from curate.ingest.options import IngestOptions
     from curate.read.sources.find import find_source
-    from pairwright.commands.options import RunOptions
 
     name, split = _split_of(text)
     try:
@@ -114,24 +111,24 @@ def _of_source(text: str, options: DecontaminateOptions, folder: Path) -> Benchm
     }  # fmt: skip
 
     def read(where: Path, **more: Any) -> tuple[Dataset, pl.DataFrame, dict[str, int]]:
-        outcome = ingest(IngestOptions(output=where, **common, **more), RunOptions())
+        outcome = call("curate ingest", output=where, **common, **more)
         dataset = Dataset(where)
         rows = dataset.union("samples").select(_COLUMNS).collect()
         common["format"] = outcome.summary["format"]
         return dataset, rows, dict(outcome.summary["reject_reasons"])
 
-    dataset, seen, reasons = read(folder / "seen", link=True)
-    rows = seen.with_columns(pl.lit(value=False).alias("unseen"))
+    dataset, with_images, reasons = read(folder / "with-images", link=True)
+    rows = with_images.with_columns(pl.lit(value=False).alias("no_image"))
     if reasons:
-        # Rows whose image is missing or broken still have texts.
-        _, bare, reasons = read(folder / "bare", images=False)
-        bare = bare.join(seen, on="sample_id", how="anti", maintain_order="left")
-        rows = pl.concat([rows, bare.with_columns(pl.lit(value=True).alias("unseen"))])
+        # Rows whose image is missing or malformed still have texts.
+        _, others, reasons = read(folder / "texts", images=False)
+        others = others.join(with_images, on="sample_id", how="anti", maintain_order="left")
+        rows = pl.concat([rows, others.with_columns(pl.lit(value=True).alias("no_image"))])
     if rows.is_empty():
         why = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
         msg = (
-            f"--against {text}: no row could be read ({why or 'it is empty'}); `curate ingest "
-            f"{name} -o bench/` has options for its fields, then give --against bench/"
+            f"--against {text}: no row could be read ({why or 'it is empty'}); run `curate ingest "
+            f"{name} -o bench/`, which has options for the fields, then give --against bench/"
         )
         raise DataError(msg)
     return Benchmark(
@@ -139,12 +136,12 @@ def _of_source(text: str, options: DecontaminateOptions, folder: Path) -> Benchm
         dataset=dataset,
         rows=rows,
         fingerprint=config_hash([file.fingerprint() for file in source.files]),
-        n_rejects=sum(reasons.values()),
+        n_invalid=sum(reasons.values()),
     )
 
 
 def _split_of(text: str) -> tuple[str, str | None]:
-    """A source and the split that stands behind its colon."""
+    """A source, and the split after its colon."""
     name, colon, split = text.rpartition(":")
     if colon and name and not Path(text).exists() and "/" not in split:
         return name, split

@@ -12,8 +12,8 @@ import polars as pl
 import pytest
 from tiny_dataset import make_dataset, picture, sample, write_dataset
 
-from curate.dedup.options import EmbedOptions
 from curate.embed.command import embed
+from curate.embed.options import EmbedOptions
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.errors import Error
@@ -103,7 +103,7 @@ def test_preparing_in_two_steps_gives_the_same_bits(trained):
     prepared = [split.prepare(content) for content in contents]
     assert prepared[0].dtype == np.uint8
     assert torch.equal(split.batch(prepared, "cpu"), expected)
-    # A transform that cannot be split is used as it stands.
+    # A transform that cannot be split is used unchanged.
     other = Preprocess(Compose([*transform.transforms[:-1], lambda t: t * 2, ToTensor]))
     assert other._split is None
     plain = Preprocess(Compose([lambda image: transform(image)]))
@@ -144,7 +144,7 @@ def test_new_images_are_added_by_the_same_command(data, trained):
     assert run(data, trained).message.startswith("nothing to do")
 
 
-def test_kill_9_and_the_same_command_goes_on(tmp_path, trained):
+def test_after_kill_9_the_same_command_resumes(tmp_path, trained):
     data = make_dataset(tmp_path / "data", images=60, questions=1)
     code = (
         "import sys, time, curate.embed.command, curate.clip.model; curate.embed.command.PART_ROWS = 8;"
@@ -155,7 +155,9 @@ def test_kill_9_and_the_same_command_goes_on(tmp_path, trained):
     words = ["embed", str(data.path), "--model", str(trained), "--batch-size", "4"]
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 60
-    while not any(manifest.rows for manifest in data.runs("embeddings")):  # listed, not only there
+    while not any(
+        manifest.rows for manifest in data.runs("embeddings")
+    ):  # listed, not only on disk
         assert process.poll() is None
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -203,14 +205,17 @@ def test_a_registered_architecture_with_random_weights(data, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({}, "has no weights by itself: give --pretrained a file, a folder or a tag .*openai"),
+        ({}, "needs weights: give --pretrained a file, a folder or a tag .*openai"),
         ({"pretrained": "nix"}, "no such file or folder, and ViT-B-32 has no such tag"),
-        ({"pretrained": "openai"}, "the weights are not on this machine and the hub cannot be"),
-        ({"model": "ViT-B-33"}, "neither a folder nor an open_clip architecture; near .*ViT-B-32"),
-        ({"model": "local-dir:/nowhere"}, "no open_clip_config.json in it"),
+        ({"pretrained": "openai"}, "the weights are not on this machine and the Hub cannot be"),
+        (
+            {"model": "ViT-B-33"},
+            "neither a folder nor an open_clip architecture; similar .*ViT-B-32",
+        ),
+        ({"model": "local-dir:/nowhere"}, "no open_clip_config.json in this folder"),
     ],
 )
-def test_what_cannot_be_loaded_is_told_in_one_line(data, options, words):
+def test_what_cannot_be_loaded_is_reported_in_one_line(data, options, words):
     with pytest.raises(Error, match=words) as caught:
         run(data, **{"model": "ViT-B-32", **options})
     assert "\n" not in str(caught.value)
@@ -221,7 +226,7 @@ def test_random_weights_must_be_asked_for(data, bare):
         run(data, bare)
 
 
-def test_dry_run_says_what_it_would_do(data, trained):
+def test_dry_run_prints_what_it_would_do(data, trained):
     outcome = run(data, trained, RunOptions(dry_run=True))
     assert outcome.message.startswith("dry run: would embed 7 images into embeddings/tiny-clip")
     assert not (data.path / "embeddings").exists()
