@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.filter import report
 from curate.filter.found import Found
-from curate.filter.options import FilterSettings
+from curate.filter.options import FilterSettings, recorded_before
 from curate.filter.rows import Rows
 from curate.filter.rules.base import Inputs, Rule
 from pairwright.commands.command import Outcome
@@ -88,7 +88,7 @@ def filter_samples(dataset: Dataset, options: FilterSettings, run: RunOptions) -
     with dataset.write(
         "decisions", name, step=step, config={**options.recorded(), "limit": run.limit},
         inputs=[*dataset.sample_inputs(for_run=key), *inputs.values()], replace=run.replace,
-        resumable=False,
+        resumable=False, current_config=recorded_before,
     ) as writer:  # fmt: skip
         if writer.is_complete:
             text = f"nothing to do: {key.ref} is finished\n{report.stored(writer.summary)}"

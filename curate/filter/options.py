@@ -15,7 +15,7 @@ from typing import Any, Literal
 from curate.filter.rules import chosen_reasons, load_rules, named_reasons
 from curate.filter.rules.base import Reason, Rule
 from curate.filter.rules.checks import check_counts, check_words, words_of
-from pairwright.commands.options import as_config, flag_of, option
+from pairwright.commands.options import as_config, current_config, flag_of, option
 from pairwright.errors import PluginError, UsageError
 
 # Names that rules had, in `--rules` (as `--broken`) and `--without`.
@@ -113,6 +113,18 @@ class FilterSettings:
         on |= {field.name for field in dataclasses.fields(FilterSettings)} - {"show"}
         values = as_config(self).items()
         return {k: v for k, v in values if k in on and v is not None and v is not False}
+
+
+def recorded_before(config: dict[str, Any]) -> dict[str, Any]:
+    """What a run of an older version recorded, with today's names of options and rules."""
+    found = current_config(FilterOptions, config)
+    if isinstance(found.get("rules"), str):
+        old = words_of(_current_names(found["rules"]))
+        found["rules"] = ",".join(name for name in named_reasons() if name in old or "all" in old)
+    # A flag that is off, or a value that no rule has, was recorded as well.
+    return {
+        name: value for name, value in found.items() if value is not None and value is not False
+    }
 
 
 def _current_names(text: str | None) -> str | None:

@@ -1,7 +1,9 @@
 """`curate filter`: one decision per row, the first rule is the reason, metrics for all rules."""
 
+import dataclasses
 import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +229,24 @@ def test_names_that_rules_had_are_still_understood(data, capsys):
     assert "truncation_certainty: 0.5" in shown
     assert main(*program, ["filter", "--help"]) == 0
     assert "broken" not in capsys.readouterr().out
+
+
+def test_a_run_of_an_older_version_stays_finished(data):
+    options = FilterOptions(preset="llava", without="blur", max_answer_words=90)
+    filter_samples(data, options, RunOptions())
+    path = data.path / "decisions" / "filter-rules" / "_table.json"
+    manifest = json.loads(path.read_text())
+    config = manifest["config"]
+    # As version 1 recorded it.
+    del config["rules"]
+    config["broken"] = "empty,cut,repetition,refusal,template"
+    config["cut_certainty"] = config.pop("truncation_certainty")
+    config["max_template_share"] = config.pop("max_template_fraction")
+    path.write_text(json.dumps(manifest))
+    assert "nothing to do" in filter_samples(data, options, RunOptions()).message
+    with pytest.raises(ConfigChangedError, match=r"truncation_certainty was 0\.8, now 0\.5"):
+        changed = dataclasses.replace(options, truncation_certainty=0.5)
+        filter_samples(data, changed, RunOptions())
 
 
 @pytest.mark.parametrize(
