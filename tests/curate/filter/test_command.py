@@ -244,8 +244,8 @@ def test_a_run_of_an_older_version_stays_finished(data):
     config["max_template_share"] = config.pop("max_template_fraction")
     path.write_text(json.dumps(manifest))
     assert "nothing to do" in filter_samples(data, options, RunOptions()).message
+    changed = dataclasses.replace(options, truncation_certainty=0.5)
     with pytest.raises(ConfigChangedError, match=r"truncation_certainty was 0\.8, now 0\.5"):
-        changed = dataclasses.replace(options, truncation_certainty=0.5)
         filter_samples(data, changed, RunOptions())
 
 
