@@ -28,7 +28,7 @@ SHORT = np.array(["yes", "no", "red", "blue", "2"])
 WORDS = np.array([f"w{n}" for n in range(20_000)] + ["the", "a", "is", "of", "red", "car"] * 300)
 STEPS = (
     ("dedup", 0.2, ("exact", "near_text", "near_image")),
-    ("filter-rules", 0.1, ("blur", "cut_answer", "refusal", "templated", "language", "pii")),
+    ("filter-rules", 0.1, ("blur", "truncated_answer", "refusal", "templated", "language", "pii")),
     ("filter", 0.08, ("score",)),
     ("decontaminate", 0.005, ("benchmark_image", "benchmark_text")),
     ("select", 0.5, ("not_selected",)),
