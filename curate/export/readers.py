@@ -11,7 +11,7 @@ from curate.export.options import TableOptions
 from curate.export.parquet_file import FLOAT, IMAGES, MESSAGES, SPANS, STRING, STRINGS, Column
 from pairwright.dataset.manifest import Manifest
 from pairwright.dataset.store import Dataset
-from pairwright.scores import mean_marks
+from pairwright.scores import mean_scores
 
 _ROW_BYTES: Final = 500
 
@@ -48,8 +48,8 @@ class SampleRows:
         self._scores: pl.DataFrame | None = None
         if scores is not None:
             self.roots.append(scores)
-            means = mean_marks(dataset.scan(scores), kind="sample")
-            named = means.rename({"target_id": "sample_id", "mark": "score"})
+            means = mean_scores(dataset.scan(scores), kind="sample")
+            named = means.rename({"target_id": "sample_id"})
             self._scores = named.collect(engine="streaming")
             self.columns.insert(2, Column(name="score", type=FLOAT, doc="mean score of the judge"))
 

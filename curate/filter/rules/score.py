@@ -85,18 +85,18 @@ def _unit(run: Manifest, options: ScoreOptions) -> str:
 
 def _mean_scores(dataset: Dataset, run: Manifest, options: ScoreOptions) -> pl.DataFrame:
     """`sample_id` and mean `score` over repeats, judges and, if none is named, criteria."""
-    from pairwright.scores import check_marks, mean_marks
+    from pairwright.scores import check_scores, mean_scores
 
     rows = dataset.scan(run)
-    check_marks(
+    check_scores(
         rows, run.ref, kind="sample", criterion=options.criterion, by=options.by,
         calibrated=options.calibrated,
     )  # fmt: skip
-    scores = mean_marks(
+    scores = mean_scores(
         rows, kind="sample", criterion=options.criterion, by=options.by,
         calibrated=options.calibrated, min_label_mass=options.min_label_mass,
     )  # fmt: skip
-    return scores.rename({"target_id": "sample_id", "mark": "score"}).collect(engine="streaming")
+    return scores.rename({"target_id": "sample_id"}).collect(engine="streaming")
 
 
 def _pick(dataset: Dataset, options: ScoreOptions) -> Sequence[Manifest]:

@@ -108,7 +108,7 @@ def test_calibrated_scores_decide_and_raw_ones_are_refused(data):
     assert kept(data) == [False, False, False, True, True, True]
     assert "calibrated" in outcome.message
     options = FilterOptions(min_score=0.25, calibrated=True, scores="score")
-    with pytest.raises(UsageError, match="--calibrated: 6 of 6 marks of scores/score"):
+    with pytest.raises(UsageError, match="--calibrated: 6 of 6 scores of scores/score"):
         filter_samples(data, options, RunOptions(run="c"))
 
 
