@@ -98,7 +98,9 @@ def test_no_row_is_lost_or_doubled_in_trouble(
     assert death.is_over.is_set()
     assert said
     for words in said:
-        assert "run the same command again to continue" in words or "no model server answers" in words
+        assert (
+            "run the same command again to continue" in words or "no model server answers" in words
+        )
     assert set(planted) == {None, *KINDS}
     assert sum(planted[kind] for kind in KINDS) > ROWS * FAULTY * 0.9
 
