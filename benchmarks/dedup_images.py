@@ -2,17 +2,17 @@
 
     python benchmarks/dedup_images.py [--n 200000] [--width 512] [--threshold 0.92] [--decay 1.5]
 
-The vectors are like CLIP's (`vectors.py` says how they are made). Every tool is a process of its
-own that reads them from one file and writes the pairs it found. The peers (versions are printed)
-are installed into an environment of their own under the temporary folder, or `--peers` names one.
-Set OMP_NUM_THREADS=1 to count the work alone: threads that wait for others burn processor time.
+The vectors resemble those of CLIP (see `vectors.py`). Each tool is a separate process that reads
+them from one file and writes the pairs that it found. The peers (their versions are printed) are
+installed into a separate environment in the temporary folder; `--peers` names another one. Set
+OMP_NUM_THREADS=1 to count the work only: threads that wait for others use CPU time.
 
-The first tool's pairs are the truth: those of the plain product in NumPy, those closer than 1e-6 to
-the threshold left out of account, unless `--only` leaves it out (it takes longest).
+The pairs of the first tool, the plain product in NumPy, are the truth; pairs closer than 1e-6 to
+the threshold are ignored. `--only` can skip it, because it takes longest.
 
-Printed per tool: wall seconds, processor seconds of the whole process (start and reading included)
-and their ratio to pairwright's, peak memory, pairs found, recall, and wrong pairs.
-A flat range search of faiss is run for some queries only and extrapolated to all of them.
+Printed per tool: wall seconds, CPU seconds of the whole process (start and reading included) and
+their ratio to pairwright's, peak memory, pairs found, recall, and wrong pairs. A flat range search
+of faiss runs for a part of the queries and is extrapolated to all of them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vectors import make
 
 HERE = Path(__file__).resolve().parent
 PEERS = ("faiss-cpu==1.15.1", "usearch==2.26.6", "numpy")
-NEIGHBOURS = "16"
+NEIGHBORS = "16"
 BLOCK = 2048
 
 
@@ -42,13 +42,13 @@ def ours(source: str, target: str, threshold: str, index: str) -> None:
 
 
 def plain(source: str, target: str, threshold: str) -> None:
-    """A blocked product of all pairs, as one would write it; also says what lies at the threshold."""
-    rows, least = np.load(source), np.float32(float(threshold))
+    """A blocked product of all pairs; also writes the pairs at the threshold."""
+    rows, limit = np.load(source), np.float32(float(threshold))
     n, found = len(rows), []
     for first in range(0, n, BLOCK):
         for second in range(first, n, BLOCK):
             near = rows[first : first + BLOCK] @ rows[second : second + BLOCK].T
-            a, b = np.nonzero(near >= least - np.float32(1e-5))
+            a, b = np.nonzero(near >= limit - np.float32(1e-5))
             later = b + second > a + first
             a, b = a[later] + first, b[later] + second
             found.append(a.astype(np.int64) * n + b)
@@ -68,11 +68,11 @@ def commands(options: argparse.Namespace, python: str, io: list[str]) -> dict[st
     return {
         "numpy, all pairs": [*me, "--plain", *io],
         "pairwright, exact": [*me, "--ours", *io, "exact"],
-        "faiss hnsw 16, 40, 16": [*faiss, "hnsw", "16", "40", "16", NEIGHBOURS],
+        "faiss hnsw 16, 40, 16": [*faiss, "hnsw", "16", "40", "16", NEIGHBORS],
         "faiss flat": [*faiss, "flat", str(options.queries)],
-        "faiss hnsw 32, 40, 64": [*faiss, "hnsw", "32", "40", "64", NEIGHBOURS],
+        "faiss hnsw 32, 40, 64": [*faiss, "hnsw", "32", "40", "64", NEIGHBORS],
         "pairwright, hnsw": [*me, "--ours", *io, "hnsw"],
-        "usearch f16, defaults": [*usearch, "f16", NEIGHBOURS],
+        "usearch f16, defaults": [*usearch, "f16", NEIGHBORS],
     }
 
 
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=200_000, help="vectors")
     parser.add_argument("--width", type=int, default=512, help="dimensions")
-    parser.add_argument("--threshold", type=float, default=0.92, help="least cosine")
+    parser.add_argument("--threshold", type=float, default=0.92, help="min cosine")
     parser.add_argument("--decay", type=float, default=1.5, help="of the spectrum; 0 is a ball")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--queries", type=int, default=1000, help="of the flat search")
@@ -125,14 +125,15 @@ def compare(options: argparse.Namespace, python: str, folder: Path) -> None:
             truth = found
         if tool == "pairwright, exact":
             base = cost
-        share = options.queries / options.n if tool == "faiss flat" else 1.0
-        if share < 1:
+        fraction = options.queries / options.n if tool == "faiss flat" else 1.0
+        if fraction < 1:
             start = measured([*command[:-1], "1"])
             cost = Cost(
-                *(s + (c - s) / share for s, c in zip(start[:2], cost[:2], strict=True)), cost.peak
+                *(s + (c - s) / fraction for s, c in zip(start[:2], cost[:2], strict=True)),
+                cost.peak,
             )
-        rows.append((tool, cost, share, *against(found, truth, edge, share, options)))
-        print(f"  {tool}: {cost.wall:.1f} s, {cost.cpu:.1f} s of processor", flush=True)
+        rows.append((tool, cost, fraction, *against(found, truth, edge, fraction, options)))
+        print(f"  {tool}: {cost.wall:.1f} s, {cost.cpu:.1f} s of CPU", flush=True)
     table(rows, base or rows[0][1])
 
 
@@ -140,11 +141,11 @@ def against(
     found: np.ndarray,
     truth: np.ndarray,
     edge: np.ndarray,
-    share: float,
+    fraction: float,
     options: argparse.Namespace,
 ) -> tuple[int, float, int]:
-    """Pairs found, share of the true ones that are among them, and wrong ones."""
-    if share < 1:
+    """Pairs found, recall, and wrong pairs."""
+    if fraction < 1:
         truth = truth[truth // options.n < options.queries]
     found, truth = np.setdiff1d(found, edge), np.setdiff1d(truth, edge)
     right = int(np.isin(found, truth, assume_unique=True).sum())
@@ -157,8 +158,8 @@ def table(rows: list[tuple[str, Cost, float, int, float, int]], base: Cost) -> N
     print(
         f"{'':24}{'wall s':>9}{'cpu s':>9}{'ratio':>8}{'peak MB':>9}{'pairs':>9}{'recall':>9}{'wrong':>7}"
     )
-    for tool, cost, share, pairs, recall, wrong in rows:
-        name = tool if share == 1 else f"{tool}, extrapolated"
+    for tool, cost, fraction, pairs, recall, wrong in rows:
+        name = tool if fraction == 1 else f"{tool}, extrapolated"
         print(
             f"{name:24}{cost.wall:>9.1f}{cost.cpu:>9.1f}{cost.cpu / base.cpu:>7.1f}x{cost.peak:>9,.0f}"
             f"{pairs:>9,}{recall:>9.4f}{wrong:>7,}"

@@ -2,11 +2,11 @@
 
     python benchmarks/dedup_scale.py [--sizes 100000 1000000 10000000] [--on sample text] [--keep DIR]
 
-Datasets as `texts.py` makes them, one after the other in the temporary folder (10 million rows take
-some 5 GB of disk there while they run). Every run is a process of its own; what 1,000 rows take is
-taken off before the growth exponent is computed, so that start and imports do not flatter it. Peak
-memory is told in two parts: the process's own pages, and pages of mapped files, which the system
-takes back when memory is short.
+The datasets of `texts.py` are made one after another in the temporary folder (10 million rows take
+some 5 GB of disk). Each run is a separate process. The cost of 1,000 rows is subtracted before the
+growth exponent is computed, so that start and imports do not count. Peak memory is printed in two
+parts: pages of the process, and pages of mapped files, which the system takes back when memory is
+short.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HERE = Path(__file__).resolve().parent
 
 
 class Cost(NamedTuple):
-    """What a run took: seconds, processor seconds, MB."""
+    """Cost of a run: seconds, CPU seconds, MB."""
 
     wall: float
     cpu: float
@@ -61,7 +61,7 @@ def run(n: int, on: list[str], keep: Path | None) -> dict[str, Cost]:
     """Dedup a dataset of n rows in each mode; it is made if it is not there."""
     with tempfile.TemporaryDirectory() as folder:
         data = (keep or Path(folder)) / str(n)
-        if not data.exists():  # in another process, so that this one stays small
+        if not data.exists():  # in another process, to keep this one small
             maker = [sys.executable, str(HERE / "texts.py"), "--n", str(n), "--dataset", str(data)]
             subprocess.run(maker, check=True)
         out = {}

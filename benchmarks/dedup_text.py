@@ -1,17 +1,17 @@
-"""Text near-duplicates from Parquet to Parquet: pairwright against Daft, rensa and datasketch.
+"""Near-duplicate texts from Parquet to Parquet: pairwright against Daft, rensa and datasketch.
 
     python benchmarks/dedup_text.py [--n 1000000] [--repeat 1] [--only pairwright daft]
 
-Every tool is a process of its own that reads the same Parquet file of texts (`texts.py`: 10 to 60
-words, a fifth of them copies of known Jaccard coefficients) and writes the rows it would remove;
-word triples, 128 permutations, threshold 0.7. XXH3 hashes the triples everywhere but in rensa, whose
-hash function is fixed. The peers (versions are printed) are installed into an environment of their
-own under the temporary folder, or `--peers` names one. Runs alternate.
+Each tool is a separate process that reads one Parquet file of texts (`texts.py`: 10 to 60 words,
+20 % of them copies with a known Jaccard similarity) and writes the rows that it would remove: word
+3-grams, 128 permutations, threshold 0.7. XXH3 hashes the n-grams except in rensa, whose hash
+function is fixed. The peers (their versions are printed) are installed into a separate environment
+in the temporary folder; `--peers` names another one. The runs alternate.
 
-Printed per tool: wall seconds, processor seconds of the whole process (start and imports included)
-and their ratio to pairwright's, peak memory, rows removed, and the errors, counted exactly:
-`below`, removed rows that no kept text reaches the threshold to; `left`, pairs at or above the
-threshold of which both are kept. The peers do not verify what their bands propose.
+Printed per tool: wall seconds, CPU seconds of the whole process (start and imports included) and
+their ratio to pairwright's, peak memory, rows removed, and the errors, counted exactly: `below`,
+removed rows for which no kept text reaches the threshold; `left`, pairs at or above the threshold
+that are both kept. The peers do not verify the candidates of their bands.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ PEERS = ("daft==0.7.26", "rensa==0.5.0", "datasketch==2.0.0", "xxhash", "pyarrow
 
 def ours(source: str, target: str) -> None:
     """The pure function, from Parquet to Parquet."""
-    from curate.near.text.minhash import minhash_groups
+    from curate.near.groups import minhash_groups
 
     table = pl.read_parquet(source)
     found = minhash_groups(table["text"], threshold=THRESHOLD)
     decisions = pl.concat([table.select("id"), found], how="horizontal")
     decisions.filter(~pl.col("kept")).select(
-        removed="id", stands=decisions["id"].gather(decisions.filter(~pl.col("kept"))["kept_index"])
+        removed="id",
+        kept_id=decisions["id"].gather(decisions.filter(~pl.col("kept"))["kept_index"]),
     ).write_parquet(target)
 
 
 def families(texts: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All pairs of texts that were made of one another, with their exact Jaccard coefficients.
 
-    Texts that were not are independent draws and share next to no triples.
+    Other texts are sampled independently and have nearly no n-gram in common.
     """
     order = np.argsort(texts.sources, kind="stable")
     source, copies = texts.sources[order], texts.copies[order]
@@ -67,13 +68,13 @@ def families(texts: Texts) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def jaccard(texts: Texts, i: int, j: int) -> float:
-    """Exact Jaccard coefficient of the word triples of two texts."""
-    one, other = (triples(texts.words[texts.at[k] : texts.at[k + 1]]) for k in (i, j))
+    """Exact Jaccard similarity of the word 3-grams of two texts."""
+    one, other = (ngrams(texts.words[texts.at[k] : texts.at[k + 1]]) for k in (i, j))
     return len(one & other) / len(one | other)
 
 
-def triples(words: np.ndarray) -> set[int]:
-    """Triples of word numbers, each as one number."""
+def ngrams(words: np.ndarray) -> set[int]:
+    """3-grams of word numbers, each as one number."""
     wide = words.astype(np.int64)
     return set(((wide[:-2] << 32) | (wide[1:-1] << 16) | wide[2:]).tolist())
 
@@ -81,14 +82,14 @@ def triples(words: np.ndarray) -> set[int]:
 def errors(target: Path, n: int, pairs: tuple[np.ndarray, ...]) -> tuple[int, int, int]:
     """Rows removed, those below the threshold to every kept text, and true pairs left."""
     a, b, value = pairs
-    gone = np.zeros(n, dtype=bool)
-    gone[pl.read_parquet(target)["removed"].to_numpy()] = True
+    removed = np.zeros(n, dtype=bool)
+    removed[pl.read_parquet(target)["removed"].to_numpy()] = True
     near = value >= THRESHOLD - 1e-12
     covered = np.zeros(n, dtype=bool)
-    covered[a[near & ~gone[b]]] = True
-    covered[b[near & ~gone[a]]] = True
-    left = int((near & ~gone[a] & ~gone[b]).sum())
-    return int(gone.sum()), int((gone & ~covered).sum()), left
+    covered[a[near & ~removed[b]]] = True
+    covered[b[near & ~removed[a]]] = True
+    left = int((near & ~removed[a] & ~removed[b]).sum())
+    return int(removed.sum()), int((removed & ~covered).sum()), left
 
 
 def main() -> None:
@@ -163,9 +164,9 @@ def compare(options: argparse.Namespace, python: str, folder: Path) -> None:
 
 def export_removed(data: Path, target: Path) -> None:
     """Rows that `curate dedup` removed, as numbers."""
-    gone = pl.scan_parquet(data / "decisions/dedup/*.parquet").filter(~pl.col("kept"))
+    removed = pl.scan_parquet(data / "decisions/dedup/*.parquet").filter(~pl.col("kept"))
     number = pl.col("sample_id").str.to_integer(base=16).alias("removed")
-    gone.select(number).collect().write_parquet(target)
+    removed.select(number).collect().write_parquet(target)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,27 @@
-"""Embedding images: `curate embed` against the bare open_clip loop and clip-retrieval.
+"""Embedding images: `curate embed` against the plain open_clip loop and clip-retrieval.
 
     python benchmarks/embed.py [--images 256] [--model ViT-B-32|demo] [--photos FOLDER ...]
                                [--workers 2] [--repeat 1] [--peers FOLDER] [--no-peers]
 
-The same photos (real ones from `--photos`, by default those of the shared data beside the checkout;
-repeated with a few bytes behind the end, so that every file is another image to a hash), the same
-weights (drawn from seed 0 and saved once; `demo` is the small CLIP of the demo), the same machine.
-Every contestant is a process of its own, from images to vectors on disk:
+All use the same photographs (from `--photos`, by default those of the shared data next to the
+checkout; repeated with some bytes after the end, so that each file has another hash), the same
+weights (random with seed 0, saved once; `demo` is the small CLIP of the demo) and the same machine.
+Each tool is a separate process, from images to vectors on disk:
 
-- pairwright: reads the images table, decodes in threads, scales and normalises once a batch,
-  encodes, writes durable parts that resume.
-- loop: `torch.utils.data.DataLoader` with workers; Pillow, open_clip's own transform, `encode_image`,
-  `numpy.save`. No table, no resume; one bad image ends it.
+- pairwright: reads the images table, decodes in threads, scales and normalizes once per batch,
+  encodes, writes parts from which a run can resume.
+- loop: `torch.utils.data.DataLoader` with workers; Pillow, the transform of open_clip,
+  `encode_image`, `numpy.save`. No table, no resume; one malformed image ends it.
 - loop, no workers: the same with `num_workers=0`.
-- pool: pairwright's own steps, decoding in spawned processes instead of threads. What these take to
-  start, importing torch, is left out of their figures but for `whole s`.
-- clip-retrieval: `clip_inference` on the files, in an environment of its own (made under the
-  temporary folder, or `--peers` names one). It knows registered architectures only. A run on two
-  images is taken off its figures, because its processes import torch anew.
+- pool: the steps of pairwright, but decoding in spawned processes instead of threads. The start of
+  these, which import torch, counts in `whole s` only.
+- clip-retrieval: `clip_inference` on the files, in a separate environment (in the temporary folder,
+  or named by `--peers`). It knows registered architectures only. A run on two images is subtracted
+  from its numbers, because its processes import torch again.
 
-Printed: images a second of wall time and of processor time (children included) from the first image
-to the last, the start-up before it, the processor time's ratio to pairwright's, and the least cosine
-of a vector to pairwright's. torch uses `OMP_NUM_THREADS` threads (default here: 1 a process).
+Printed: images per second of wall time and of CPU time (children included) from the first image to
+the last, the start-up before, the ratio of the CPU time to pairwright's, and the min cosine of a
+vector to pairwright's. torch uses `OMP_NUM_THREADS` threads (default here: 1 per process).
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def load():
         return open_clip.create_model_from_pretrained(f"local-dir:{weights}")
     return open_clip.create_model_from_pretrained(model, pretrained=weights)
 
-def tell(started, used, names, vectors):
+def report(started, used, names, vectors):
     np.savez(target, names=names, vectors=np.concatenate(vectors))
     print(json.dumps({"wall": time.perf_counter() - started, "cpu": cpu() - used}))
 """
@@ -99,7 +99,7 @@ with torch.inference_mode():
     for batch in batches:
         vectors.append(torch.nn.functional.normalize(network.encode_image(batch), dim=-1).numpy())
 del batches
-tell(started, used, [f.stem for f in files], vectors)
+report(started, used, [f.stem for f in files], vectors)
 """
 )
 
@@ -156,7 +156,7 @@ RETRIEVAL = (ROOT / "benchmarks" / "peers" / "embed_clip_retrieval.py").read_tex
 
 
 class Result(NamedTuple):
-    """One contestant's figures."""
+    """The numbers of one tool."""
 
     name: str
     wall: float
@@ -208,11 +208,11 @@ def run_all(work: Path, weights: Path, options: argparse.Namespace) -> list[Resu
     return results
 
 
-def make_photos(target: Path, places: list[Path] | None, count: int) -> int:
+def make_photos(target: Path, folders: list[Path] | None, count: int) -> int:
     """Real photos, each file another image to a hash."""
     shared = ROOT.parent / "shared" / "data"
     files = sorted(
-        f for p in places or [shared / n for n in PHOTOS] for f in p.glob("*") if f.is_file()
+        f for p in folders or [shared / n for n in PHOTOS] for f in p.glob("*") if f.is_file()
     )
     if not files:
         sys.exit("no photos: name folders of them with --photos")
@@ -255,11 +255,13 @@ def ours(work: Path, folder: Path, weights: Path, options: argparse.Namespace) -
         "embed", work / "data", *words, "--workers", options.workers, "--device", "cpu", "--json"
     )
     whole = time.perf_counter() - started
-    told = json.loads(shown)
+    summary = json.loads(shown)
     import polars as pl
 
     data = work / "data"
-    vectors = pl.read_parquet(data / told["table"] / "part-*.parquet").select("item_id", "vector")
+    vectors = pl.read_parquet(data / summary["table"] / "part-*.parquet").select(
+        "item_id", "vector"
+    )
     samples = pl.read_parquet(data / "samples" / "photos" / "part-*.parquet")
     names = samples.select(
         pl.col("image_ids").list.first().alias("item_id"),
@@ -267,8 +269,8 @@ def ours(work: Path, folder: Path, weights: Path, options: argparse.Namespace) -
     )
     both = names.join(vectors, on="item_id")
     found = dict(zip(both["name"], both["vector"].to_numpy().astype("float32"), strict=True))
-    wall = options.images / told["images_per_second"]
-    return Result("pairwright", wall, told["cpu_seconds"], whole, found)
+    wall = options.images / summary["images_per_second"]
+    return Result("pairwright", wall, summary["cpu_seconds"], whole, found)
 
 
 def ingest(work: Path, folder: Path) -> None:
@@ -319,10 +321,10 @@ def contestant(
     if done.returncode:
         print(f"{title} failed: {done.stderr.strip()[-600:]}")
         return Result(title, float("nan"), float("nan"), float("nan"), {})
-    told = json.loads(re.findall(r'\{"wall".*?\}', done.stdout)[-1])
+    printed = json.loads(re.findall(r'\{"wall".*?\}', done.stdout)[-1])
     found = np.load(target)
     vectors = dict(zip(found["names"].tolist(), found["vectors"], strict=True))
-    return Result(title, told["wall"], told["cpu"], time.perf_counter() - started, vectors)
+    return Result(title, printed["wall"], printed["cpu"], time.perf_counter() - started, vectors)
 
 
 def show(results: list[Result], count: int) -> None:

@@ -1,11 +1,11 @@
-"""Which copies of photos count as the same picture, by how they were made.
+"""Which copies of photographs are found, by how they were made.
 
     python benchmarks/image_copies.py FOLDER [FOLDER ...] [--limit 0]
 
-Every image of the folders is copied in every way below; of each way are printed: the share of copies
-that are found (near hash, confirmed by the pixels), the share whose hash is near (8 bits at most),
-the share whose pixels alone would pass, and pairs of different photos that were taken for one (of
-all pairs of originals and copies).
+Each image of the folders is copied in all ways below. Printed per way: the rate of copies that are
+found (near hash, confirmed by the pixels), the rate whose hash is near (at most 8 bits), the rate
+that the pixels alone would confirm, and pairs of different photographs that were found (among all
+pairs of originals and copies).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from curate.near.images.phash import DISTANCE, same_picture, same_pictures
+from curate.near.images.copies import DISTANCE, find_copies
+from curate.near.images.pixels import copy_similarity
 from pairwright.commands.progress import Progress
 from pairwright.images import ImageError, inspect_image, open_image
 
@@ -47,9 +48,9 @@ def scaled(factor: float) -> Make:
     return make
 
 
-def cropped(share: float) -> Make:
+def cropped(fraction: float) -> Make:
     def make(image: Image.Image) -> bytes:
-        x, y = round(image.width * share / 2), round(image.height * share / 2)
+        x, y = round(image.width * fraction / 2), round(image.height * fraction / 2)
         return encoded(image.crop((x, y, image.width - x, image.height - y)), quality=95)
 
     return make
@@ -62,8 +63,8 @@ def ways() -> dict[str, Make]:
     made |= {f"scaled x {f:g}, jpeg 85": scaled(f) for f in (0.25, 0.5, 0.75, 0.9, 1.5, 2)}
     made |= {f"cropped by {100 * s:g} %": cropped(s) for s in (0.01, 0.02, 0.05, 0.1, 0.2)}
     made["mirrored"] = lambda image: encoded(ImageOps.mirror(image), quality=95)
-    made["grey"] = lambda image: encoded(image.convert("L").convert("RGB"), quality=95)
-    made["a tenth brighter"] = lambda image: encoded(
+    made["gray"] = lambda image: encoded(image.convert("L").convert("RGB"), quality=95)
+    made["10 % brighter"] = lambda image: encoded(
         image.point(lambda value: min(255, int(value * 1.1))), quality=95
     )
     return made
@@ -91,11 +92,11 @@ def main() -> None:
     for name, make in ways().items():
         copies = [make(image) for image in images]
         theirs = np.array([inspect_image(content).phash for content in copies], dtype=np.uint64)
-        found = same_pictures(np.r_[hashes, theirs], (originals + copies).__getitem__)
+        found = find_copies(np.r_[hashes, theirs], (originals + copies).__getitem__)
         right = int((found.b - found.a == n).sum())
         near = float((np.bitwise_count(hashes ^ theirs) <= DISTANCE).mean())
         pixels = sum(
-            same_picture(image, open_image(copy)) >= 0
+            copy_similarity(image, open_image(copy)) >= 0
             for image, copy in zip(images, copies, strict=True)
         )
         print(

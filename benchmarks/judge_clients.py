@@ -2,8 +2,8 @@
 
     python judge_clients.py client|bare|naive DATASET URL MODEL PIXELS REPEAT
 
-The requests are rendered beforehand; printed is one line of JSON with the wall and processor time
-of asking them all.
+The requests are rendered beforehand; printed is one line of JSON with the wall time and CPU time of
+all requests.
 """
 
 from __future__ import annotations
@@ -28,28 +28,23 @@ WORKERS = 64
 
 
 def cpu() -> float:
-    """Processor seconds of this process so far."""
+    """CPU seconds of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 
 
 def requests_of(dataset: Any) -> list[Any]:
     """The requests that `judge score` makes, rendered."""
+    from judge.ask.scoring import score_request
     from judge.ask.targets import by_image, choose_source, target_batches, targets_of
-    from judge.rubric.render import render
     from judge.rubric.rubric import load_rubric
     from judge.score.options import ScoreOptions
     from pairwright.images import ImageReader
-    from pairwright.vlm.types import ChatRequest
 
     rubric, source = load_rubric("default"), choose_source(dataset, ScoreOptions(model="any"))
     reader: Any = ImageReader(dataset)
     return [
-        ChatRequest(
-            key=(target.target_id, criterion.name),
-            messages=render(rubric, criterion, target),
-            labels=tuple(rubric.labels),
-        )
+        score_request(rubric, criterion, target)
         for frame in target_batches(
             dataset, source, for_run=RunKey("score", "scores/score"), limit=None
         )
@@ -79,7 +74,7 @@ def ask_client(dataset: Any, requests: list[Any], url: str, model: str, pixels: 
 
 
 def ask_bare(dataset: Any, requests: list[Any], url: str, model: str, pixels: int) -> None:
-    """As little as can be done for the same answers."""
+    """The least work for the same replies."""
     import aiohttp
 
     from pairwright.images import ImageReader

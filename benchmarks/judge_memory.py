@@ -2,11 +2,11 @@
 
     python benchmarks/judge_memory.py [--rows 10000 200000] [--per-image 1 20] [--json]
 
-Datasets of so many rows, each row with an image of its own or several rows to an image, are judged
-on one criterion by the whole command, a process of its own, against a stand-in for a model server
-that answers at once (`tests/vlm_stub.py`). Printed: peak memory, wall and processor time, and the
-peak's ratio to that of the smallest table. The first line is the command's `--dry-run` on the
-smallest table: what the imports alone take.
+Datasets of so many rows, with one or several rows per image, are judged on one criterion by the whole
+command, in a process of its own, with a stub of a model server that replies immediately
+(`tests/vlm_stub.py`). Printed: peak memory, wall time and CPU time, and the ratio of the peak to that
+of the smallest table. The first line is the command's `--dry-run` on the smallest table: the memory
+of the imports.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ criteria: [{name: right}]
 
 
 def png(number: int) -> bytes:
-    """A small picture of its own for each number; made by hand, Pillow takes longer."""
+    """A small image for each number; written without Pillow, which takes longer."""
     color = struct.pack(">I", number)[1:]
     pixels = (b"\0" + color * 32) * 32
 
@@ -103,7 +103,7 @@ def make(path: Path, rows: int, per_image: int) -> None:
 
 @contextlib.contextmanager
 def stub() -> Iterator[str]:
-    """Address of a server that answers at once, for the length of a block."""
+    """Address of a server that replies immediately, for the length of a block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -155,7 +155,7 @@ def main() -> None:
                     lines.append(_line("imports", 0, judged(dataset, rubric, url, "--dry-run")))
                 cost = judged(dataset, rubric, url)
                 assert rows_of(dataset) == rows
-                lines.append(_line(f"{per_image} a picture", rows, cost))
+                lines.append(_line(f"{per_image} per image", rows, cost))
                 if not options.json:
                     print(_words(lines[-1], lines), flush=True)
     if options.json:

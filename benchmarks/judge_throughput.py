@@ -1,25 +1,24 @@
-"""Speed of the judge's client: `judge score` against the barest client there can be.
+"""Speed of the judge's client: `judge score` against a minimal client.
 
     python benchmarks/judge_throughput.py [--photos 300] [--questions 5] [--repeat 3] [--base-url URL]
                                           [--naive 20] [--ceiling 20000] [--peers FOLDER] [--no-peers] [--json]
 
 A real vLLM on this machine serves a tiny random Qwen2-VL (its own, or `--base-url` with the key in
-PAIRWRIGHT_API_KEY). Photos of noise, about 600 kB each as JPEG, made anew for every run so that no
-server cache helps; questions about each; the prompts of the default rubric. Every contestant is a
-process of its own:
+PAIRWRIGHT_API_KEY). Images of noise, about 600 kB each as JPEG, new for every run so that no server
+cache helps; questions about each; the prompts of the default rubric. Every client is a process of its
+own:
 
 - judge score: the whole command on a dataset: reads the tables, resizes, asks, writes durable rows.
 - client: `HttpBackend.ask_all` alone, its requests rendered beforehand.
-- bare: aiohttp, 64 workers, the same prompts, the same resizing in threads, each photo's bytes sent
-  once and named by hash afterwards. No retries, no tables; one bad answer ends it.
-- naive: one request at a time, the photo's bytes as they are in each (on `--naive` photos only).
-- distilabel: its OpenAI client, batches of 50, the photo's bytes in each request (on `--naive`
-  photos), in an environment of its own (made under the temporary folder, or `--peers` names one;
+- bare: aiohttp, 64 workers, the same prompts, the same resizing in threads, each image sent once
+  and named by hash afterwards. No retries, no tables; it stops at the first error.
+- naive: one request at a time, each with the original image (on `--naive` images only).
+- distilabel: its OpenAI client, batches of 50, the image in each request (on `--naive` images), in an environment of its own (made under the temporary folder, or `--peers` names one;
   `--no-peers` leaves it out).
 
-Wall and processor time are taken round the asking; for `judge score` also round the whole process.
-Medians of `--repeat` alternating runs. `--ceiling N`: requests a second and processor time a request
-of client and bare client against a stand-in that answers at once (`tests/vlm_stub.py`).
+Wall time and CPU time are measured around the requests; for `judge score` also of the whole process.
+Medians of `--repeat` alternating runs. `--ceiling N`: requests per second and CPU time per request
+of client and bare client with a stub that replies immediately (`tests/vlm_stub.py`).
 """
 
 from __future__ import annotations
@@ -179,7 +178,7 @@ def main() -> None:
     parser.add_argument("--naive", type=int, default=20, help="photos that the naive loop gets")
     parser.add_argument("--ceiling", type=int, default=20_000, help="requests; 0 leaves it out")
     parser.add_argument(
-        "--pixels", type=int, default=64 * 64, help="the model's budget of a picture"
+        "--pixels", type=int, default=64 * 64, help="pixel limit of the model"
     )
     parser.add_argument("--base-url")
     parser.add_argument("--peers", type=Path)

@@ -1,9 +1,9 @@
-"""How the search of near 64-bit hashes grows, on hashes at random, in clusters and in a few bits.
+"""How the search of near 64-bit hashes scales: random hashes, clusters, hashes of few bits.
 
     python benchmarks/near_hashes.py [--n 100000 300000 1000000] [--distance 8]
 
-Printed: distinct hashes, segments that were chosen, processor seconds to index and to list all near
-pairs, the pairs, and the peak of memory so far (pairs come in blocks; none are kept here).
+Printed: distinct hashes, number of segments chosen, CPU seconds to index and to list all near
+pairs, number of pairs, and peak memory so far (pairs come in batches and are not kept).
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ import numpy as np
 from curate.near.images.hamming import HashIndex
 
 
-def at_random(n: int, generator: np.random.Generator) -> np.ndarray:
+def random_hashes(n: int, generator: np.random.Generator) -> np.ndarray:
     return generator.integers(0, 2**64, n, dtype=np.uint64)
 
 
 def in_clusters(n: int, size: int, generator: np.random.Generator) -> np.ndarray:
-    """Half at random, half in clusters whose members differ from their centre in 4 bits at most."""
-    hashes = np.repeat(at_random(n // (2 * size), generator), size)
+    """Half random, half in clusters whose hashes differ from the center in at most 4 bits."""
+    hashes = np.repeat(random_hashes(n // (2 * size), generator), size)
     for _ in range(4):
         hashes ^= np.uint64(1) << generator.integers(0, 64, len(hashes), dtype=np.uint64)
-    return np.r_[hashes, at_random(n - len(hashes), generator)]
+    return np.r_[hashes, random_hashes(n - len(hashes), generator)]
 
 
 def in_few_bits(n: int, generator: np.random.Generator) -> np.ndarray:
-    """Only 40 bits vary, as those of flat pictures or of pages of one form."""
+    """Only 40 bits vary, as for flat images or pages of one form."""
     mask = np.uint64(0x00FF00FFFFFFFF00)
-    return at_random(n, generator) & mask
+    return random_hashes(n, generator) & mask
 
 
 def main() -> None:
@@ -42,12 +42,12 @@ def main() -> None:
     parser.add_argument("--distance", type=int, default=8)
     options = parser.parse_args()
     generator = np.random.default_rng(0)
-    for _ in HashIndex(at_random(100, generator), options.distance).pairs():
-        pass  # compiled once a machine
+    for _ in HashIndex(random_hashes(100, generator), options.distance).pairs():
+        pass  # compiled once per machine
     print(f"{'':26}{'hashes':>11}{'segments':>10}{'cpu s':>8}{'pairs':>13}{'peak MB':>9}")
     for n in options.n:
         kinds = {
-            "at random": at_random(n, generator),
+            "random": random_hashes(n, generator),
             "clusters of 5": in_clusters(n, 5, generator),
             "clusters of 100": in_clusters(n, 100, generator),
         }

@@ -1,14 +1,14 @@
-"""Facility location and k-center: pairwright against apricot and a plain numpy loop.
+"""Facility location and k-center: pairwright against apricot and a plain NumPy loop.
 
     python benchmarks/select_rows.py [--n 5000] [--k 500] [--width 128]
 
-Facility location chooses `k` of `n` unit vectors (a mixture of 200 centres, seeded) by the same
-matrix of likenesses; apricot is given it (`precomputed`, lazy greedy), ours computes it. k-center is
-compared, on ten times as many vectors, with the loop that updates all distances after every choice.
-The loop of facility location is left out where it would take minutes. Printed: processor seconds of
-the choice alone, the value reached (mean likeness to the nearest chosen one; largest distance left)
-and that of a random choice. apricot is installed into an environment of its own under the temporary
-folder; each tool runs in a process of its own with one thread.
+Facility location selects `k` of `n` unit vectors (a mixture of 200 centers, seeded) by the same
+matrix of similarities; apricot reads it (`precomputed`, lazy greedy), pairwright computes it.
+k-center is compared, on ten times as many vectors, with the loop that updates all distances after
+each choice. The loop of facility location is skipped if it would take minutes. Printed: CPU seconds
+of the selection, the value reached (mean similarity to the nearest selected vector; largest
+remaining distance) and that of a random selection. apricot is installed into a separate environment
+in the temporary folder; each tool runs in a separate process with one thread.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PEERS = ("apricot-select==0.6.1", "scikit-learn", "numba", "numpy")
 
 
 def vectors(n: int, width: int) -> np.ndarray:
-    """Unit vectors around 200 centres."""
+    """Unit vectors around 200 centers."""
     generator = np.random.default_rng(0)
-    centres = generator.standard_normal((200, width))
-    rows = centres[generator.integers(0, 200, n)] + 0.8 * generator.standard_normal((n, width))
+    centers = generator.standard_normal((200, width))
+    rows = centers[generator.integers(0, 200, n)] + 0.8 * generator.standard_normal((n, width))
     rows = rows.astype(np.float16).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
@@ -50,8 +50,8 @@ def apricot(rows: np.ndarray, k: int, _: str) -> list[int]:
     """Facility location of apricot, lazy greedy."""
     from apricot import FacilityLocationSelection
 
-    likeness = np.maximum(rows @ rows.T, 0).astype(np.float64)
-    chosen = FacilityLocationSelection(k, metric="precomputed", optimizer="lazy").fit(likeness)
+    similarity = np.maximum(rows @ rows.T, 0).astype(np.float64)
+    chosen = FacilityLocationSelection(k, metric="precomputed", optimizer="lazy").fit(similarity)
     return [int(i) for i in chosen.ranking]
 
 
@@ -63,16 +63,16 @@ def loop(rows: np.ndarray, k: int, goal: str) -> list[int]:
             far = np.minimum(far, np.sqrt(np.maximum(1 - rows @ rows[chosen[-1]], 0)))
             chosen.append(int(far.argmax()))
         return chosen
-    likeness = np.maximum(rows @ rows.T, 0)
+    similarity = np.maximum(rows @ rows.T, 0)
     covered, chosen = np.zeros(len(rows), dtype=np.float32), []
     for _ in range(k):
         gains = np.zeros(len(rows))
         for start in range(0, len(rows), 512):
-            part = likeness[start : start + 512]
+            part = similarity[start : start + 512]
             gains[start : start + 512] = np.maximum(part - covered, 0).sum(axis=1)
         gains[chosen] = -1
         chosen.append(int(gains.argmax()))
-        np.maximum(covered, likeness[chosen[-1]], out=covered)
+        np.maximum(covered, similarity[chosen[-1]], out=covered)
     return chosen
 
 
@@ -112,9 +112,9 @@ def main() -> None:
         ("k-center", 10 * given.n, ("pairwright", "numpy loop")),
     ):
         rows = vectors(n, given.width)
-        drawn = np.random.default_rng(1).choice(n, given.k, replace=False).tolist()
+        random_rows = np.random.default_rng(1).choice(n, given.k, replace=False).tolist()
         print(f"{goal}: {given.k:,} of {n:,} vectors of {given.width}, one thread")
-        print(f"  {'random':<12} {'':>10}   value {value(rows, drawn, goal):.4f}")
+        print(f"  {'random':<12} {'':>10}   value {value(rows, random_rows, goal):.4f}")
         for tool in tools:
             python = peers_python("select", PEERS, None) if tool == "apricot" else sys.executable
             sizes = [f"--n={n}", f"--k={given.k}", f"--width={given.width}"]

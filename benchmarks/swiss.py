@@ -1,9 +1,9 @@
-"""How many comparisons order N answers how well: Swiss rounds against all pairs.
+"""How well a number of comparisons orders N responses: Swiss rounds against all pairs.
 
     python benchmarks/swiss.py
 
-Simulated judges: answers with normally distributed strengths (`spread`, in log-odds), and a pull of
-the first place (`bias`, in log-odds) that asking both orders averages out. Each judge has its own
+Simulated judges: responses with normally distributed strengths (`spread`, in log-odds), and a position
+bias (`bias`, in log-odds) that asking both orders averages out. Each judge has its own
 opinion of each pair (`noise`, in log-odds), which asking again would not change.
 """
 
@@ -25,13 +25,13 @@ Judge = Callable[[Pair], float]
 
 
 def make_judge(truth: dict[str, float], rng: random.Random, noise: float, bias: float) -> Judge:
-    """Share of the win of a, the mean of both orders."""
+    """The win of a, as the mean of both orders."""
     seen: dict[Pair, float] = {}
 
     def judge(pair: Pair) -> float:
         if pair not in seen:
             gap = truth[pair[0]] - truth[pair[1]] + rng.gauss(0, noise)
-            first, second = (1 / (1 + math.exp(-gap - pull)) for pull in (bias, -bias))
+            first, second = (1 / (1 + math.exp(-gap - shift)) for shift in (bias, -bias))
             seen[pair] = (first + second) / 2
         return seen[pair]
 
@@ -42,8 +42,8 @@ def quality(truth: dict[str, float], pairs: list[Pair], judge: Judge) -> tuple[f
     """Kendall's tau of the fitted strengths with the true ones, and whether the best is found."""
     names = list(truth)
     first, second = (np.array([names.index(pair[side]) for pair in pairs]) for side in (0, 1))
-    shares = np.array([judge(pair) for pair in pairs])
-    counts = np.column_stack([shares, 1 - shares, np.zeros(len(pairs))])
+    wins = np.array([judge(pair) for pair in pairs])
+    counts = np.column_stack([wins, 1 - wins, np.zeros(len(pairs))])
     theta = bradley_terry(len(names), first, second, counts, ties=False).theta
     true = list(truth.values())
     is_found = int(np.argmax(theta)) == int(np.argmax(true))
@@ -51,7 +51,7 @@ def quality(truth: dict[str, float], pairs: list[Pair], judge: Judge) -> tuple[f
 
 
 def pairs_of(scheme: str, ids: list[str], judge: Judge, sample: str) -> list[Pair]:
-    """What a scheme asks."""
+    """The pairs that a scheme asks about."""
     rounds = default_rounds(len(ids))
     played = [
         pair
@@ -60,7 +60,7 @@ def pairs_of(scheme: str, ids: list[str], judge: Judge, sample: str) -> list[Pai
     ]
     if scheme == "swiss":
         return played
-    return round_robin(ids, sample=sample, most=None if scheme == "all" else len(played))
+    return round_robin(ids, sample=sample, max_pairs=None if scheme == "all" else len(played))
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def main() -> None:
     options = parser.parse_args()
     write = sys.stdout.write
     write(
-        "| answers | pairing | comparisons | Kendall's tau | best found |\n|--:|---|--:|--:|--:|\n"
+        "| responses | pairing | comparisons | Kendall's tau | best found |\n|--:|---|--:|--:|--:|\n"
     )
     for n in (4, 8, 16, 32):
         rng = random.Random(n)

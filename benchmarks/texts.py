@@ -1,11 +1,11 @@
-"""Seeded texts with planted near-duplicates of known Jaccard coefficients, for the dedup benchmarks.
+"""Seeded texts with planted near-duplicates of known Jaccard similarity, for the dedup benchmarks.
 
     python benchmarks/texts.py --n 1000000 --out texts.parquet
     python benchmarks/texts.py --n 10000000 --dataset big/
 
-Texts have 10 to 60 words, drawn from 50,000 by a Zipf-like law. A fifth are copies of others in which
-one run of words is replaced: of a text of s word triples, d of them change, and
-J = (s - d) / (s + d). J spreads evenly from 0.5 to 1; copies and sources lie anywhere in the set.
+Texts have 10 to 60 words out of 50,000, with Zipf-like frequencies. 20 % are copies of other texts
+in which one run of words is replaced: d of the s word 3-grams of a text change, and
+J = (s - d) / (s + d). J is spread evenly from 0.5 to 1; copies and originals are anywhere in the set.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Texts(NamedTuple):
         words: Word numbers.
         copies: Row of every planted copy.
         sources: Row that each was made of.
-        planted: The Jaccard coefficient of word triples that each was made for.
+        planted: The Jaccard similarity of word 3-grams of each planted pair.
     """
 
     at: np.ndarray
@@ -44,7 +44,7 @@ class Texts(NamedTuple):
 
 
 def make(n: int, seed: int = 1) -> Texts:
-    """Draw n texts."""
+    """Sample n texts."""
     generator = np.random.default_rng(seed)
     n_copies = n // 5
     order = generator.permutation(n).astype(np.int32)
@@ -140,7 +140,7 @@ def _message(role: str, content: object) -> object:
 
 
 def main() -> None:
-    """Write what was asked for."""
+    """Write the texts or the dataset."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=1_000_000, help="texts")
     parser.add_argument("--seed", type=int, default=1)

@@ -36,8 +36,8 @@ COMMANDS = (
     Command(
         name="embed",
         target="curate.embed.command:embed",
-        options="curate.dedup.options:EmbedOptions",
-        summary="embed the images with open_clip",
+        options="curate.embed.options:EmbedOptions",
+        summary="compute vectors of images (and texts) with open_clip",
         examples=(
             "curate embed data/ --model ViT-B-32 --pretrained laion2b_s34b_b79k",
             "curate embed data/ --model local-dir:models/clip",
@@ -47,7 +47,7 @@ COMMANDS = (
         name="dedup",
         target="curate.dedup.command:dedup",
         options="curate.dedup.options:DedupOptions",
-        summary="drop samples that say the same about the same image; list contradictions",
+        summary="remove duplicate samples; list conflicting answers",
         examples=(
             "curate dedup data/",
             "curate dedup data/ --threshold 0.8 --keep score,length --show 10",
@@ -55,14 +55,14 @@ COMMANDS = (
             "curate dedup data/ --on text --run texts --dry-run",
             "curate dedup data/ --extend",
             "curate dedup data/ --against old-data/ more-data/",
-            "curate dedup data/ --rescue --replace",
+            "curate dedup data/ --promote --replace",
         ),
     ),
     Command(
         name="filter",
         target="curate.filter.command:filter_samples",
         options="curate.filter.options:FilterOptions",
-        summary="drop samples by their marks, images or texts",
+        summary="drop samples by their scores, images or texts",
         examples=(
             "curate filter data/ --min-score 3",
             "curate filter data/ --min-score 3 --criterion accuracy --dry-run",
@@ -75,7 +75,7 @@ COMMANDS = (
         name="decontaminate",
         target="curate.decontaminate.command:decontaminate",
         options="curate.decontaminate.options:DecontaminateOptions",
-        summary="drop rows that a benchmark holds, and all rows on its pictures",
+        summary="remove rows that a benchmark contains, and all rows on its images",
         examples=(
             "curate decontaminate data/ --against easy-vqa:test",
             "curate decontaminate data/ --against bench/ mmbench.parquet --dry-run",
@@ -86,7 +86,7 @@ COMMANDS = (
         name="tag",
         target="curate.tag.command:tag",
         options="curate.tag.options:TagOptions",
-        summary="tell what each sample trains (captioning, OCR, counting, ...) by rules",
+        summary="find the tasks of each sample (captioning, OCR, counting, ...) by rules",
         examples=(
             "curate tag data/ --show",
             "curate tag data/ --rules my.yaml --replace",
@@ -96,7 +96,7 @@ COMMANDS = (
         name="select",
         target="curate.select.command:select",
         options="curate.select.options:SelectOptions",
-        summary="choose a budget of rows: good, different from each other, of every task",
+        summary="select a budget of rows: high scores, diverse, of all tasks",
         examples=(
             "curate select data/ --n 5000",
             "curate select data/ --fraction 0.2 --balance task --per-image 4",

@@ -159,7 +159,7 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Embed the images with open_clip.
+        """Compute vectors of images (and texts) with open_clip.
 
         On the command line: `curate embed data/ --model ViT-B-32 --pretrained laion2b_s34b_b79k`.
 
@@ -167,12 +167,11 @@ class _Curate:
             dataset: The dataset, or its folder.
             model: open_clip architecture, hf-hub:owner/name, or a folder with
                 open_clip_config.json.
-            pretrained: tag, weights file or folder of the architecture's weights; random for
-                tests.
-            text: embed questions and answers as well.
+            pretrained: weights of the architecture: tag, file or folder; `random` for tests.
+            text: also embed questions and answers.
             device: auto, cpu, cuda, cuda:1, mps, ....
-            batch_size: images at a time.
-            workers: threads that decode images (default: one a core).
+            batch_size: images per batch.
+            workers: threads that decode images (default: one per core).
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -202,7 +201,7 @@ class _Curate:
         conflicts_per_row: int = 8,
         against: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
         extend: bool = False,
-        rescue: bool = False,
+        promote: bool = False,
         embeddings: str | None = None,
         scores: str | None = None,
         show: int = 3,
@@ -212,38 +211,38 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop samples that say the same about the same image; list contradictions.
+        """Remove duplicate samples; list conflicting answers.
 
         On the command line: `curate dedup data/`.
 
         Args:
             dataset: The dataset, or its folder.
-            on: what makes a double: image and conversation (sample), the image alone, or the text
-                alone.
-            threshold: least Jaccard coefficient of word triples, turn by turn, of like texts.
+            on: what is compared: images and conversation (sample), images only, or text only.
+            threshold: min Jaccard similarity of word 3-grams (shingles) of similar texts, per
+                turn.
             num_perm: MinHash permutations that find candidates.
             image_match: which images are the same: identical bytes (exact), also copies with a
-                near perceptual hash that their pixels confirm (phash), or embeddings near in
-                angle (clip).
-            phash_distance: bits in which the hashes of candidates may differ.
-            clip_threshold: least cosine of embeddings that count as the same.
-            image_index: how near embeddings are searched: all compared (exact), by a graph that
-                may miss some (hnsw), or exact up to 1,000,000 images.
-            keep: which of several doubles stays: comma list of length (longest), resolution
-                (largest image), score (best mark), order (first).
-            word_check: with on='sample', like texts must also agree in the words that carry the
-                meaning: questions and short answers in all but articles, long answers in denials,
-                numbers, colours, sides.
+                near perceptual hash that their pixels confirm (phash), or near embeddings (clip).
+            phash_distance: max bits in which the hashes of candidates differ.
+            clip_threshold: min cosine of embeddings that count as the same.
+            image_index: how near embeddings are found: by comparing all (exact), by a graph that
+                may miss some (hnsw), or exact up to 1,000,000 images (auto).
+            keep: which of several duplicates is kept: comma-separated list of length (longest),
+                resolution (largest image), score (highest score), order (first).
+            word_check: with on='sample', similar texts must also agree in the words that carry
+                the meaning: questions and short answers in all words except articles, long
+                answers in negations, numbers, colors and sides.
             answer_cap: keep at most N rows with the same long answer on different images.
-            conflicts_per_row: most earlier rows that a row's different answer is set against.
-            against: datasets whose current samples stand already: what doubles one of them goes.
-            extend: keep the decisions of the dedup in force and decide only on samples that came
-                since.
-            rescue: samples that a later filter or selection dropped do not stand for others: the
-                next of their doubles does.
-            embeddings: run of embeddings to take with image_match='clip'.
-            scores: run of scores to take with keep score.
-            show: examples to print of every kind.
+            conflicts_per_row: max earlier rows with which the answer of a row is listed as
+                conflicting.
+            against: other datasets: a sample that duplicates one of their current samples is
+                removed.
+            extend: keep the decisions of the active dedup and decide only samples added since.
+            promote: where a later filter or selection dropped the kept representative, keep the
+                next of its duplicates.
+            embeddings: run of embeddings for image_match='clip'.
+            scores: run of scores for keep score.
+            show: number of examples of each kind to print.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -310,7 +309,7 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop samples by their marks, images or texts.
+        """Drop samples by their scores, images or texts.
 
         On the command line: `curate filter data/ --min-score 3`.
 
@@ -409,31 +408,31 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop rows that a benchmark holds, and all rows on its pictures.
+        """Remove rows that a benchmark contains, and all rows on its images.
 
         On the command line: `curate decontaminate data/ --against easy-vqa:test`.
 
         Args:
             dataset: The dataset, or its folder.
             against: benchmarks: dataset folders, or sources that `curate ingest` reads; SRC:SPLIT
-                takes one split, as in easy-vqa:test.
-            by: what is compared: pictures, texts, or both.
-            image_folder: folder of the images that benchmark files name (default: beside the
+                reads one split, for example easy-vqa:test.
+            by: what is compared: images, texts, or both.
+            image_folder: folder of the images that benchmark files name (default: next to the
                 file).
             image_match: which images are the same: identical bytes (exact), or also copies with a
                 near perceptual hash that their pixels confirm (phash).
-            phash_distance: bits in which the hashes of candidates may differ.
-            clip_threshold: rows whose image has at least this cosine to a benchmark's go as well,
-                where both have embeddings of one model (default: only reported, at 0.95).
-            embeddings: run of embeddings (default: the one in force).
-            ngram: words of the sequences that texts are compared by.
-            min_words: least words of a benchmark text that counts if parts of it are found.
-            containment: least share of a benchmark text's word sequences that a row repeats; 0.2
-                less where that is ten sequences or more.
-            threshold: least Jaccard coefficient of a short text to a benchmark's.
-            common: wording on more pictures than this, on either side, is a template: no
-                evidence.
-            show: examples to print of every kind.
+            phash_distance: max bits in which the hashes of candidates differ.
+            clip_threshold: also remove rows whose image has at least this cosine to a benchmark
+                image, if both have embeddings by one model (default: such rows are only reported,
+                at 0.95).
+            embeddings: run of embeddings (default: the active one).
+            ngram: words per n-gram by which long texts are compared.
+            min_words: min words of a benchmark text that is compared by n-grams.
+            containment: min fraction of the n-grams of a benchmark text that a row contains; 0.2
+                less if that is 10 n-grams or more.
+            threshold: min Jaccard similarity of a short text to a benchmark text.
+            common: a text on more images than this, on either side, is a template and is ignored.
+            show: number of examples of each kind to print.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -459,15 +458,15 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Tell what each sample trains (captioning, OCR, counting, ...) by rules.
+        """Find the tasks of each sample (captioning, OCR, counting, ...) by rules.
 
         On the command line: `curate tag data/ --show`.
 
         Args:
             dataset: The dataset, or its folder.
-            rules: YAML file of rules (default: the built-in ones; print_rules=True shows them).
-            show: print every rule with its conditions, counts and examples.
-            print_rules: print the rules file and stop, to copy and change it for rules.
+            rules: YAML file of rules (default: the built-in rules; print_rules=True prints them).
+            show: print each rule with its conditions, counts and examples.
+            print_rules: print the rules file and stop; copy and change it for rules.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -502,29 +501,29 @@ class _Curate:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Choose a budget of rows: good, different from each other, of every task.
+        """Select a budget of rows: high scores, diverse, of all tasks.
 
         On the command line: `curate select data/ --n 5000`.
 
         Args:
             dataset: The dataset, or its folder.
-            n: rows to choose.
-            fraction: share of the rows to choose.
-            plan: YAML file with target sizes or shares of tasks, sources or other groups.
-            balance: without a plan: as many rows of every task (source, ...), as far as there
-                are.
-            method: facility-location (rows that stand for the rest), k-center (no row far from a
-                chosen one), quality (best marks), random; auto takes what the data allow
+            n: number of rows to select.
+            fraction: fraction of the rows to select.
+            plan: YAML file with the sizes or fractions of tasks, sources or other groups.
+            balance: without a plan: equally many rows of each task (source, ...), as far as
+                available.
+            method: facility-location (rows that represent the others), k-center (no row far from
+                a selected one), quality (highest scores), random; auto uses what the data allow
                 (default: auto).
-            quality: weight of the marks against diversity, 0 to 1 (default: 0.3 if there are
+            quality: weight of the scores against diversity, 0 to 1 (default: 0.3 if there are
                 any).
-            per_image: most rows with the same images.
-            seed: settles ties and random choices (default: 0).
-            scores: run of scores (default: the one in force).
-            embeddings: run of embeddings (default: the one in force).
-            tags: run of tags (default: the one in force).
-            block: facility-location is exact up to this many different vectors; above, only
-                vectors in one block of so many near ones count as alike; a block takes 4 N^2
+            per_image: max rows with the same images.
+            seed: decides ties and random choices (default: 0).
+            scores: run of scores (default: the active one).
+            embeddings: run of embeddings (default: the active one).
+            tags: run of tags (default: the active one).
+            block: facility-location is exact up to this many distinct vectors; with more, vectors
+                are split into blocks of near ones and compared within blocks; a block takes 4 N^2
                 bytes.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
@@ -724,7 +723,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Serve a model with vLLM, a server for each GPU, until stopped.
+        """Serve a model with vLLM, one server per GPU, until stopped.
 
         On the command line: `judge serve --model Qwen2-VL-7B`.
 
@@ -734,17 +733,17 @@ class _Judge:
             gpus: GPUs to start servers on: all, or numbers as 0,1,3 (default: the free ones).
             replicas: servers to start (default: one for each GPU; one on a CPU).
             tensor_parallel: GPUs per copy of the model.
-            port: port on 127.0.0.1; further servers take the next ones (default: free ones).
-            adapter: LoRA adapters as NAME=FOLDER, asked for by NAME.
-            lora_rank: make room for adapters that are loaded later.
-            max_model_len: tokens of prompt and answer together.
-            max_images: most images in one prompt.
-            max_pixels: largest image (default: the model's limit, at most 1003520).
-            dtype: number type (default: float32 on a CPU, the model's own on a GPU).
-            gpu_memory_utilization: share of the GPU's memory; on a CPU of the machine's (there
-                default 0.2).
+            port: port on 127.0.0.1; further servers get the next ports (default: free ports).
+            adapter: LoRA adapters as NAME=FOLDER; requests use NAME as the model.
+            lora_rank: maximum rank of adapters that are loaded later.
+            max_model_len: maximum tokens of prompt and response together.
+            max_images: maximum number of images in one prompt.
+            max_pixels: maximum pixels of an image (default: the model's limit, at most 1003520).
+            dtype: dtype (default: float32 on a CPU, that of the model on a GPU).
+            gpu_memory_utilization: fraction of the GPU's memory; on a CPU of the machine's memory
+                (there default 0.2).
             log: file for vLLM's output (default: in your cache folder).
-            vllm_arg: flags of vLLM's own as KEY=VALUE or KEY, such as max-num-seqs=64.
+            vllm_arg: flags of vLLM as KEY=VALUE or KEY, such as max-num-seqs=64.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -782,7 +781,7 @@ class _Judge:
         use_reference: Literal['auto', 'always', 'never'] = 'auto',
         turns: Literal['last', 'all'] = 'last',
         rationale: Literal['none', 'after', 'before'] = 'none',
-        draws: int = 1,
+        repeats: int = 1,
         seed: int = 0,
         jury: str | Sequence[str] = (),
         jury_by: Literal['mean', 'median', 'vote'] = 'mean',
@@ -793,7 +792,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a vision-language model mark answers by a rubric.
+        """Score responses by a rubric with a vision-language model.
 
         On the command line: `judge score data/ --model Qwen2-VL-7B`.
 
@@ -816,20 +815,20 @@ class _Judge:
             deadline: seconds after which a request times out.
             target: what is judged: the samples' own answers, or responses (default: responses if
                 `prefs sample` made some, else samples).
-            responses: run of responses (default: the one in force).
-            rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
+            responses: run of responses (default: the active one).
+            rubric: rubric: a name that `judge rubrics` lists, or your YAML file.
             criteria: criteria instead of the rubric's, "NAME: DESCRIPTION" each.
-            use_criteria: criteria that samples bring along: auto shows them where there are some,
-                always rejects samples without, never hides them.
-            use_reference: reference answers that samples bring along: the same.
-            turns: answers of a conversation that are judged: the last one, or each.
-            rationale: have the judge say why: after the mark (which stays what it is), or before
-                it.
-            draws: marks for one thing, at temperature 1: with rationale='before', or of a server
-                that tells no probabilities.
-            seed: seed of the draws.
+            use_criteria: the samples' own criteria: auto shows them to the judge where there are
+                some, always records samples without them as invalid, never hides them.
+            use_reference: the samples' reference answers: auto, always or never, as use_criteria.
+            turns: turns of a conversation that are judged: the last one, or all.
+            rationale: ask the judge for its reasons: after the score (which does not change), or
+                before it.
+            repeats: number of scores for the same response and criterion, at temperature 1: with
+                rationale='before', or from a server that reports no probabilities.
+            seed: seed of the repeats.
             jury: more models that judge the same, one after the other.
-            jury_by: how the marks of several judges become one.
+            jury_by: how the scores of several judges are combined.
             calibration: calibration.json of `judge agree`: fills the column `calibrated`.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
@@ -857,17 +856,17 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Join the marks of several judges or people into a jury's.
+        """Combine the scores of several judges or human annotators into a jury's.
 
         On the command line: `judge jury data/ --scores score score-other`.
 
         Args:
             dataset: The dataset, or its folder.
-            scores: runs of scores whose judges, or people, sit together.
-            jury_by: how their marks become one; vote: each for the whole value nearest to its
-                mark.
+            scores: runs of scores, by models or human annotators, that are combined.
+            jury_by: how their scores are combined; vote: each judge votes for the whole number
+                nearest to its score.
             weights: how much a judge counts, JUDGE=NUMBER each (default: 1).
-            min_judges: judges who must have said something for the jury to.
+            min_judges: minimum number of judges with a score; the jury needs them.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -892,15 +891,14 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """List the rubrics, show one, or check one of yours.
+        """List the rubrics, print one, or validate your own.
 
         On the command line: `judge rubrics`.
 
         Args:
-            action: list: name them; show: print one as YAML; check: look for faults in one of
-                yours.
-            name: a rubric's name, or a YAML file.
-            model: with check: whether each label is one token of this model.
+            action: list: list them; show: print one as YAML; check: validate your own.
+            name: name of a rubric, or a YAML file.
+            model: with check: also check that each label is one token of this model.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -929,19 +927,19 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """A page on which people mark some answers by the same rubric.
+        """Write an annotation page on which humans score responses by the same rubric.
 
         On the command line: `judge sheet data/ --n 300`.
 
         Args:
             dataset: The dataset, or its folder.
-            target: what is labelled: the samples' own answers, or responses (default: responses
-                if `prefs sample` made some, else samples).
-            responses: run of responses (default: the one in force).
-            rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
-            n: answers to label, drawn at random.
-            seed: seed of the draw.
-            side: longest side of a picture on the page, in pixels.
+            target: what is labeled: the samples' own answers, or responses (default: responses if
+                `prefs sample` made some, else samples).
+            responses: run of responses (default: the active one).
+            rubric: rubric: a name that `judge rubrics` lists, or your YAML file.
+            n: number of responses to label, sampled at random.
+            seed: seed of the sampling.
+            side: longest side of an image on the page, in pixels.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -968,32 +966,32 @@ class _Judge:
         gate_on: Literal['estimate', 'low'] = 'estimate',
         fit: Literal['isotonic', 'platt', 'none'] = 'isotonic',
         examples: int = 24,
-        draws: int = 2000,
+        resamples: int = 2000,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Compare a judge with people's labels, audit it, fit a calibration.
+        """Compare a judge with human labels, audit it, fit a calibration.
 
         On the command line: `judge agree data/ --judge scores/score-responses --labels scores/people`.
 
         Args:
             dataset: The dataset, or its folder.
-            judge: run of the judge as KIND/RUN, KIND being scores, comparisons or claims
-                (default: the one that a judge here made).
-            labels: run of people's or another judge's labels as KIND/RUN; feedback may be one
-                (default: none: the judge alone is audited).
-            criterion: criterion of the judge (default: all in common).
+            judge: run of the judge as KIND/RUN, where KIND is scores, comparisons or claims
+                (default: the only one that was not imported).
+            labels: run of labels, by human annotators or another judge, as KIND/RUN; KIND may
+                also be feedback (default: none; only the audits are made).
+            criterion: criterion of the judge (default: all that both have).
             labels_criterion: criterion of the labels (default: the same).
-            label_by: take the labels of this annotator only.
-            metric: what min_agreement looks at; alpha and kappa are corrected for chance.
-            min_agreement: gate: exit with 4 if the metric is lower for any criterion.
-            gate_on: whether the gate looks at the value or at the lower end of its interval.
-            fit: calibration to fit from marks to labels.
-            examples: disagreements to show on the page.
-            draws: resamples of an interval.
+            label_by: use the labels of this annotator only.
+            metric: metric of min_agreement; alpha and kappa are corrected for chance.
+            min_agreement: fail (exit code 4) if the metric is lower for any criterion.
+            gate_on: what min_agreement compares: the value, or the lower end of its interval.
+            fit: calibration to fit from scores to labels.
+            examples: number of disagreements on the page.
+            resamples: resamples of the bootstrap for each interval.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1018,14 +1016,14 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Read scores by a fitted calibration, asking no model.
+        """Add calibrated scores by a fitted calibration; no model is asked.
 
         On the command line: `judge calibrate data/ --scores score --calibration data/reports/agree/score-people/calibration.json`.
 
         Args:
             dataset: The dataset, or its folder.
             calibration: the calibration.json that `judge agree` wrote.
-            scores: run of scores to read (default: the one in force).
+            scores: run of scores to read (default: the active one).
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1065,7 +1063,7 @@ class _Judge:
         ties: bool = True,
         orders: int = 2,
         min_lead: float = 0.05,
-        marks: bool = False,
+        scores: bool = False,
         seed: int = 0,
         run: str | None = None,
         replace: bool = False,
@@ -1073,7 +1071,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a model say which of two answers is better, asked in both orders.
+        """Ask a model which of two responses is better, in both orders.
 
         On the command line: `judge compare data/ --model Qwen2-VL-7B`.
 
@@ -1094,19 +1092,21 @@ class _Judge:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            responses: run of responses (default: the one in force).
-            rubric: YAML file of yours that asks instead of the shipped prompt.
-            criteria: what answers are compared by, one comparison each: "name: description".
-            pairing: which answers to one question meet: all; each with a baseline; neighbours in
-                points, round by round (orders many answers with few comparisons).
-            baseline: model whose answer the others meet; sample: the sample's own answer.
-            max_pairs: most pairs a sample and criterion (default: all).
-            rounds: swiss: rounds (default: for N answers, log2 N rounded up, and one).
-            ties: whether the judge may say that both are as good, or both bad.
-            orders: 2: ask with the answers in both orders; 1: in one only.
-            min_lead: least lead of the likeliest verdict over the next; below it: undecided.
-            marks: also write scores: the share of wins each answer can expect against the others.
-            seed: of the draws of pairs and orders.
+            responses: run of responses (default: the active one).
+            rubric: your YAML file instead of the prompt that is shipped.
+            criteria: criteria to compare by, one comparison each: "NAME: DESCRIPTION".
+            pairing: which responses to one question are compared: all pairs; each with a
+                baseline; neighbors in points, round by round (orders many responses with few
+                comparisons).
+            baseline: model whose response is compared with the others; sample: the sample's own
+                answer.
+            max_pairs: maximum number of pairs per sample and criterion (default: all).
+            rounds: swiss: rounds (default: for N responses, log2 N rounded up, plus 1).
+            ties: allow the verdicts that both are equally good, or both bad.
+            orders: 2: ask with the responses in both orders; 1: in one order only.
+            min_lead: minimum lead of the most likely verdict over the next; below it: undecided.
+            scores: also write scores: the expected win rate of each response against the others.
+            seed: seed of the choice of pairs and orders.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1153,7 +1153,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Split answers into claims and have a model check each against the image.
+        """Split responses into claims and check each against the image with a model.
 
         On the command line: `judge claims data/ --model Qwen2-VL-7B`.
 
@@ -1174,20 +1174,22 @@ class _Judge:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            target: whose answers are checked: the samples' own, or responses (default: responses
-                if `prefs sample` made some, else samples).
-            responses: run of responses (default: the one in force).
-            split: who splits an answer into claims: a model, or rules (sentences and their
-                parts). The claims are kept in the run RUN-split, the verdicts in RUN.
+            target: what is judged: the samples' own answers, or responses (default: responses if
+                `prefs sample` made some, else samples).
+            responses: run of responses (default: the active one).
+            split: how a response is split into claims: by a model, or by rules (sentences and
+                clauses). The claims are kept in the run RUN-split, the verdicts in RUN.
             splitter_model: model that splits (default: the judge).
             splitter_base_url: servers of that model (default: those of the judge).
-            questions: how a claim becomes a question: "Is it true of the image that ...", or as
-                the model words it while it splits.
-            claims: check the claims of this run, such as people's, instead of splitting answers.
-            max_claims: most claims an answer; further ones are left out.
-            split_tokens: longest list of claims, in tokens.
-            rubric: how a claim is asked about: "verify", or a YAML file with labels no and yes.
-            low_mass: verdicts are counted as faint where yes and no together are less likely.
+            questions: how a claim becomes a question: "Is it true of the image that ...", or
+                written by the model that splits.
+            claims: check the claims of this run, such as those of human annotators, instead of
+                splitting.
+            max_claims: maximum claims per response; further ones are left out.
+            split_tokens: maximum length of a list of claims, in tokens.
+            rubric: rubric of one claim: "verify", or your YAML file with labels no and yes.
+            low_mass: report how many verdicts have a lower probability mass on yes and no
+                together.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1230,7 +1232,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Have a model rank all answers to a question at once.
+        """Rank all responses to a question at once with a model.
 
         On the command line: `judge rank data/ --model Qwen2-VL-7B`.
 
@@ -1251,14 +1253,14 @@ class _Judge:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            responses: run of responses (default: the one in force).
-            rubric: YAML file of yours that asks instead of the shipped prompt.
-            criteria: what answers are ranked by, one ranking each: "name: description".
-            orders: orders in which the answers are shown (default: as many as answers, so that
-                each stands once in every place).
-            group: most answers in one prompt; more are ranked in groups.
-            rounds: how often more answers than group are dealt into groups anew.
-            seed: of the draws of groups and orders.
+            responses: run of responses (default: the active one).
+            rubric: your YAML file instead of the prompt that is shipped.
+            criteria: criteria to rank by, one ranking each: "NAME: DESCRIPTION".
+            orders: number of orders in which the responses are shown (default: the number of
+                responses, so that each is shown once in every position).
+            group: maximum responses in one prompt; more are ranked in groups.
+            rounds: how often more than group responses are split into new groups.
+            seed: seed of the groups and orders.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -1300,7 +1302,7 @@ class _Judge:
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Find out how easily a judge is swayed: injections, no image, another image.
+        """Measure how robust a judge is: prompt injections, no image, another image.
 
         On the command line: `judge probe data/ --model Qwen2-VL-7B --limit 200`.
 
@@ -1321,12 +1323,14 @@ class _Judge:
             concurrency: max requests in flight per server.
             timeout: seconds one attempt at a request may take.
             deadline: seconds after which a request times out.
-            target: whose answers are tampered with (default: as `judge score` chooses).
-            responses: run of responses (default: the one in force).
-            rubric: what is asked: a name of `judge rubrics`, or a YAML file of yours.
-            probes: what is done to an answer, besides asking about it as it is.
-            seed: seed of the draw of other images.
-            max_flip_rate: fail (exit code 4) if injections change more than this share of the
+            target: what is judged: the samples' own answers, or responses (default: responses if
+                `prefs sample` made some, else samples).
+            responses: run of responses (default: the active one).
+            rubric: rubric: a name that `judge rubrics` lists, or your YAML file.
+            probes: changes to a response or its images; each is scored next to the unchanged
+                response.
+            seed: seed of the choice of other images.
+            max_flip_rate: fail (exit code 4) if injections change a larger fraction of the
                 verdicts.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.

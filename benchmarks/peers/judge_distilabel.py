@@ -1,9 +1,9 @@
-"""distilabel's OpenAI client on the requests of a file; prints wall and processor time as JSON.
+"""distilabel's OpenAI client on the requests of a file; prints wall time and CPU time as JSON.
 
     python judge_distilabel.py REQUESTS.jsonl URL MODEL LABEL_IDS
 
 Its LLM class alone, in batches of 50 as its tasks make them, without its pipeline. Each request
-carries its photo: it knows no other way.
+carries its image: it has no other way.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ BATCH = 50
 
 
 def cpu() -> float:
-    """Processor seconds of this process so far."""
+    """CPU seconds of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
 

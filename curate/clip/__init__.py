@@ -1,1 +1,1 @@
-"""A CLIP model and its preprocessing: vectors of images and texts."""
+"""CLIP models and their preprocessing."""

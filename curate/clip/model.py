@@ -1,4 +1,4 @@
-"""open_clip models: loaded from a tag, a file or a folder, known by what their weights are."""
+"""open_clip models: loaded from a tag, a file or a folder, and named after their weights."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 
 @dataclass(frozen=True, slots=True)
 class ClipModel:
-    """A model that is ready to use.
+    """A loaded model.
 
     Attributes:
-        name: Architecture, weights' fingerprint and preprocessing in one word.
+        name: Architecture and fingerprint of the weights and the preprocessing.
         network: The torch module.
-        preprocess: Image bytes to what `images` takes.
-        tokenize: Texts to tensor.
-        device: Where it computes.
+        preprocess: From image bytes to the input of `images`.
+        tokenize: From texts to a tensor.
+        device: The torch device.
     """
 
     name: str
@@ -37,12 +37,12 @@ class ClipModel:
     device: str
 
     def images(self, prepared: Sequence[Any]) -> Any:
-        """Unit vectors of a batch of prepared images, 32-bit floats on the CPU."""
+        """[n, width] unit vectors of n prepared images, 32-bit floats on the CPU."""
         batch = self.preprocess.batch(prepared, self.device)
         return self._unit(self.network.encode_image, batch)
 
     def texts(self, texts: list[str]) -> Any:
-        """Unit vectors of texts, cut where the model's context ends."""
+        """[n, width] unit vectors of n texts, truncated to the model's context."""
         return self._unit(self.network.encode_text, self.tokenize(texts))
 
     def _unit(self, encode: Callable[[Any], Any], batch: Any) -> Any:
@@ -63,7 +63,7 @@ def load_clip(model: str, pretrained: str | None, device: str) -> ClipModel:
         device: `auto` or a torch device.
 
     Raises:
-        Error: If there is no such model, or its weights cannot be had.
+        Error: If there is no such model, or its weights are not available.
     """
     try:
         import open_clip
@@ -74,7 +74,7 @@ def load_clip(model: str, pretrained: str | None, device: str) -> ClipModel:
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
-    logging.disable(logging.ERROR)  # failures are told below, in one line
+    logging.disable(logging.ERROR)  # failures are reported below, in one line
     try:
         if pretrained == RANDOM:
             network, _, preprocess = open_clip.create_model_and_transforms(
@@ -86,7 +86,7 @@ def load_clip(model: str, pretrained: str | None, device: str) -> ClipModel:
             )
         tokenize = open_clip.get_tokenizer(source)
     except Exception as error:
-        # The hub, the checkpoint reader and torch fail in their own ways; the user can act on each.
+        # The Hub, the checkpoint reader and torch raise different errors; the user can act on all.
         raise _cannot_load(model, pretrained, error) from error
     finally:
         logging.disable(logging.NOTSET)
@@ -96,7 +96,7 @@ def load_clip(model: str, pretrained: str | None, device: str) -> ClipModel:
 
 
 def _resolve(open_clip: Any, model: str, pretrained: str | None) -> tuple[str, str | None]:
-    """Model and weights as open_clip wants them."""
+    """Model and weights as arguments of open_clip."""
     if pretrained is not None and pretrained.startswith("local-dir:"):
         model, pretrained = pretrained, None
     if Path(model).is_dir():
@@ -104,7 +104,7 @@ def _resolve(open_clip: Any, model: str, pretrained: str | None) -> tuple[str, s
     if model.startswith("local-dir:"):
         folder = Path(model.removeprefix("local-dir:"))
         if not (folder / "open_clip_config.json").is_file():
-            msg = f"{folder}: no open_clip_config.json in it; give an architecture with --model and the weights with --pretrained"
+            msg = f"{folder}: no open_clip_config.json in this folder; give an architecture with --model and the weights with --pretrained"
             raise NotFoundError(msg)
         return f"local-dir:{folder.resolve()}", None
     if model.startswith("hf-hub:"):
@@ -113,7 +113,7 @@ def _resolve(open_clip: Any, model: str, pretrained: str | None) -> tuple[str, s
         import difflib
 
         near = difflib.get_close_matches(model, open_clip.list_models(), n=3)
-        hint = f"; near names: {', '.join(near)}" if near else ""
+        hint = f"; similar names: {', '.join(near)}" if near else ""
         msg = f"--model {model}: neither a folder nor an open_clip architecture{hint}"
         raise UsageError(msg)
     return model, _weights(open_clip, model, pretrained)
@@ -123,7 +123,7 @@ def _weights(open_clip: Any, model: str, pretrained: str | None) -> str | None:
     tags = open_clip.list_pretrained_tags_by_model(model)
     if pretrained is None:
         known = f" or a tag ({_some(tags)})" if tags else ""
-        msg = f"--model {model} has no weights by itself: give --pretrained a file, a folder{known}; --pretrained random is for tests only"
+        msg = f"--model {model} needs weights: give --pretrained a file, a folder{known}; --pretrained random is for tests only"
         raise UsageError(msg)
     if pretrained == RANDOM:
         return None
@@ -153,7 +153,7 @@ def _cannot_load(model: str, pretrained: str | None, error: Exception) -> Error:
     offline = r"offline|connection|resolve|network|locate the file on the hub|LocalEntryNotFound"
     if re.search(offline, f"{type(error).__name__} {error}", re.IGNORECASE):
         return Error(
-            f"cannot load {what}: the weights are not on this machine and the hub cannot be "
+            f"cannot load {what}: the weights are not on this machine and the Hub cannot be "
             "reached; give --pretrained a local file or folder"
         )
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")

@@ -1,9 +1,9 @@
-"""From image bytes to the tensors that an open_clip model takes, cheaply.
+"""From image bytes to the tensors that an open_clip model takes.
 
-Decoding, resizing and cropping are Pillow's and release the interpreter lock, so threads do them
-side by side. What torchvision then does image by image in 32-bit floats (scale, subtract, divide)
-is done once a batch, on the device: the same operations in the same order, so the same bits, in less
-time and with a quarter of the bytes to copy.
+Pillow decodes, resizes and crops without the interpreter lock, so threads do it in parallel. What
+torchvision then does per image in 32-bit floats (scale, subtract, divide) is done once per batch on
+the device: the same operations in the same order, so the same bits, in less time and with a quarter
+of the bytes to copy.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from pairwright.images import open_image
 
 
 class Preprocess:
-    """A model's own transform, split into what is done per image and what per batch."""
+    """The transform of a model, split into a part per image and a part per batch."""
 
     def __init__(self, transform: Callable[[Any], Any]) -> None:
-        """Look at the transform; one of an unknown kind is used as it stands."""
+        """Split the transform; one of an unknown form is used unchanged, per image."""
         self._transform = transform
         self._split = _split(transform)
 
     def prepare(self, content: bytes) -> Any:
-        """Decode one image: bytes of pixels, or a finished tensor.
+        """Decode one image to an array of pixels, or to a tensor if the transform is not split.
 
         Raises:
             ImageError: If it cannot be read.
@@ -53,7 +53,7 @@ class Preprocess:
 
 
 def _split(transform: Any) -> tuple[list[Any], list[float], list[float]] | None:
-    """Steps on the image, then mean and deviation; `None` if the transform is not of that form."""
+    """Steps on the image, mean and standard deviation; None if the transform has another form."""
     from torchvision.transforms import Normalize, ToTensor
 
     steps = list(getattr(transform, "transforms", ()))

@@ -1,1 +1,1 @@
-"""Drop the rows that a benchmark contains."""
+"""`curate decontaminate`: remove rows that a benchmark contains."""

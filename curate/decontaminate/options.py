@@ -15,46 +15,44 @@ class DecontaminateOptions:
     """Options of `curate decontaminate`."""
 
     against: tuple[str, ...] = option(
-        help="benchmarks: dataset folders, or sources that `curate ingest` reads; SRC:SPLIT takes "
-        "one split, as in easy-vqa:test"
+        help="benchmarks: dataset folders, or sources that `curate ingest` reads; SRC:SPLIT reads "
+        "one split, for example easy-vqa:test"
     )
     by: Literal["both", "image", "text"] = option(
-        "both", help="what is compared: pictures, texts, or both"
+        "both", help="what is compared: images, texts, or both"
     )
     image_folder: Path | None = option(
-        None, help="folder of the images that benchmark files name (default: beside the file)"
+        None, help="folder of the images that benchmark files name (default: next to the file)"
     )
     image_match: Literal["phash", "exact"] = option(
         "phash",
         help="which images are the same: identical bytes (exact), or also copies with a near "
         "perceptual hash that their pixels confirm (phash)",
     )
-    phash_distance: int = option(8, help="bits in which the hashes of candidates may differ")
+    phash_distance: int = option(8, help="max bits in which the hashes of candidates differ")
     clip_threshold: float | None = option(
         None,
-        help="rows whose image has at least this cosine to a benchmark's go as well, where both "
-        "have embeddings of one model (default: only reported, at 0.95)",
+        help="also remove rows whose image has at least this cosine to a benchmark image, if both "
+        "have embeddings by one model (default: such rows are only reported, at 0.95)",
     )
-    embeddings: str | None = option(None, help="run of embeddings (default: the one in force)")
-    ngram: int = option(8, help="words of the sequences that texts are compared by")
-    min_words: int = option(
-        13, help="least words of a benchmark text that counts if parts of it are found"
-    )
+    embeddings: str | None = option(None, help="run of embeddings (default: the active one)")
+    ngram: int = option(8, help="words per n-gram by which long texts are compared")
+    min_words: int = option(13, help="min words of a benchmark text that is compared by n-grams")
     containment: float = option(
         0.7,
-        help="least share of a benchmark text's word sequences that a row repeats; 0.2 less where "
-        "that is ten sequences or more",
+        help="min fraction of the n-grams of a benchmark text that a row contains; 0.2 less if that "
+        "is 10 n-grams or more",
     )
     threshold: float = option(
-        0.8, help="least Jaccard coefficient of a short text to a benchmark's"
+        0.8, help="min Jaccard similarity of a short text to a benchmark text"
     )
     common: int = option(
-        5, help="wording on more pictures than this, on either side, is a template: no evidence"
+        5, help="a text on more images than this, on either side, is a template and is ignored"
     )
-    show: int = option(3, help="examples to print of every kind")
+    show: int = option(3, help="number of examples of each kind to print")
 
     def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
+        """Refuse values that make no sense."""
         if not self.against:
             msg = "--against needs at least one benchmark"
             raise UsageError(msg)
@@ -63,13 +61,13 @@ class DecontaminateOptions:
             if value is not None and not 0 < value <= 1:
                 msg = f"--{name.replace('_', '-')} must be above 0 and at most 1, got {value:g}"
                 raise UsageError(msg)
-        for name, least, most in (
+        for name, low, high in (
             ("phash_distance", 0, 16), ("ngram", 3, 50), ("min_words", 3, 1000),
             ("common", 1, 1_000_000), ("show", 0, 1000),
         ):  # fmt: skip
-            if not least <= getattr(self, name) <= most:
-                msg = f"--{name.replace('_', '-')} must be from {least} to {most}, got {getattr(self, name)}"
+            if not low <= getattr(self, name) <= high:
+                msg = f"--{name.replace('_', '-')} must be from {low} to {high}, got {getattr(self, name)}"
                 raise UsageError(msg)
         if self.min_words < self.ngram:
-            msg = f"--min-words {self.min_words} is less than --ngram {self.ngram}: such texts have no word sequence to find"
+            msg = f"--min-words {self.min_words} is less than --ngram {self.ngram}: such texts have no n-gram"
             raise UsageError(msg)

@@ -1,1 +1,1 @@
-"""Drop duplicates; list conflicting answers."""
+"""`curate dedup`: remove duplicates, list conflicting answers."""

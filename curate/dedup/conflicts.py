@@ -1,4 +1,8 @@
-"""Same question, same images, different answers: preference candidates."""
+"""Conflicting answers: kept samples with the same question and images, but different answers.
+
+In a conversation of several turns a question has a context: the turns before it must match too. So
+two conversations conflict at the turn where they part.
+"""
 
 from __future__ import annotations
 
@@ -8,189 +12,218 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate.near.items import ASSISTANT
-from curate.near.lists import Numbering, hash_lists, take_lists
-from curate.near.star import Items, conflicts, star
+from curate.dedup.corpus import ASSISTANT
+from curate.dedup.items import question_items
+from curate.dedup.state import DedupState
+from curate.near.items import Items
+from curate.near.lists import Numbering, first_positions, hash_lists, offsets, take_lists
+from curate.near.representatives import choose_representatives
 from pairwright.dataset.ids import stable_id
 from pairwright.text.conversation import plain_text, unescape
-
-# A question without an image that has more answers than this ("describe the image" in rows that lost
-# theirs) asks for no particular one.
-OPEN_QUESTION = 20
-# Conflicts are handed on in frames of so many rows.
-_CHUNK = 200_000
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from curate.dedup.decide import Work
+# A question without an image that has more answers than this is open: for example "Describe the
+# image." in rows whose images are missing.
+OPEN_QUESTION = 20
+_BATCH = 200_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """Questions: the turns of a sample before one of its answers.
+class _Questions:
+    """Questions: all turns of a sample before one of its answers.
 
     Attributes:
-        rows: The sample of each.
-        turns: The turn of its answer.
+        rows: [q] sample of each question.
+        turns: [q] turn of its answer.
     """
 
     rows: np.ndarray
     turns: np.ndarray
 
-    def __getitem__(self, places: np.ndarray) -> _Asked:
-        return _Asked(self.rows[places], self.turns[places])
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, positions: np.ndarray) -> _Questions:
+        return _Questions(self.rows[positions], self.turns[positions])
+
+
+@dataclass(frozen=True, slots=True)
+class _Conflicts:
+    """[c] pairs of questions with different answers.
+
+    Attributes:
+        first: Question of the earlier sample.
+        second: Question of the later sample.
+        head: First question of the group of similar questions.
+        similarity: Similarity of the questions.
+    """
+
+    first: np.ndarray
+    second: np.ndarray
+    head: np.ndarray
+    similarity: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def __getitem__(self, part: slice | np.ndarray) -> _Conflicts:
+        return _Conflicts(
+            self.first[part], self.second[part], self.head[part], self.similarity[part]
+        )
 
 
 def find_conflicts(
-    work: Work, run: str
+    state: DedupState, run: str
 ) -> tuple[Callable[[], Iterator[pl.DataFrame]], dict[str, int]]:
-    """Kept samples that answer one question on the same images differently.
-
-    In a conversation of several turns the question stands in its context: the turns before it must
-    match as well, so that two conversations are set against each other where they part.
+    """Find kept samples that answer a question on the same images differently.
 
     Returns:
-        Gives rows of the conflicts table, and figures.
+        A function that yields rows of the conflicts table, and numbers for the report.
     """
-    figures = {
-        "conflicts": 0, "conflicting_questions": 0, "conflict_rows_cut_short": 0,
+    counts = {
+        "conflicts": 0, "conflicting_questions": 0, "conflict_rows_truncated": 0,
         "open_questions": 0, "open_question_rows": 0,
     }  # fmt: skip
-    if work.options.on != "sample":
-        return lambda: iter([_empty()]), figures
-    kept = work.first_row[work.kept == np.arange(len(work.items))]
-    asked = _questions(work, kept)
-    leaders = _leaders(work, asked, figures)
-    # Only questions that are asked again, whatever the answers, have to be looked at.
+    if state.options.on != "sample":
+        return lambda: iter([_empty()]), counts
+    questions = _questions(state)
+    leaders = _leaders(state, questions, counts)
+    # Only questions that occur again, with whatever answer, are compared.
     again = np.flatnonzero(np.bincount(leaders, minlength=len(leaders))[leaders] > 1)
-    asked, leaders = asked[again], leaders[again]
-    items = _as_items(work, asked)
-    a, b, value, cut = conflicts(
-        items, work.corpus.texts[work.corpus.texts_at[asked.rows] + asked.turns], leaders,
-        work.corpus.side, work.alike.side,
-        threshold=work.options.threshold, most=work.options.conflicts_per_row,
-    )  # fmt: skip
-    new = _any_new(work, asked, a, b)
-    a, b, value = a[new], b[new], value[new]
-    figures["conflict_rows_cut_short"] = cut
-    figures["conflicts"] = len(a)
-    heads = np.empty(int(leaders.max(initial=-1)) + 1, dtype=np.int64)
-    heads[leaders[::-1]] = np.arange(len(leaders))[::-1]  # first of each group of questions
-    head = heads[leaders[a]]
-    figures["conflicting_questions"] = int(np.unique(head).size)
+    questions, leaders = questions[again], leaders[again]
+    found, counts["conflict_rows_truncated"] = _conflicting(state, questions, leaders)
+    # Conflicts between two existing samples are known already.
+    rows = questions.rows
+    is_new = np.maximum(rows[found.first], rows[found.second]) >= state.corpus.n_existing
+    found = found[is_new]
+    counts["conflicts"] = len(found)
+    counts["conflicting_questions"] = int(np.unique(found.head).size)
 
-    def rows() -> Iterator[pl.DataFrame]:
-        for start in range(0, max(len(a), 1), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            yield _rows(work, asked, a[part], b[part], head[part], value[part], run)
+    def frames() -> Iterator[pl.DataFrame]:
+        for start in range(0, max(len(found), 1), _BATCH):
+            yield _rows(state, questions, found[start : start + _BATCH], run)
 
-    return rows, figures
+    return frames, counts
 
 
-def _any_new(work: Work, asked: _Asked, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether a pair has a side that is decided on here; those of two anchors are known."""
-    return np.asarray(np.maximum(asked.rows[a], asked.rows[b]) >= work.corpus.n_anchors)
+def _questions(state: DedupState) -> _Questions:
+    """The questions of the kept samples: one per answer that follows another turn."""
+    corpus, kept = state.corpus, state.first_row[state.kept_items]
+    at, positions = take_lists(corpus.texts_at, kept)
+    n_turns = np.diff(at)
+    turn = (np.arange(len(positions)) - np.repeat(at[:-1], n_turns)).astype(np.int32)
+    is_answer = (corpus.roles[positions] == ASSISTANT) & (turn > 0)
+    return _Questions(np.repeat(kept, n_turns)[is_answer], turn[is_answer])
 
 
-def _leaders(work: Work, asked: _Asked, figures: dict[str, int]) -> np.ndarray:
-    """First of the like questions of each, open questions taken apart and counted."""
-    number, first = _contexts(work, asked)
-    contexts = _as_items(work, asked[first])
+def _leaders(state: DedupState, questions: _Questions, counts: dict[str, int]) -> np.ndarray:
+    """[q] the first similar question of each; open questions are counted and stand alone."""
+    number, first = _number_contexts(state, questions)
+    contexts = _as_items(state, questions[first])
     shared = _shared(contexts.groups)
-    leader_of = np.arange(len(first))
+    leader = np.arange(len(first))
     if len(shared):
-        stars = star(
-            _as_items(work, asked[first[shared]]), work.corpus.side, work.alike.side,
-            threshold=work.options.threshold, num_perm=work.options.num_perm, spill=work.spill,
+        found = choose_representatives(
+            _as_items(state, questions[first[shared]]), state.corpus.features, state.images.same,
+            threshold=state.options.threshold, num_perm=state.options.num_perm, spill=state.spill,
         )  # fmt: skip
-        leader_of[shared] = shared[stars.kept]
-    leaders = leader_of[number]
+        leader[shared] = shared[found.kept]
+    leaders = leader[number]
     size = np.bincount(leaders, minlength=len(first))
-    alone = np.diff(contexts.images_at) == 0
-    is_open = (alone & (size[leader_of] > OPEN_QUESTION))[number]
-    figures["open_questions"] = int(np.unique(leaders[is_open]).size)
-    figures["open_question_rows"] = int(is_open.sum())
-    first_of = first[leaders]
-    return np.where(is_open, np.arange(len(asked.rows)), first_of)
+    no_image = np.diff(contexts.images_at) == 0
+    is_open = (no_image & (size[leader] > OPEN_QUESTION))[number]
+    counts["open_questions"] = int(np.unique(leaders[is_open]).size)
+    counts["open_question_rows"] = int(is_open.sum())
+    return np.where(is_open, np.arange(len(questions)), first[leaders])
 
 
-def _contexts(work: Work, asked: _Asked) -> tuple[np.ndarray, np.ndarray]:
-    """Number of every question's exact wording, context and images, and where each occurs first."""
-    corpus = work.corpus
-    texts_at, places = _before(work, asked)
-    images_at, image_places = take_lists(corpus.images_at, asked.rows)
+def _number_contexts(state: DedupState, questions: _Questions) -> tuple[np.ndarray, np.ndarray]:
+    """Number questions that are exactly equal: turns before the answer, and images.
+
+    Returns:
+        [q] number of each question, and for each number the first question that has it.
+    """
+    corpus = state.corpus
+    texts_at, turns = _turns_before(state, questions)
+    images_at, images = take_lists(corpus.images_at, questions.rows)
     halves = []
     for seed in (1, 2):
-        key = hash_lists(texts_at, corpus.texts[places], seed)
-        key ^= hash_lists(texts_at, corpus.roles[places], seed + 10) << np.uint64(1)
+        key = hash_lists(texts_at, corpus.texts[turns], seed)
+        key ^= hash_lists(texts_at, corpus.roles[turns], seed + 10) << np.uint64(1)
         key *= np.uint64(0x9E3779B97F4A7C15)
-        halves.append(key ^ hash_lists(images_at, corpus.images[image_places], seed))
+        halves.append(key ^ hash_lists(images_at, corpus.images[images], seed))
     numbering = Numbering()
     number = numbering.number(*halves)
-    first = np.empty(len(numbering), dtype=np.int64)
-    first[number[::-1]] = np.arange(len(number))[::-1]  # of several the last assigned stays
-    return number, first
+    return number, first_positions(number, len(numbering))
 
 
-def _questions(work: Work, kept: np.ndarray) -> _Asked:
-    """Sample and turn of every answer that follows something."""
-    at, places = take_lists(work.corpus.texts_at, kept)
-    turn = (np.arange(len(places)) - np.repeat(at[:-1], np.diff(at))).astype(np.int32)
-    answers = (work.corpus.roles[places] == ASSISTANT) & (turn > 0)
-    return _Asked(np.repeat(kept, np.diff(at))[answers], turn[answers])
+def _turns_before(state: DedupState, questions: _Questions) -> tuple[np.ndarray, np.ndarray]:
+    """[q + 1] offsets and positions in the corpus of the turns before each answer."""
+    at = offsets(questions.turns)
+    begin = state.corpus.texts_at[questions.rows] - at[:-1]
+    return at, np.arange(at[-1]) + np.repeat(begin, questions.turns)
 
 
-def _before(work: Work, asked: _Asked) -> tuple[np.ndarray, np.ndarray]:
-    """Where the turns before each answer start, and their places in the corpus."""
-    starts = np.zeros(len(asked.rows) + 1, dtype=np.int64)
-    np.cumsum(asked.turns, out=starts[1:])
-    begin = work.corpus.texts_at[asked.rows] - starts[:-1]
-    return starts, np.arange(starts[-1]) + np.repeat(begin, asked.turns)
-
-
-def _as_items(work: Work, asked: _Asked) -> Items:
-    """The turns before an answer, as items."""
-    from curate.near.kernels import star as kernels
-
-    corpus = work.corpus
-    texts_at, places = _before(work, asked)
-    images_at, image_places = take_lists(corpus.images_at, asked.rows)
-    roles, images = corpus.roles[places], corpus.images[image_places]
-    kinds = np.full(len(places), kernels.WORDS_ANY, dtype=np.uint8)
-    if work.options.word_check:
-        kinds = np.where(roles == ASSISTANT, kernels.WORDS_ANSWER, kernels.WORDS_QUESTION)
-    groups = hash_lists(images_at, work.alike.component[images], 3)
-    groups ^= hash_lists(texts_at, roles, 4)
-    return Items(texts_at, corpus.texts[places], kinds.astype(np.uint8), images_at, images, groups)
+def _as_items(state: DedupState, questions: _Questions) -> Items:
+    """Questions as items, in order of preference."""
+    texts_at, turns = _turns_before(state, questions)
+    component = state.images.component
+    return question_items(state.corpus, component, state.options, questions.rows, texts_at, turns)
 
 
 def _shared(groups: np.ndarray) -> np.ndarray:
-    """Places of groups that occur more than once."""
+    """Positions of the values that occur more than once."""
     _, inverse, counts = np.unique(groups, return_inverse=True, return_counts=True)
     return np.flatnonzero(counts[inverse] > 1)
 
 
+def _conflicting(
+    state: DedupState, questions: _Questions, leaders: np.ndarray
+) -> tuple[_Conflicts, int]:
+    """Pairs of similar questions with different answers, and the number of truncated questions.
+
+    One question with thousands of answers would give millions of pairs, so each question is the
+    later one of at most `--conflicts-per-row` pairs.
+    """
+    from curate.near.kernels import matching as kernels
+
+    corpus, options = state.corpus, state.options
+    answers = corpus.texts[corpus.texts_at[questions.rows] + questions.turns]
+    order = np.argsort(leaders, kind="stable")
+    ordered = leaders[order]
+    new = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]]) if len(order) else np.empty(0)
+    arguments = (
+        np.r_[new, len(order)].astype(np.int64), order, answers,
+        _as_items(state, questions).arrays(), corpus.features.arrays(), state.images.same.arrays(),
+        options.threshold, options.conflicts_per_row,
+    )  # fmt: skip
+    none = np.empty(0, dtype=np.int32)
+    n, truncated = kernels.count_conflicts(*arguments, none, none, np.empty(0))
+    a, b, similarity = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n)
+    if n:
+        kernels.count_conflicts(*arguments, a, b, similarity)
+    heads = first_positions(leaders, int(leaders.max(initial=-1)) + 1)
+    return _Conflicts(a, b, heads[leaders[a]], similarity), truncated
+
+
 def _rows(
-    work: Work,
-    asked: _Asked,
-    first: np.ndarray,
-    second: np.ndarray,
-    heads: np.ndarray,
-    value: np.ndarray,
-    run: str,
+    state: DedupState, questions: _Questions, conflicts: _Conflicts, run: str
 ) -> pl.DataFrame:
+    """Rows of the conflicts table."""
     import polars as pl
 
-    if not len(first):
+    if not len(conflicts):
         return _empty()
-    chosen = np.unique(asked.rows[np.r_[first, second]])
-    picked = work.samples.pick(chosen)
+    first, second = questions[conflicts.first], questions[conflicts.second]
+    picked = state.samples.pick(np.unique(np.r_[first.rows, second.rows]))
     messages = dict(zip(picked["row"].to_list(), picked["messages"].to_list(), strict=True))
-    ids = work.corpus.sample_ids
-    a, b, group = (ids.gather(asked.rows[k]).to_list() for k in (first, second, heads))
-    turns = asked.turns[first].tolist()
-    at = list(zip(asked.rows[first].tolist(), asked.rows[second].tolist(), turns, strict=True))
+    ids = state.corpus.sample_ids
+    heads = questions.rows[conflicts.head]
+    a, b, group = (ids.gather(rows).to_list() for rows in (first.rows, second.rows, heads))
+    turns = first.turns.tolist()
+    at = list(zip(first.rows.tolist(), second.rows.tolist(), turns, strict=True))
     return pl.DataFrame(
         {
             "conflict_id": [stable_id("conflict", *key) for key in zip(a, b, turns, strict=True)],
@@ -200,18 +233,19 @@ def _rows(
             ],
             "sample_id": a,
             "other_id": b,
-            "question": [plain_text(_said(messages[i], k - 1)) for i, _, k in at],
-            "answer": [unescape(_said(messages[i], k)) for i, _, k in at],
-            "other_answer": [unescape(_said(messages[j], k)) for _, j, k in at],
-            "similarity": value,
-            "turn": asked.turns[first],
+            "question": [plain_text(_content(messages[i], turn - 1)) for i, _, turn in at],
+            "answer": [unescape(_content(messages[i], turn)) for i, _, turn in at],
+            "other_answer": [unescape(_content(messages[j], turn)) for _, j, turn in at],
+            "similarity": conflicts.similarity,
+            "turn": first.turns,
         }
     )
 
 
-def _said(messages: list[dict[str, str]], turn: int) -> str:
-    spoken = [message for message in messages if message and message["role"] is not None]
-    return spoken[turn]["content"] or ""
+def _content(messages: list[dict[str, str]], turn: int) -> str:
+    """Content of a turn; messages without a role are not turns."""
+    turns = [message for message in messages if message and message["role"] is not None]
+    return turns[turn]["content"] or ""
 
 
 def _empty() -> pl.DataFrame:

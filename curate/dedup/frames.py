@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from curate.dedup.decide import find_duplicates
 from curate.dedup.options import DedupOptions
-from curate.near.images.matching import Pictures
+from curate.near.images.matching import ImageSource
 from pairwright.commands.progress import Progress
 from pairwright.dataset.ids import content_hash
 from pairwright.errors import UsageError
@@ -48,14 +48,14 @@ def near_duplicates(
     )  # fmt: skip
     texts = None if text is None else column(frame, text, "text")
     images = None if image is None else ImageColumn(column(frame, image, "image"))
-    pictures, ids = (None, None) if images is None else _look(images)
+    source, ids = (None, None) if images is None else _read(images)
     if texts is not None:
         rows = texts.is_not_null().arg_true()
     else:
         assert ids is not None
         rows = (ids.list.len() > 0).arg_true()
-    found = find_duplicates(_samples(rows, texts, ids), options=options, pictures=pictures)
-    reasons = pl.concat(found.reasons()).filter(~pl.col("kept"))
+    found = find_duplicates(_samples(rows, texts, ids), options=options, images=source)
+    reasons = pl.concat(found.reason_frames()).filter(~pl.col("kept"))
     return reasons.select(
         pl.Series("row", rows.gather(reasons["row"]), pl.Int64),
         pl.Series("kept_row", rows.gather(reasons["kept_row"]), pl.Int64),
@@ -64,12 +64,12 @@ def near_duplicates(
     )
 
 
-def _look(images: ImageColumn) -> tuple[Pictures, pl.Series]:
-    """What is known of the images, and the ids of each row's: hashes of their bytes."""
+def _read(images: ImageColumn) -> tuple[ImageSource, pl.Series]:
+    """Access to the images, and the image ids (hashes of the bytes) of each row."""
     import polars as pl
 
     facts: dict[str, tuple[int | None, int | None, int | None]] = {}
-    places: dict[str, tuple[int, int]] = {}
+    positions: dict[str, tuple[int, int]] = {}
     ids: list[list[str]] = []
     with Progress("reading images", len(images), unit="rows") as progress:
         for row, n in enumerate(images.counts()):
@@ -79,22 +79,23 @@ def _look(images: ImageColumn) -> tuple[Pictures, pl.Series]:
                 image_id = content_hash(content)
                 ids[-1].append(image_id)
                 if image_id not in facts:
-                    places[image_id] = (row, k)
+                    positions[image_id] = (row, k)
                     facts[image_id] = _facts(content)
             progress.advance()
     schema = {"image_id": pl.String, "width": pl.Int32, "height": pl.Int32, "phash": pl.UInt64}
     rows = [(image_id, *fact) for image_id, fact in facts.items()]
     frame = pl.DataFrame(rows, schema=schema, orient="row")
-    found = Pictures(frame, lambda image_id: images.read(*places[image_id]))
+    found = ImageSource(frame, lambda image_id: images.read(*positions[image_id]))
     return found, pl.Series(ids, dtype=pl.List(pl.String))
 
 
 def _facts(content: bytes) -> tuple[int | None, int | None, int | None]:
+    """Width, height and perceptual hash of an image; None if it cannot be decoded."""
     try:
-        seen = inspect_image(content)
-    except ImageError:  # equal bytes are still equal
+        image = inspect_image(content)
+    except ImageError:  # the id still matches equal bytes
         return None, None, None
-    return seen.width, seen.height, seen.phash
+    return image.width, image.height, image.phash
 
 
 def _samples(rows: pl.Series, texts: pl.Series | None, ids: pl.Series | None) -> pl.DataFrame:

@@ -1,1 +1,1 @@
-"""Vectors of the images and texts of a dataset."""
+"""`curate embed`: vectors of images and texts."""

@@ -1,4 +1,4 @@
-"""`curate embed`: unit vectors of images, and of texts if asked, by an open_clip model."""
+"""`curate embed`: unit vectors of images, and of texts on request, by an open_clip model."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import xxhash
-
-from curate.dedup.options import EmbedOptions
+from curate.embed.options import EmbedOptions
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress, say
+from pairwright.dataset.ids import text_id
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 from pairwright.images import ImageError, ImageReader
@@ -27,15 +27,28 @@ if TYPE_CHECKING:
 
 STEP = "embed"
 STAGE = "embed"
-# A killed run loses what came after its last part: this many rows, or half a minute's.
+# A killed run loses the rows after its last part: at most this many, or those of half a minute.
 PART_ROWS = 20_000
 
 
+@dataclass(frozen=True, slots=True)
+class _Items:
+    """What to embed.
+
+    Attributes:
+        images: Ids of all images.
+        texts: Distinct texts by id.
+    """
+
+    images: list[str]
+    texts: dict[str, str]
+
+
 def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
-    """Embed every distinct image that has no vector yet.
+    """Embed each distinct image that has no vector yet.
 
     The run is named after the model and the fingerprint of its weights, so that vectors of
-    different weights never mix. The same command again, after more was ingested, adds what is new.
+    different weights never mix. The same command after a further ingest adds the new images.
 
     Raises:
         Error: If the dataset has no images, or the model cannot be loaded.
@@ -44,16 +57,16 @@ def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
 
     inputs = [one for one in dataset.runs("images") if one.is_complete]
     ids = dataset.union("images").select("image_id").collect()["image_id"].to_list()
-    ids = ids[: run.limit]
     texts = _texts(dataset, run.limit) if options.text else {}
-    if not ids and not texts:
+    items = _Items(ids[: run.limit], texts)
+    if not items.images and not items.texts:
         msg = f"{dataset.path}: no images yet; read some with `curate ingest SRC -o {dataset.path}`"
         raise UsageError(msg)
     say(f"loading {options.model}")
     model = load_clip(options.model, options.pretrained, options.device)
     name = run.run or (f"{model.name}-text" if options.text else model.name)
     if run.dry_run:
-        return Outcome(message=_dry_run(dataset, name, ids, texts))
+        return Outcome(message=_dry_run(dataset, name, items))
     if options.text:
         inputs += dataset.sample_inputs()
     config = {"model": model.name, "text": options.text, "limit": run.limit}
@@ -64,34 +77,43 @@ def embed(dataset: Dataset, options: EmbedOptions, run: RunOptions) -> Outcome:
         if writer.is_complete:
             message = f"nothing to do: embeddings/{name} is finished ({writer.n_rows:,} rows)"
             return _outcome(writer, name, message)
-        done = writer.keys("item_id") | writer.rejected_ids()
-        if done:
-            say(f"embeddings/{name}: going on after {len(done):,} rows")
-        waiting = [image_id for image_id in ids if image_id not in done]
-        started, cpu = time.monotonic(), time.process_time()
-        reader = ImageReader(dataset)
-        _embed_images(model, reader, sorted(waiting, key=reader.sort_key), writer, options)
-        seconds, cpu = time.monotonic() - started, time.process_time() - cpu
-        _embed_texts(model, {k: v for k, v in texts.items() if k not in done}, writer, options)
-        rate = len(waiting) / seconds if seconds > 0 else 0.0
-        writer.summary.update(
-            images=len(ids), texts=len(texts), images_embedded=len(waiting),
-            images_per_second=round(rate, 1), cpu_seconds=round(cpu, 1),
-            dimension=_dimension(model), device=model.device,
-        )  # fmt: skip
-    message = (
-        f"embeddings/{name}: {writer.n_rows:,} rows, {len(waiting):,} images in {seconds:.1f} s "
-        f"({rate:,.1f} images/s on {model.device}, {cpu:.1f} s of CPU), {writer.n_rejects:,} rejected"
+        message = _embed_missing(dataset, model, items, writer, options)
+    return _outcome(writer, name, f"embeddings/{name}: {message}")
+
+
+def _embed_missing(
+    dataset: Dataset, model: ClipModel, items: _Items, writer: RunWriter, options: EmbedOptions
+) -> str:
+    """Embed what the run does not contain yet; returns a line for the user."""
+    done = writer.keys("item_id") | writer.rejected_ids()
+    if done:
+        say(f"resuming after {len(done):,} rows")
+    missing = [image_id for image_id in items.images if image_id not in done]
+    started, cpu = time.monotonic(), time.process_time()
+    reader = ImageReader(dataset)
+    _embed_images(model, reader, sorted(missing, key=reader.sort_key), writer, options)
+    seconds, cpu = time.monotonic() - started, time.process_time() - cpu
+    texts = {key: text for key, text in items.texts.items() if key not in done}
+    _embed_texts(model, texts, writer, options)
+    rate = len(missing) / seconds if seconds > 0 else 0.0
+    writer.summary.update(
+        images=len(items.images), texts=len(items.texts), images_embedded=len(missing),
+        images_per_second=round(rate, 1), cpu_seconds=round(cpu, 1),
+        dimension=_dimension(model), device=model.device,
+    )  # fmt: skip
+    return (
+        f"{writer.n_rows:,} rows, {len(missing):,} images in {seconds:.1f} s "
+        f"({rate:,.1f} images/s on {model.device}, {cpu:.1f} s of CPU), {writer.n_rejects:,} "
+        "rejected\nnext: `curate dedup --image-match clip` or `curate select`"
     )
-    return _outcome(writer, name, message)
 
 
-def _dry_run(dataset: Dataset, name: str, ids: list[str], texts: dict[str, str]) -> str:
+def _dry_run(dataset: Dataset, name: str, items: _Items) -> str:
     old = dataset.manifest("embeddings", name)
     found = None if old is None else dataset.scan(old).select("item_id").collect()["item_id"]
     done = set() if found is None else set(found.to_list())
-    words = f" and {len(texts.keys() - done):,} texts" if texts else ""
-    n_images = sum(image_id not in done for image_id in ids)
+    words = f" and {len(items.texts.keys() - done):,} texts" if items.texts else ""
+    n_images = sum(image_id not in done for image_id in items.images)
     return f"dry run: would embed {n_images:,} images{words} into embeddings/{name}"
 
 
@@ -110,17 +132,12 @@ def _dimension(model: ClipModel) -> int:
 
 
 def _texts(dataset: Dataset, limit: int | None) -> dict[str, str]:
-    """Distinct texts of current samples by id, image marks left out."""
+    """Distinct texts of current samples by id, without image placeholders."""
     frame = dataset.current_samples().select("messages")
     messages = (frame.head(limit) if limit else frame).collect()["messages"]
     contents = messages.explode().struct.field("content").drop_nulls().unique(maintain_order=True)
     plain = dict.fromkeys(plain_text(content) for content in contents)
     return {text_id(text): text for text in plain if text}
-
-
-def text_id(text: str) -> str:
-    """Id of a text: xxh3-128 of its UTF-8 bytes."""
-    return str(xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass")))
 
 
 def _embed_images(
@@ -136,20 +153,20 @@ def _embed_images(
 def _prepared(
     model: ClipModel, reader: ImageReader, ids: list[str], writer: RunWriter, options: EmbedOptions
 ) -> Iterator[tuple[str, Any]]:
-    """Prepared images in order; bytes are read here, decoded in threads, some ahead.
+    """Yield prepared images in order; this thread reads files, other threads decode them ahead.
 
-    Threads, not processes: Pillow decodes and resizes without the interpreter lock, so they cost
-    no more CPU per image, and processes take seconds each to import torch (`benchmarks/embed.py`
-    measures both).
+    Threads, not processes: Pillow decodes and resizes without the interpreter lock, so threads use
+    no more CPU time per image, and each process takes seconds to import torch
+    (`benchmarks/embed.py` measures both).
     """
-    from curate.near.text.minhash import n_threads
+    from curate.near.threads import n_threads
 
     workers = options.workers or n_threads()
     ahead = options.batch_size + 2 * workers
-    waiting: deque[tuple[str, Future[Any]]] = deque()
+    running: deque[tuple[str, Future[Any]]] = deque()
 
     def collect() -> Iterator[tuple[str, Any]]:
-        name, future = waiting.popleft()
+        name, future = running.popleft()
         try:
             yield name, future.result()
         except ImageError as error:
@@ -162,10 +179,10 @@ def _prepared(
             except ImageError as error:
                 writer.reject(image_id, STAGE, error.reason, error.detail)
                 continue
-            waiting.append((image_id, pool.submit(model.preprocess.prepare, content)))
-            if len(waiting) > ahead:
+            running.append((image_id, pool.submit(model.preprocess.prepare, content)))
+            if len(running) > ahead:
                 yield from collect()
-        while waiting:
+        while running:
             yield from collect()
 
 

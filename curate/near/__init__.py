@@ -1,1 +1,1 @@
-"""How likeness is found: of texts, of pictures, of whole samples. The commands stand above."""
+"""Near-duplicates of texts, images and vectors; the commands of `curate` use it."""

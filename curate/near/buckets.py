@@ -1,35 +1,36 @@
-"""Buckets of items that may match: by MinHash bands, by rare shingles where a band is crowded.
+"""Buckets: items that may match share one. By MinHash bands, and by rare shingles in crowded bands.
 
-A long template round a short content makes buckets of thousands of items that are alike to some
-degree, but below the threshold; comparing them all would be quadratic. Two sets at or above a
-Jaccard threshold t share one of their rarest n - ceil(t n) + 1 elements, so within crowded buckets
-only items that share a rare shingle are compared. That loses nothing.
+A long template around a short text puts thousands of items into one bucket whose similarity is high
+but below the threshold; to compare all of them would be quadratic. Two sets of n elements at or
+above a Jaccard threshold t share one of their n - ceil(t n) + 1 rarest elements (prefix filtering),
+so in a crowded bucket only items that share a rare shingle are compared. No match is lost.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from curate.near.items import Items
+from curate.near.lists import offsets
 from curate.near.spill import Spill
-from curate.near.text.minhash import Shingles, choose_bands, in_threads, n_threads, permutations
+from curate.near.text.minhash import Shingles, choose_bands, permutations
+from curate.near.threads import in_threads, n_threads
 
-if TYPE_CHECKING:
-    from curate.near.star import Items
-
+# A bucket with more items than this is crowded.
 CROWDED = 64
-# Counters of shingles in crowded buckets; more shingles share them, which loses nothing.
-_MOST_COUNTERS = 1 << 26
+# Max counters of shingles in crowded buckets; further shingles share them, which loses nothing.
+_MAX_COUNTERS = 1 << 26
 
 
 class Buckets(NamedTuple):
-    """Buckets of every item.
+    """Buckets of n items.
 
     Attributes:
-        at: Where each item's buckets start in `numbers`, and where the last ends.
-        numbers: Bucket numbers; buckets of one item are left out.
+        at: [n + 1] offsets; the buckets of item i are `numbers[at[i] : at[i + 1]]`.
+        numbers: Bucket numbers; buckets that hold one item only are omitted.
         n_buckets: Number of buckets.
     """
 
@@ -41,14 +42,14 @@ class Buckets(NamedTuple):
 def find_buckets(
     items: Items, shingles: Shingles, threshold: float, num_perm: int, spill: Spill
 ) -> Buckets:
-    """Buckets in which items that reach the threshold meet.
+    """Put items into buckets so that two items that reach the threshold share one.
 
     Args:
-        items: What is compared.
-        shingles: Of `items.texts`.
-        threshold: Least Jaccard coefficient.
-        num_perm: Permutations.
-        spill: Where large arrays go.
+        items: The items.
+        shingles: Shingles of the texts, by number.
+        threshold: Min Jaccard similarity.
+        num_perm: MinHash permutations.
+        spill: Where large arrays are stored.
     """
     from curate.near.kernels import bucket as kernels
 
@@ -56,27 +57,27 @@ def find_buckets(
     n = len(items)
     size = np.zeros(n_buckets, dtype=np.int32)
     kernels.count_sizes(bands, size)
-    counts, crowd = np.zeros(n, dtype=np.int32), np.zeros(n, dtype=np.bool_)
-    most = CROWDED if len(items.texts) else max(n, 1)
-    kernels.count_entries(bands, size, most, counts, crowd)
-    rare_at, rare, n_rare = _rare_buckets(items, shingles, threshold, np.flatnonzero(crowd))
-    at = np.zeros(n + 1, dtype=np.int64)
+    counts, in_crowd = np.zeros(n, dtype=np.int32), np.zeros(n, dtype=np.bool_)
+    max_size = CROWDED if len(items.texts) else max(n, 1)
+    kernels.count_entries(bands, size, max_size, counts, in_crowd)
+    crowd = np.flatnonzero(in_crowd)
+    rare_at, rare, n_rare = _rare_buckets(items, shingles, threshold, crowd)
     counts[crowd] += np.diff(rare_at).astype(np.int32)
-    np.cumsum(counts, out=at[1:])
+    at = offsets(counts)
     numbers = spill.empty((int(at[-1]),), np.int32)
     cursor = at[:-1].copy()
-    kernels.fill_entries(bands, size, most, cursor, numbers)
-    kernels.place_lists(np.flatnonzero(crowd), rare_at, rare, n_buckets, cursor, numbers)
+    kernels.fill_entries(bands, size, max_size, cursor, numbers)
+    kernels.place_lists(crowd, rare_at, rare, n_buckets, cursor, numbers)
     return Buckets(at, numbers, n_buckets + n_rare)
 
 
 def _band_buckets(
     items: Items, shingles: Shingles, threshold: float, num_perm: int, spill: Spill
 ) -> tuple[np.ndarray, int]:
-    """Bucket of every band and item, -1 where it is alone in it, and the number of buckets."""
+    """[bands, n] bucket of each item in each band, -1 if it is alone there; number of buckets."""
     from curate.near.kernels import text as kernels
 
-    if not len(items.texts):  # images only: one bucket a group
+    if not len(items.texts):  # images only: one bucket per group
         keys = (items.groups[None, :] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)
         keys = keys.astype(np.uint32)
     else:
@@ -103,18 +104,26 @@ def _band_buckets(
 
 
 def _number(keys: np.ndarray, out: np.ndarray) -> int:
-    """Number the keys that occur more than once; others get -1. `out` may be `keys` itself."""
+    """Number the keys that occur more than once; others get -1.
+
+    Args:
+        keys: [n] 32-bit keys.
+        out: [n] receives the numbers; may be the memory of `keys`.
+
+    Returns:
+        Number of such keys.
+    """
     from curate.near.kernels import bucket as kernels
 
     if not len(keys):
         return 0
     bits = min(32, max(10, (8 * len(keys)).bit_length()))
     seen = np.zeros(1 << (bits - 2), dtype=np.uint8)
-    places = np.empty(len(keys) + 1, dtype=np.int32)
-    places = places[: kernels.maybe_shared(keys, np.uint32(32 - bits), seen, places)]
-    some = keys[places]
-    order = np.argsort(some)
-    ordered = some[order]
+    positions = np.empty(len(keys) + 1, dtype=np.int32)
+    positions = positions[: kernels.maybe_shared(keys, np.uint32(32 - bits), seen, positions)]
+    candidates = keys[positions]
+    order = np.argsort(candidates)
+    ordered = candidates[order]
     starts = np.r_[True, ordered[1:] != ordered[:-1]][: len(ordered)]
     # An entry shares its key if it does not start a run, or the next entry does not.
     shared = ~starts
@@ -122,30 +131,35 @@ def _number(keys: np.ndarray, out: np.ndarray) -> int:
     number = np.cumsum(starts & shared, dtype=np.int32)
     count = int(number[-1]) if len(number) else 0
     out[:] = -1
-    out[places[order[shared]]] = number[shared] - 1
+    out[positions[order[shared]]] = number[shared] - 1
     return count
 
 
 def _rare_buckets(
     items: Items, shingles: Shingles, threshold: float, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Items of crowded buckets in buckets by their rare shingles.
+    """Put items of crowded buckets into buckets by their rarest shingles.
+
+    Args:
+        items: The items.
+        shingles: Shingles of the texts, by number.
+        threshold: Min Jaccard similarity.
+        rows: [m] items of crowded buckets.
 
     Returns:
-        Where each of the rows' buckets start, bucket numbers, and how many there are.
+        [m + 1] offsets, bucket numbers, and the number of buckets.
     """
     from curate.near.kernels import bucket as kernels
 
-    prefix_at = np.zeros(len(rows) + 1, dtype=np.int64)
     if not len(rows):
-        return prefix_at, np.empty(0, dtype=np.int32), 0
+        return np.zeros(1, dtype=np.int64), np.empty(0, dtype=np.int32), 0
     sets = (shingles.values, shingles.at, items.texts_at, items.texts)
     length = np.zeros(len(rows), dtype=np.int64)
     kernels.set_sizes(*sets[1:], rows, length)
-    slots = 1 << min(int(length.sum()) * 2 - 1, _MOST_COUNTERS - 1).bit_length()
+    slots = 1 << min(int(length.sum()) * 2 - 1, _MAX_COUNTERS - 1).bit_length()
     counter = np.zeros(max(slots, 1024), dtype=np.uint32)
     kernels.count_shingles(*sets, rows, counter)
-    np.cumsum(length - np.ceil(threshold * length - 1e-9).astype(np.int64) + 1, out=prefix_at[1:])
+    prefix_at = offsets(length - np.ceil(threshold * length - 1e-9).astype(np.int64) + 1)
     keys = np.empty(prefix_at[-1], dtype=np.uint32)
 
     def work(first: int, last: int) -> None:
@@ -158,6 +172,4 @@ def _rare_buckets(
     number = keys.view(np.int32)
     count = _number(keys, number)
     shared = number >= 0
-    kept = np.zeros(len(keys) + 1, dtype=np.int64)
-    np.cumsum(shared, out=kept[1:])
-    return kept[prefix_at], number[shared], count
+    return offsets(shared)[prefix_at], number[shared], count

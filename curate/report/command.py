@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.metadata
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +13,7 @@ from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.manifest import now, write_bytes, write_json
 from pairwright.dataset.store import Dataset
-from pairwright.errors import MissingExtraError, UsageError
+from pairwright.errors import UsageError
 
 if TYPE_CHECKING:
     from curate.report.facts import Facts
@@ -32,12 +30,14 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
     Raises:
         Error: If the extra `report` is missing, or the folder holds another's page.
     """
+    from curate.report.charts import need_charts
     from curate.report.page import render
 
     started = time.monotonic()
     folder = _folder(dataset, options, run)
     _check(folder / "report.html", replace=run.replace)
-    bundle = "" if run.dry_run else javascript()
+    if not run.dry_run:
+        need_charts()
     facts, figures = collect(dataset, options, run)
     summary = _summary(figures)
     if run.dry_run:
@@ -45,13 +45,12 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
             message=f"dry run, nothing written\n{_text(figures)}", summary=summary, rows=facts.read
         )
     most = int(options.max_mb * 1e6)
-    thumbs = _thumbs(dataset, options, figures, most - len(bundle))
-    page = render(figures, thumbs, bundle).encode()
+    thumbs = _thumbs(dataset, options, figures, most)
+    page = render(figures, thumbs).encode()
     over = len(page) - most
     if over > 0 and thumbs[0]:  # pictures that stand in several places count several times
-        room = most - len(bundle) - 2 * over
-        thumbs = _thumbs(dataset, options, figures, room)
-        page = render(figures, thumbs, bundle).encode()
+        thumbs = _thumbs(dataset, options, figures, most - 2 * over)
+        page = render(figures, thumbs).encode()
     write_json(folder / "report.json", figures)
     write_bytes(folder / "report.html", page)
     seconds = time.monotonic() - started
@@ -61,25 +60,6 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
         f"{len(thumbs[0]):,} thumbnails, in {seconds:.1f} s; open it in any browser\n{files['json']}"
     )
     return Outcome(message=message, rows=facts.read, summary={**summary, "files": files})
-
-
-def javascript() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script.
-
-    Raises:
-        MissingExtraError: If the extra `report` is not installed.
-    """
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise MissingExtraError("vl-convert-python", "report") from error
-    return _bundle(vl_convert.javascript_bundle)
-
-
-@functools.cache
-def _bundle(make: Callable[[str], str]) -> str:
-    text = make("window.vegaEmbed = vegaEmbed;")
-    return text.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def collect(
@@ -190,7 +170,7 @@ def _check(path: Path, *, replace: bool) -> None:
 def _thumbs(
     dataset: Dataset, options: ReportOptions, figures: dict[str, Any], room: int
 ) -> tuple[dict[str, bytes], dict[str, str]]:
-    from curate.report.page import IMAGES_A_SAMPLE
+    from pairwright.webpage.parts import IMAGES_A_SAMPLE
     from pairwright.webpage.thumbs import thumbnails
 
     if not options.images:

@@ -71,6 +71,7 @@ def duplicates(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[s
     )
     sizes = groups.group_by((pl.col("removed") + 1).alias("rows")).len("groups").sort("rows")
     summary = step.manifest.summary
+    distinct = summary.get("distinct_pair_examples", summary.get("held_back_examples", []))
     return {
         "run": step.manifest.ref,
         "groups": groups.height,
@@ -79,11 +80,9 @@ def duplicates(dataset: Dataset, facts: Facts, options: ReportOptions) -> dict[s
         "threshold": step.manifest.config.get("threshold"),
         "sizes": sizes.to_dicts(),
         "similarity": _similarity(removed["similarity"]),
-        "held_back": summary.get("held_back_pairs"),
+        "held_back": summary.get("distinct_pairs", summary.get("held_back_pairs")),
         "examples": _groups(removed, groups, step, options),
-        "held_back_examples": [
-            {"a": a, "b": b} for a, b in summary.get("held_back_examples", [])[: options.examples]
-        ],
+        "held_back_examples": [{"a": a, "b": b} for a, b in distinct[: options.examples]],
     }
 
 

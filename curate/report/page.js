@@ -1,7 +1,6 @@
 "use strict";
 (() => {
   const root = document.documentElement;
-  const specs = JSON.parse(document.getElementById("charts").textContent);
 
   document.getElementById("theme").addEventListener("click", () => {
     const dark = root.dataset.theme
@@ -58,11 +57,4 @@
       delete one.dataset.opened;
     }
   });
-
-  // The interpreter of expressions (ast) needs no eval, which the page's policy forbids.
-  const options = { actions: false, renderer: "svg", ast: true };
-  const places = [...document.querySelectorAll("[data-chart]")];
-  Promise.all(places.map((place) => vegaEmbed(place, specs[place.dataset.chart], options)))
-    .then(() => { root.dataset.drawn = String(places.length); })
-    .catch((error) => { root.dataset.failed = String(error); console.error(error); });
 })();

@@ -1,1 +1,1 @@
-"""Choose a budget of rows: good, different from each other, of every task."""
+"""`curate select`: choose a budget of rows, good, diverse and balanced over tasks."""

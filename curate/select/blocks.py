@@ -1,8 +1,8 @@
-"""Facility location of many points: blocks of near ones, and one order of gains over all.
+"""Facility location of many points: in blocks of near points, with one order of gains over all.
 
-The matrix of all likenesses does not fit into memory, so likeness counts within blocks only. Blocks
-hold points that are near each other (clusters), so that little of it is lost; with random blocks
-each would choose its own stand-in for what another has covered.
+The matrix of all similarities does not fit into memory, so similarity counts within blocks only.
+Blocks contain points that are near each other (clusters), so that little is lost. Random blocks
+would each select a representative for what another block has covered already.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from curate.select.greedy import Picks, Points, facility_location, unit
+from curate.near.vectors.base import unit
+from curate.select.greedy import Picks, Points, facility_location
 
-_ROWS = 32_768
+_BATCH = 32_768
 _ROUNDS, _SAMPLE = 6, 256
-# Times its share of the budget that a block's order of choice is made for at first.
+# A block first selects this many times its proportional part of the budget.
 _AHEAD = 4
 
 
@@ -23,19 +24,21 @@ def in_blocks(
     points: Points, budget: int, *, block: int, quality: float = 0.0, floor: float = 0.0,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Picks:  # fmt: skip
-    """`facility_location`, exact up to a number of points, in blocks of near points above.
+    """`facility_location`: exact up to `block` points, in blocks of near points above.
 
-    Gains of blocks are of one scale, and what is chosen are the largest of all: the greedy choice
-    for the objective in which points of different blocks are not alike.
+    The gains of all blocks have one scale, and the largest gains are selected. This is the greedy
+    choice for the objective in which points of different blocks have similarity 0.
 
     Args:
         points: The points.
-        budget: Rows to choose.
-        block: Most points of a block.
-        quality: Weight of the marks.
-        floor: Cosine that counts as no likeness.
-        advance: Is told of rows that have been chosen.
+        budget: Rows to select.
+        block: Max points of a block.
+        quality: Weight of the quality.
+        floor: Cosine that counts as similarity 0.
+        advance: Called with the number of rows selected since the last call.
     """
+    if not len(points):
+        return Picks(np.empty(0, dtype=np.int64), np.empty(0))
     parts = near_blocks(points, block)
     total = len(points.rows)
     budget = min(budget, total)
@@ -46,7 +49,7 @@ def in_blocks(
     sizes = np.array([np.diff(points.at)[part].sum() for part in parts])
     limits = np.minimum(sizes, np.minimum(budget, _AHEAD * (budget * sizes // total + 16)))
     picks: list[Picks | None] = [None] * len(parts)
-    told = 0
+    reported = 0
     while True:
         for number, part in enumerate(parts):
             if picks[number] is None:
@@ -54,25 +57,25 @@ def in_blocks(
                     points.take(part), int(limits[number]), quality=quality, floor=floor,
                     of=(total, budget),
                 )  # fmt: skip
-                now = min(budget, told + budget // len(parts))
-                advance(now - told)
-                told = now
+                now = min(budget, reported + budget // len(parts))
+                advance(now - reported)
+                reported = now
         known = [p for p in picks if p is not None]
         rows, gains, chosen = _largest(known, budget)
         used = np.bincount(chosen, minlength=len(parts))
         short = np.flatnonzero((used == limits) & (limits < np.minimum(sizes, budget)))
         if not len(short):
-            advance(budget - told)
+            advance(budget - reported)
             return Picks(rows, gains)
-        for number in short:  # it may have more to give
+        for number in short:  # the block may have more rows with large gains
             limits[number] = min(sizes[number], budget, _AHEAD * limits[number])
             picks[number] = None
 
 
 def _largest(picks: list[Picks], budget: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of the largest gains, what they gain, and from which of the lists each is."""
+    """The rows with the largest gains, their gains, and the number of the list of each."""
     rows = np.concatenate([p.rows for p in picks])
-    # Within a list gains never grow but for rounding; what comes later must not be taken first.
+    # Within a list gains never grow, except for rounding; a later row must not come first.
     gains = np.concatenate([np.minimum.accumulate(p.gains) for p in picks])
     source = np.repeat(np.arange(len(picks)), [len(p.rows) for p in picks])
     order = np.lexsort((np.arange(len(rows)), -gains))[:budget]
@@ -80,14 +83,14 @@ def _largest(picks: list[Picks], budget: int) -> tuple[np.ndarray, np.ndarray, n
 
 
 def near_blocks(points: Points, block: int) -> list[np.ndarray]:
-    """Points in blocks of at most `block` that are near each other.
+    """Split points into blocks of at most `block` points that are near each other.
 
-    By k-means in seeded order, so that the order of the points does not matter; clusters that are
-    too large are parted again, small ones share a block.
+    The clusters are made by k-means in seeded order, so that the order of the points does not
+    matter. Clusters that are too large are split again; small clusters share a block.
     """
-    waiting, pieces = [np.argsort(points.tie, kind="stable")], []
-    while waiting:
-        part = waiting.pop()
+    pending, pieces = [np.argsort(points.tie, kind="stable")], []
+    while pending:
+        part = pending.pop()
         if len(part) <= block:
             pieces.append(part)
             continue
@@ -95,41 +98,42 @@ def near_blocks(points: Points, block: int) -> list[np.ndarray]:
         label = _clusters(points, part, n_parts)
         some = [part[label == c] for c in range(n_parts)]
         some = [piece for piece in some if len(piece)]
-        # Equal vectors, or nearly: any parting will do.
-        waiting += some if len(some) > 1 else [part[k::n_parts] for k in range(n_parts)]
+        # Nearly equal vectors may be split in any way.
+        pending += some if len(some) > 1 else [part[k::n_parts] for k in range(n_parts)]
     pieces.sort(key=lambda piece: (-len(piece), int(points.tie[piece[0]])))
     blocks: list[list[np.ndarray]] = []
     room: list[int] = []
     for piece in pieces:
-        place = next((k for k, left in enumerate(room) if left >= len(piece)), None)
-        if place is None:
+        target = next((k for k, left in enumerate(room) if left >= len(piece)), None)
+        if target is None:
             blocks.append([piece])
             room.append(block - len(piece))
         else:
-            blocks[place].append(piece)
-            room[place] -= len(piece)
+            blocks[target].append(piece)
+            room[target] -= len(piece)
     return [np.concatenate(some) for some in blocks]
 
 
 def _clusters(points: Points, part: np.ndarray, n: int) -> np.ndarray:
-    """Number of each point's cluster: spherical k-means on a sample, the rest assigned."""
+    """Cluster of each point of a part: spherical k-means on a sample, then the nearest center."""
     sample = points.dense(part[: _SAMPLE * n])
-    centres = sample[:n].copy()
+    centers = sample[:n].copy()
     for _ in range(_ROUNDS):
-        label = _nearest(sample, centres)
-        sums = np.zeros_like(centres)
+        label = _nearest(sample, centers)
+        sums = np.zeros_like(centers)
         np.add.at(sums, label, sample)
-        alive = np.any(sums, axis=1)
-        centres[alive] = unit(sums[alive])
+        has_members = np.any(sums, axis=1)
+        centers[has_members] = unit(sums[has_members])
     return np.concatenate(
         [
-            _nearest(points.dense(part[start : start + _ROWS]), centres)
-            for start in range(0, len(part), _ROWS)
+            _nearest(points.dense(part[start : start + _BATCH]), centers)
+            for start in range(0, len(part), _BATCH)
         ]
     )
 
 
-def _nearest(dense: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def _nearest(dense: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    """[n] number of the nearest center of each of n unit vectors."""
     return np.concatenate(
-        [(dense[s : s + _ROWS] @ centres.T).argmax(axis=1) for s in range(0, len(dense), _ROWS)]
+        [(dense[s : s + _BATCH] @ centers.T).argmax(axis=1) for s in range(0, len(dense), _BATCH)]
     )

@@ -1,8 +1,8 @@
-"""Diverse subsets of vectors: facility location, and k-center by lazy farthest-first.
+"""Diverse subsets of vectors: facility location and k-center, each with a weight for quality.
 
-Both add a weight for quality. Points are different vectors; each stands for some rows, of which
-one is taken at a time, the best first. Both are exact greedy: what is skipped is work, never a
-better choice.
+Points are distinct vectors. A point has one or more rows, which are selected one at a time, the
+best row first. Both methods are exact greedy algorithms: only work is avoided, the choices are
+those of the plain algorithm.
 """
 
 from __future__ import annotations
@@ -13,24 +13,28 @@ from typing import NamedTuple
 
 import numpy as np
 
-_ROWS = 32_768
+from curate.near.vectors.base import unit
+
+_BATCH = 32_768
 _POOL = 4096
-# Gains below are what rounding leaves of none.
-_NOTHING = 1e-6
+# Smaller gains are rounding errors.
+_MIN_GAIN = 1e-6
 # Distance of opposite vectors.
-_FARTHEST = 2**0.5
+_MAX_DISTANCE = 2**0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Different vectors and the rows that have them.
+    """n distinct vectors and the rows that have them.
+
+    The rows of point p are `rows[at[p] : at[p + 1]]`, in the order in which they are selected.
 
     Attributes:
-        vectors: Unit vectors as 16-bit floats, one a point.
-        at: Where each point's rows start in `rows`, and where the last ends.
-        rows: Row numbers, point after point, in the order in which they are to be taken.
-        quality: Mark of each row, 0 to 1, by row number.
-        tie: Rank of each point that settles ties.
+        vectors: [n, width] unit vectors, 16-bit floats.
+        at: [n + 1] offsets.
+        rows: Row numbers.
+        quality: Quality of each row from 0 to 1, by row number.
+        tie: [n] rank of each point, which decides ties.
     """
 
     vectors: np.ndarray
@@ -47,85 +51,79 @@ class Points:
         """Some of the points, with all their rows."""
         lengths = np.diff(self.at)[chosen]
         at = np.r_[0, np.cumsum(lengths)].astype(np.int64)
-        places = np.arange(at[-1]) + np.repeat(self.at[chosen] - at[:-1], lengths)
-        return Points(self.vectors[chosen], at, self.rows[places], self.quality, self.tie[chosen])
+        positions = np.arange(at[-1]) + np.repeat(self.at[chosen] - at[:-1], lengths)
+        rows = self.rows[positions]
+        return Points(self.vectors[chosen], at, rows, self.quality, self.tie[chosen])
 
     def dense(self, chosen: np.ndarray | slice) -> np.ndarray:
-        """Unit vectors of some points as 32-bit floats."""
+        """[k, width] unit vectors of some points, 32-bit floats."""
         return unit(self.vectors[chosen])
 
 
 class Picks(NamedTuple):
-    """Rows in the order of choice, and what each was worth when it was chosen."""
+    """Selected rows in the order of selection, and the gain of each when it was selected."""
 
     rows: np.ndarray
     gains: np.ndarray
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors of length 1 as 32-bit floats; zero stays zero."""
-    dense: np.ndarray = vectors.astype(np.float32)
-    dense /= np.maximum(np.linalg.norm(dense, axis=1, keepdims=True), 1e-12)
-    return dense
 
 
 def facility_location(
     points: Points, budget: int, *, quality: float = 0.0, floor: float = 0.0,
     of: tuple[int, int] | None = None,
 ) -> Picks:  # fmt: skip
-    """Rows that stand for all: the sum over all rows of the likeness to the nearest chosen one.
+    """Select rows that represent all: maximize the similarity of each row to its nearest selected.
 
-    Greedy choice reaches at least 1 - 1/e (63 %) of the best possible value of the objective
-    `(1 - quality) * coverage + quality * mean mark`, which is monotone and submodular. Takes the
-    matrix of all likenesses into memory.
+    The greedy choice reaches at least 1 - 1/e (63 %) of the best value of the objective
+    `(1 - quality) * coverage + quality * mean quality`, which is monotone and submodular. The
+    matrix of all similarities is in memory.
 
     Args:
         points: The points.
-        budget: Rows to choose.
-        quality: Weight of the marks.
-        floor: Cosine that counts as no likeness.
-        of: Where these are a part of all: the number of all rows, and the whole budget.
+        budget: Rows to select.
+        quality: Weight of the quality.
+        floor: Cosine that counts as similarity 0.
+        of: If these are a part of all points: number of all rows, and the whole budget.
     """
     from curate.near.kernels import select as kernels
 
-    likeness = _likeness(points, floor)
+    similarity = _similarity(points, floor)
     weights = np.diff(points.at).astype(np.float64)
     total, whole = of or (weights.sum(), budget)
     scale = (1 - quality) / total
     covered = np.zeros(len(points), dtype=np.float32)
     gains = np.concatenate(
-        [likeness[s : s + 512].astype(np.float64) @ weights for s in range(0, len(points), 512)]
+        [similarity[s : s + 512].astype(np.float64) @ weights for s in range(0, len(points), 512)]
     )
     taken = points.at[:-1].copy()
-    marks = quality / whole * points.quality[points.rows[taken]]
+    bonus = quality / whole * points.quality[points.rows[taken]]
     rows: list[int] = []
-    worth: list[float] = []
+    values: list[float] = []
     for _ in range(min(budget, len(points.rows))):
-        value = np.where(gains > _NOTHING, gains, 0.0) * scale + marks
+        value = np.where(gains > _MIN_GAIN, gains, 0.0) * scale + bonus
         ties = np.flatnonzero(value == value.max())
         p = int(ties[np.argmin(points.tie[ties])])
         rows.append(int(points.rows[taken[p]]))
-        worth.append(float(value[p]))
-        kernels.cover(likeness, weights, p, covered, gains)
-        taken[p] += 1  # its other rows add nothing but their marks
+        values.append(float(value[p]))
+        kernels.cover(similarity, weights, p, covered, gains)
+        taken[p] += 1  # the other rows of the point add nothing but their quality
         left = taken[p] < points.at[p + 1]
-        marks[p] = quality / whole * points.quality[points.rows[taken[p]]] if left else -np.inf
-    return Picks(np.array(rows, dtype=np.int64), np.array(worth))
+        bonus[p] = quality / whole * points.quality[points.rows[taken[p]]] if left else -np.inf
+    return Picks(np.array(rows, dtype=np.int64), np.array(values))
 
 
-def _likeness(points: Points, floor: float) -> np.ndarray:
-    """Cosines of all pairs, 0 at the floor and below, 1 for the same."""
+def _similarity(points: Points, floor: float) -> np.ndarray:
+    """[n, n] similarities: 0 for a cosine at the floor or below, 1 for equal vectors."""
     dense = points.dense(slice(None))
-    likeness: np.ndarray = dense @ dense.T
-    likeness -= np.float32(floor)
-    np.maximum(likeness, 0, out=likeness)
-    likeness /= np.float32(1 - floor)
-    np.fill_diagonal(likeness, np.any(dense, axis=1))  # exactly, so that ties are ties
-    return likeness
+    similarity: np.ndarray = dense @ dense.T
+    similarity -= np.float32(floor)
+    np.maximum(similarity, 0, out=similarity)
+    similarity /= np.float32(1 - floor)
+    np.fill_diagonal(similarity, np.any(dense, axis=1))  # exactly 1, so that ties are ties
+    return similarity
 
 
 def proportional(sizes: np.ndarray, total: int) -> np.ndarray:
-    """Whole parts of a total in proportion to sizes, none above its size."""
+    """[n] whole parts of a total in proportion to n sizes, none above its size."""
     exact = sizes * min(1.0, total / max(1, sizes.sum()))
     whole: np.ndarray = np.floor(exact).astype(np.int64)
     order = np.lexsort((np.arange(len(sizes)), whole - exact))
@@ -137,96 +135,124 @@ def k_center(
     points: Points, budget: int, *, quality: float = 0.0, pool: int = _POOL,
     advance: Callable[[int], None] = lambda rows: None,
 ) -> Picks:  # fmt: skip
-    """Rows so that none is far from a chosen one: always the farthest next.
+    """Select rows so that no row is far from a selected one: the farthest row comes next.
 
-    Without a weight for quality the largest distance left is at most twice the least possible.
-    With one, the next is the row with the largest `(1 - quality) * distance + quality * mark`.
-    Distance is that of the unit vectors, divided by that of two at right angles.
+    With `quality` 0 the largest remaining distance is at most twice the smallest possible one.
+    Otherwise the row with the largest `(1 - quality) * distance + quality * quality of the row`
+    comes next. The distance is that of the unit vectors, divided by that of orthogonal vectors.
 
-    Only the rows with the largest values are kept up to date; values never grow, so that the next
-    choice is certain as long as the best of them is above what all others had at the last pass.
+    A pass over all points updates all distances. Between two passes only a pool of the points with
+    the largest values is updated. Values never increase, so a choice from the pool is right while
+    its value is above the largest value outside the pool at the last pass.
 
     Args:
         points: The points.
-        budget: Rows to choose.
-        quality: Weight of the marks.
-        pool: Least number of points that are kept up to date between passes over all.
-        advance: Is told of rows that have been chosen.
+        budget: Rows to select.
+        quality: Weight of the quality.
+        pool: Min size of the pool.
+        advance: Called with the number of rows selected since the last call.
     """
-    taken = points.at[:-1].copy()
-    far = np.full(len(points), _FARTHEST, dtype=np.float32)
-    marks = points.quality[points.rows[taken]].astype(np.float32)
-    used_up = np.zeros(len(points), dtype=bool)
-    rows: list[int] = []
-    gains: list[float] = []
-    waiting: list[int] = []
-
-    def worth(which: np.ndarray | slice) -> np.ndarray:
-        value = (1 - quality) * far[which] + quality * marks[which]
-        return np.where(used_up[which], -np.inf, value)
-
-    def take(p: int, gain: float) -> None:
-        rows.append(int(points.rows[taken[p]]))
-        gains.append(gain)
-        waiting.append(p)
-        taken[p] += 1
-        if taken[p] < points.at[p + 1]:
-            marks[p] = points.quality[points.rows[taken[p]]]
-        else:
-            used_up[p] = True
-
+    state = _FarthestFirst(points, quality)
     budget, size = min(budget, len(points.rows)), pool
-    while len(rows) < budget:
-        if waiting:
-            _update(far, points, np.unique(waiting))
-            advance(len(waiting))
-            # A pass costs much more than a choice: with few choices a pass, a larger pool is cheaper.
-            size = min(2 * size, len(points) // 16) if len(waiting) < size // 64 else size // 2
-            size = max(size, pool)
-            waiting.clear()
-        some, limit = _best(worth(slice(None)), points.tie, min(size, len(points)))
-        dense = points.dense(some)
-        while len(rows) < budget:
-            now = worth(some)
-            best = float(now.max())
-            if waiting and best <= limit:
-                break
-            ties = np.flatnonzero(now == best)
-            place = int(ties[np.argmin(points.tie[some[ties]])])
-            take(int(some[place]), best)
-            near = _distance(dense @ dense[place])
-            near[place] = 0.0
-            far[some] = np.minimum(far[some], near)
-    advance(len(waiting))
-    return Picks(np.array(rows, dtype=np.int64), np.array(gains))
+    while len(state.rows) < budget:
+        n_selected = state.update_all()
+        if n_selected:
+            advance(n_selected)
+            # A pass costs much more than a choice: with few choices per pass the pool grows.
+            grown = min(2 * size, len(points) // 16)
+            size = max(grown if n_selected < size // 64 else size // 2, pool)
+        state.select_from_pool(min(size, len(points)), budget)
+    advance(len(state.pending))
+    return Picks(np.array(state.rows, dtype=np.int64), np.array(state.gains))
 
 
-def _best(worth: np.ndarray, tie: np.ndarray, size: int) -> tuple[np.ndarray, float]:
-    """The points of most worth, and the most that any other has."""
-    if size >= len(worth):
-        return np.arange(len(worth)), -np.inf
-    order = np.argpartition(-worth, size)
-    some, limit = order[:size], float(worth[order[size]])
-    if float(worth[some].max()) == limit:  # one value fills the pool: the ties decide
-        same = np.flatnonzero(worth == limit)
+class _FarthestFirst:
+    """The state of `k_center`.
+
+    Attributes:
+        rows: Selected rows.
+        gains: Value of each selected row when it was selected.
+        pending: Points selected since the last pass over all points.
+    """
+
+    def __init__(self, points: Points, quality: float) -> None:
+        self._points, self._quality = points, quality
+        self._next = points.at[:-1].copy()  # position of the next row of each point
+        self._distance = np.full(len(points), _MAX_DISTANCE, dtype=np.float32)
+        self._row_quality = points.quality[points.rows[self._next]].astype(np.float32)
+        self._used_up = np.zeros(len(points), dtype=bool)
+        self.rows: list[int] = []
+        self.gains: list[float] = []
+        self.pending: list[int] = []
+
+    def update_all(self) -> int:
+        """Update the distance of all points to the pending ones; returns their number."""
+        n = len(self.pending)
+        if n:
+            self._measure(np.unique(self.pending))
+            self.pending.clear()
+        return n
+
+    def select_from_pool(self, size: int, budget: int) -> None:
+        """Select rows of the `size` most valuable points while the choice is certain."""
+        tie = self._points.tie
+        pool, limit = _largest(self._values(slice(None)), tie, size)
+        dense = self._points.dense(pool)
+        while len(self.rows) < budget:
+            values = self._values(pool)
+            best = float(values.max())
+            if self.pending and best <= limit:
+                return
+            ties = np.flatnonzero(values == best)
+            chosen = int(ties[np.argmin(tie[pool[ties]])])
+            self._select(int(pool[chosen]), best)
+            near = _distance(dense @ dense[chosen])
+            near[chosen] = 0.0
+            self._distance[pool] = np.minimum(self._distance[pool], near)
+
+    def _values(self, which: np.ndarray | slice) -> np.ndarray:
+        """Value of the next row of some points; -inf if all rows are selected."""
+        distance, quality = self._distance[which], self._row_quality[which]
+        value = (1 - self._quality) * distance + self._quality * quality
+        return np.where(self._used_up[which], -np.inf, value)
+
+    def _select(self, p: int, gain: float) -> None:
+        points = self._points
+        self.rows.append(int(points.rows[self._next[p]]))
+        self.gains.append(gain)
+        self.pending.append(p)
+        self._next[p] += 1
+        if self._next[p] < points.at[p + 1]:
+            self._row_quality[p] = points.quality[points.rows[self._next[p]]]
+        else:
+            self._used_up[p] = True
+
+    def _measure(self, chosen: np.ndarray) -> None:
+        """Lower each point's distance to that of the nearest of the chosen points."""
+        centers = self._points.dense(chosen).T
+        for start in range(0, len(self._points), _BATCH):
+            part = slice(start, start + _BATCH)
+            dense = self._points.dense(part)
+            near = np.full(len(dense), -1.0, dtype=np.float32)
+            for column in range(0, centers.shape[1], 1024):
+                np.maximum(near, (dense @ centers[:, column : column + 1024]).max(axis=1), out=near)
+            self._distance[part] = np.minimum(self._distance[part], _distance(near))
+        self._distance[chosen] = 0.0
+
+
+def _largest(values: np.ndarray, tie: np.ndarray, size: int) -> tuple[np.ndarray, float]:
+    """The points with the largest values, and the largest value of the others."""
+    if size >= len(values):
+        return np.arange(len(values)), -np.inf
+    order = np.argpartition(-values, size)
+    some, limit = order[:size], float(values[order[size]])
+    if float(values[some].max()) == limit:  # one value fills the pool: the ties decide
+        same = np.flatnonzero(values == limit)
         some = same[np.argsort(tie[same], kind="stable")[:size]]
     return np.sort(some), limit
 
 
 def _distance(cosine: np.ndarray) -> np.ndarray:
-    """Distance of unit vectors, 1 at right angles."""
+    """Distances of unit vectors; 1 for orthogonal vectors."""
     distance: np.ndarray = np.sqrt(np.maximum(1 - cosine, 0))
     return distance
-
-
-def _update(far: np.ndarray, points: Points, chosen: np.ndarray) -> None:
-    """Lower each point's distance to that of the nearest of the newly chosen."""
-    centres = points.dense(chosen).T
-    for start in range(0, len(points), _ROWS):
-        part = slice(start, start + _ROWS)
-        dense = points.dense(part)
-        near = np.full(len(dense), -1.0, dtype=np.float32)
-        for column in range(0, centres.shape[1], 1024):
-            np.maximum(near, (dense @ centres[:, column : column + 1024]).max(axis=1), out=near)
-        far[part] = np.minimum(far[part], _distance(near))
-    far[chosen] = 0.0

@@ -14,38 +14,39 @@ Method = Literal["auto", "facility-location", "k-center", "quality", "random"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelectOptions:
-    """Options of `curate select`; those without a default may stand in the plan."""
+    """Options of `curate select`; those without a default may also be set in the plan."""
 
-    n: int | None = option(None, help="rows to choose")
-    fraction: float | None = option(None, help="share of the rows to choose")
+    n: int | None = option(None, help="number of rows to select")
+    fraction: float | None = option(None, help="fraction of the rows to select")
     plan: Path | None = option(
-        None, help="YAML file with target sizes or shares of tasks, sources or other groups"
+        None, help="YAML file with the sizes or fractions of tasks, sources or other groups"
     )
     balance: Literal["task", "source", "split", "license"] | None = option(
         None,
-        help="without a plan: as many rows of every task (source, ...), as far as there are",
+        help="without a plan: equally many rows of each task (source, ...), as far as available",
         value_aliases={"licence": "license"},
     )
     method: Method | None = option(
         None,
-        help="facility-location (rows that stand for the rest), k-center (no row far from a chosen "
-        "one), quality (best marks), random; auto takes what the data allow (default: auto)",
+        help="facility-location (rows that represent the others), k-center (no row far from a "
+        "selected one), quality (highest scores), random; auto uses what the data allow (default: "
+        "auto)",
     )
     quality: float | None = option(
-        None, help="weight of the marks against diversity, 0 to 1 (default: 0.3 if there are any)"
+        None, help="weight of the scores against diversity, 0 to 1 (default: 0.3 if there are any)"
     )
-    per_image: int | None = option(None, help="most rows with the same images")
-    seed: int | None = option(None, help="settles ties and random choices (default: 0)")
-    scores: str | None = option(None, help="run of scores (default: the one in force)")
-    embeddings: str | None = option(None, help="run of embeddings (default: the one in force)")
-    tags: str | None = option(None, help="run of tags (default: the one in force)")
+    per_image: int | None = option(None, help="max rows with the same images")
+    seed: int | None = option(None, help="decides ties and random choices (default: 0)")
+    scores: str | None = option(None, help="run of scores (default: the active one)")
+    embeddings: str | None = option(None, help="run of embeddings (default: the active one)")
+    tags: str | None = option(None, help="run of tags (default: the active one)")
     block: int = option(
-        8192, help="facility-location is exact up to this many different vectors; above, only "
-        "vectors in one block of so many near ones count as alike; a block takes 4 N^2 bytes"
+        8192, help="facility-location is exact up to this many distinct vectors; with more, vectors "
+        "are split into blocks of near ones and compared within blocks; a block takes 4 N^2 bytes"
     )  # fmt: skip
 
     def __post_init__(self) -> None:
-        """Refuse values that mean nothing."""
+        """Refuse values that make no sense."""
         check_values(self, flag=True)
         if self.plan is not None and self.balance is not None:
             msg = "--plan and --balance exclude each other: the plan has `by`"
@@ -56,7 +57,13 @@ class SelectOptions:
 
 
 def check_values(options: object, *, flag: bool, where: str = "") -> None:
-    """Refuse sizes and weights that mean nothing, named as a flag or as a key of a file."""
+    """Refuse sizes and weights that make no sense.
+
+    Args:
+        options: Has `n`, `fraction`, `per_image` and `quality`.
+        flag: Whether the message names a flag or a key of a file.
+        where: Prefix of the key.
+    """
 
     def name(field: str) -> str:
         return f"--{field.replace('_', '-')}" if flag else f"{where}{field}"

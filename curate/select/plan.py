@@ -1,4 +1,4 @@
-"""Target sizes of groups: a plan from YAML, and how rows are shared out where groups fall short."""
+"""A plan: the sizes of groups of rows, read from YAML and checked."""
 
 from __future__ import annotations
 
@@ -17,34 +17,56 @@ GROUPINGS = ("task", "source", "split", "license")
 REST = "(rest)"
 _KEYS = ("n", "fraction", "by", "groups", "rest", "redistribute", "per_image", "quality", "method",
          "seed")  # fmt: skip
-_SIZE_KEYS = ("n", "share", "min", "max")
+_SIZE_KEYS = ("n", "fraction", "min", "max")
+# Older names of keys and values, which plans may still have.
+_OLD_KEYS = {"share": "fraction"}
+_OLD_GROUPINGS = {"licence": "license"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What one group shall get: rows, or a share of all; both within bounds."""
+    """The size of one group: a number of rows or a fraction of all, within bounds.
+
+    Attributes:
+        pattern: Pattern of the names of groups, as of files.
+        n: Number of rows.
+        fraction: Fraction of all rows.
+        min_rows: Min number of rows.
+        max_rows: Max number of rows.
+    """
 
     pattern: str
     n: int | None = None
-    share: float | None = None
-    least: int = 0
-    most: int | None = None
+    fraction: float | None = None
+    min_rows: int = 0
+    max_rows: int | None = None
 
-    def wanted(self, total: int) -> float:
-        """Rows, before it is known how many there are."""
-        rows = float(self.n) if self.n is not None else (self.share or 0.0) * total
-        return min(max(rows, self.least), math.inf if self.most is None else self.most)
+    def requested(self, total: int) -> float:
+        """Rows requested out of a total, whether or not there are as many."""
+        rows = float(self.n) if self.n is not None else (self.fraction or 0.0) * total
+        return min(max(rows, self.min_rows), self.upper_bound)
+
+    @property
+    def upper_bound(self) -> float:
+        """`max_rows`, or infinity."""
+        return math.inf if self.max_rows is None else self.max_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """A plan, checked.
+    """A plan.
 
     Attributes:
-        by: Columns that make the groups' names, joined by a slash.
-        targets: In order; the first pattern that fits a group's name takes its rows.
-        rest: Whether rows of no target get what the others leave.
-        redistribute: Whether what a group lacks goes to the others.
+        by: Columns whose values, joined by a slash, are the name of a row's group.
+        targets: The first target whose pattern fits a group's name gets its rows.
+        rest: Whether rows without a target are selected after the others.
+        redistribute: Whether rows that a group lacks are taken from other groups.
+        n: As the option.
+        fraction: As the option.
+        per_image: As the option.
+        quality: As the option.
+        method: As the option.
+        seed: As the option.
     """
 
     by: tuple[str, ...] = ()
@@ -59,41 +81,57 @@ class Plan:
     seed: int | None = None
 
     def target_of(self, name: str) -> str | None:
-        """Pattern that takes a group of this name; the rest, or nothing."""
+        """Pattern of the target of a group with this name; the rest, or None."""
         for target in self.targets:
             if fnmatch.fnmatchcase(name, target.pattern):
                 return target.pattern
         return REST if self.rest else None
 
 
+def balanced(by: str, names: list[str], base: Plan) -> Plan:
+    """A plan with the same fraction for each group."""
+    targets = tuple(Target(pattern=_literal(name), fraction=1 / len(names)) for name in names)
+    return Plan(by=(by,), targets=targets, rest=False, n=base.n, fraction=base.fraction)
+
+
+def _literal(name: str) -> str:
+    """A pattern that fits this name only."""
+    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
+
+
+def canonical_text(plan: Plan) -> str:
+    """The plan as the text that runs record a hash of; must not change between versions."""
+    targets = [
+        f"Target(pattern={t.pattern!r}, n={t.n!r}, share={t.fraction!r}, "
+        f"least={t.min_rows!r}, most={t.max_rows!r})"
+        for t in plan.targets
+    ]
+    listed = f"({', '.join(targets)}{',' if len(targets) == 1 else ''})"
+    old = {new: old for old, new in _OLD_GROUPINGS.items()}
+    by = tuple(old.get(name, name) for name in plan.by)
+    return (
+        f"Plan(by={by!r}, targets={listed}, rest={plan.rest!r}, "
+        f"redistribute={plan.redistribute!r}, n={plan.n!r}, fraction={plan.fraction!r}, "
+        f"per_image={plan.per_image!r}, quality={plan.quality!r}, method={plan.method!r}, "
+        f"seed={plan.seed!r})"
+    )
+
+
 def read_plan(path: Path) -> Plan:
     """Read and check a plan.
 
     Raises:
-        UsageError: With the path of the key that is wrong.
+        UsageError: Names the key that is wrong.
     """
     raw = read_yaml(path)
-    _only(raw, _KEYS, path, "")
-    by = raw.get("by", [])
-    by = [by] if isinstance(by, str) else by
-    if not isinstance(by, list) or any(one not in GROUPINGS for one in by):
-        _fail(path, "by", f"must be one or a list of {', '.join(GROUPINGS)}, got {raw['by']!r}")
-    groups = raw.get("groups", {})
-    if not isinstance(groups, dict):
-        _fail(
-            path, "groups", "must be a mapping of group names to sizes, such as `captioning: 30%`"
-        )
-    if groups and not by:
-        _fail(path, "by", "groups need it: which column has their names?")
-    targets = tuple(_target(path, str(k), v) for k, v in groups.items())
-    shares = sum(t.share or 0 for t in targets)
-    if shares > 1 + 1e-9:
-        _fail(path, "groups", f"the shares add up to {100 * shares:g} %, more than all")
+    _check_keys(raw, _KEYS, path, "")
+    by = _grouping(path, raw)
+    targets = _targets(path, raw, by)
     rest = raw.get("rest", "take")
     if rest not in ("take", "drop"):
         _fail(path, "rest", f"must be take (what the groups leave) or drop, got {rest!r}")
     plan = Plan(
-        by=tuple(by), targets=targets, rest=rest == "take",
+        by=by, targets=targets, rest=rest == "take",
         redistribute=_value(path, raw, "redistribute", bool, default=True),
         n=_value(path, raw, "n", int), fraction=_value(path, raw, "fraction", float),
         per_image=_value(path, raw, "per_image", int), quality=_value(path, raw, "quality", float),
@@ -105,12 +143,37 @@ def read_plan(path: Path) -> Plan:
     return plan
 
 
+def _grouping(path: Path, raw: dict[str, Any]) -> tuple[str, ...]:
+    by = raw.get("by", [])
+    by = [by] if isinstance(by, str) else by
+    if isinstance(by, list):
+        by = [_OLD_GROUPINGS.get(one, one) if isinstance(one, str) else one for one in by]
+    if not isinstance(by, list) or any(one not in GROUPINGS for one in by):
+        _fail(path, "by", f"must be one or a list of {', '.join(GROUPINGS)}, got {raw['by']!r}")
+    return tuple(by)
+
+
+def _targets(path: Path, raw: dict[str, Any], by: tuple[str, ...]) -> tuple[Target, ...]:
+    groups = raw.get("groups", {})
+    if not isinstance(groups, dict):
+        _fail(
+            path, "groups", "must be a mapping of group names to sizes, such as `captioning: 30%`"
+        )
+    if groups and not by:
+        _fail(path, "by", "is missing: name the column that contains the names of the groups")
+    targets = tuple(_target(path, str(k), v) for k, v in groups.items())
+    total = sum(t.fraction or 0 for t in targets)
+    if total > 1 + 1e-9:
+        _fail(path, "groups", f"the fractions add up to {100 * total:g} %, more than 100 %")
+    return targets
+
+
 def _fail(path: Path, where: str, words: str) -> None:
     msg = f"{path}: {where}: {words}"
     raise UsageError(msg)
 
 
-def _only(mapping: dict[Any, Any], known: tuple[str, ...], path: Path, where: str) -> None:
+def _check_keys(mapping: dict[Any, Any], known: tuple[str, ...], path: Path, where: str) -> None:
     for key in mapping:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -134,130 +197,39 @@ def _target(path: Path, name: str, value: Any) -> Target:
     where = f"groups.{name}"
     if not isinstance(value, dict):
         return Target(pattern=name, **_size(path, where, value))
-    _only(value, _SIZE_KEYS, path, f"{where}.")
-    if ("n" in value) == ("share" in value):
-        _fail(path, where, "must have either n or share")
+    value = {_OLD_KEYS.get(key, key): size for key, size in value.items()}
+    _check_keys(value, _SIZE_KEYS, path, f"{where}.")
+    if ("n" in value) == ("fraction" in value):
+        _fail(path, where, "must have either n or fraction")
     found: dict[str, Any] = {}
     if "n" in value:
         found["n"] = _whole(path, f"{where}.n", value["n"])
     else:
-        found |= _size(path, f"{where}.share", value["share"], share=True)
-    for key, field in (("min", "least"), ("max", "most")):
+        found |= _size(path, f"{where}.fraction", value["fraction"], fraction=True)
+    for key in ("min", "max"):
         if key in value:
-            found[field] = _whole(path, f"{where}.{key}", value[key])
-    if found.get("most") is not None and found["most"] < found.get("least", 0):
+            found[f"{key}_rows"] = _whole(path, f"{where}.{key}", value[key])
+    if found.get("max_rows") is not None and found["max_rows"] < found.get("min_rows", 0):
         _fail(path, f"{where}.max", "is less than min")
     return Target(pattern=name, **found)
 
 
-def _size(path: Path, where: str, value: Any, *, share: bool = False) -> dict[str, Any]:
-    """A number of rows (whole), or a share (`30%`, or a number with a point)."""
+def _size(path: Path, where: str, value: Any, *, fraction: bool = False) -> dict[str, Any]:
+    """A number of rows (whole), or a fraction (`30%`, or a number with a point)."""
     if isinstance(value, str) and value.strip().endswith("%"):
         try:
             value = float(value.strip()[:-1]) / 100
         except ValueError:
             _fail(path, where, f"must be a percentage such as 30%, got {value!r}")
-    elif not share and isinstance(value, int) and not isinstance(value, bool):
+    elif not fraction and isinstance(value, int) and not isinstance(value, bool):
         return {"n": _whole(path, where, value)}
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        _fail(path, where, f"must be a share (30% or 0.3) or a whole number of rows, got {value!r}")
-    return {"share": float(value)}
+        words = f"must be a fraction (30% or 0.3) or a whole number of rows, got {value!r}"
+        _fail(path, where, words)
+    return {"fraction": float(value)}
 
 
 def _whole(path: Path, where: str, value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         _fail(path, where, f"must be a whole number of rows, got {value!r}")
     return int(value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """What one group gets.
-
-    Attributes:
-        name: The target's pattern.
-        available: Rows there are.
-        asked: Rows wanted.
-        given: Rows it gets.
-    """
-
-    name: str
-    available: int
-    asked: int
-    given: int
-
-
-def allocate(plan: Plan, available: dict[str, int], total: int) -> list[Share]:
-    """Share rows out over the targets.
-
-    A group gets no more than it has. What it lacks goes to the groups with a share that have rows
-    left, in proportion to their shares, if the plan allows; groups with a number of rows get that
-    number and no more.
-
-    Args:
-        plan: The plan.
-        available: Rows of each target (and of the rest).
-        total: Rows wanted.
-    """
-    targets = {t.pattern: t for t in plan.targets}
-    asked = {name: target.wanted(total) for name, target in targets.items()}
-    left = total - sum(asked.values())
-    if plan.rest and REST in available:
-        asked[REST] = max(0.0, left)
-    flexible = {n for n in asked if n == REST or targets[n].share is not None}
-    limit = {
-        n: float(min(available.get(n, 0), _most(targets.get(n)) if n in targets else math.inf))
-        for n in asked
-    }
-    given = {n: min(asked[n], limit[n]) for n in asked}
-    excess = sum(given.values()) - total
-    if excess > 0:  # numbers and bounds ask for more than all
-        given = {n: rows * total / (total + excess) for n, rows in given.items()}
-    if plan.redistribute:
-        _fill(given, limit, {n: asked[n] for n in flexible if asked[n] > 1e-6}, total)
-    whole = _round(given, limit, min(total, math.floor(sum(given.values()) + 0.5 + 1e-9)))
-    return [
-        Share(name=n, available=available.get(n, 0), asked=round(asked[n]), given=whole[n])
-        for n in asked
-    ]
-
-
-def _most(target: Target | None) -> float:
-    return math.inf if target is None or target.most is None else target.most
-
-
-def _fill(
-    given: dict[str, float], limit: dict[str, float], weights: dict[str, float], total: int
-) -> None:
-    """Give what is left to groups with room, by weight, until nothing is left or no room."""
-    while True:
-        left = total - sum(given.values())
-        room = {n: w for n, w in weights.items() if limit[n] - given[n] > 1e-9}
-        if left < 1e-9 or not room:
-            return
-        step = min(left / sum(room.values()), *((limit[n] - given[n]) / w for n, w in room.items()))
-        for name, weight in room.items():
-            given[name] += step * weight
-
-
-def _round(given: dict[str, float], limit: dict[str, float], total: int) -> dict[str, int]:
-    """Whole rows of the same sum: largest remainders first, then by name."""
-    whole = {name: math.floor(rows + 1e-9) for name, rows in given.items()}
-    order = sorted(given, key=lambda n: (whole[n] - given[n], n))
-    for name in order:
-        if sum(whole.values()) >= total:
-            break
-        if given[name] - whole[name] > 1e-9 and whole[name] < limit[name]:
-            whole[name] += 1
-    return whole
-
-
-def balanced(by: str, names: list[str], base: Plan) -> Plan:
-    """A plan with the same share for every group."""
-    targets = tuple(Target(pattern=_literal(name), share=1 / len(names)) for name in names)
-    return Plan(by=(by,), targets=targets, rest=False, n=base.n, fraction=base.fraction)
-
-
-def _literal(name: str) -> str:
-    """A pattern that fits this name only."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)

@@ -1,1 +1,1 @@
-"""What each sample trains, by rules."""
+"""`curate tag`: the tasks of each sample, by rules."""

@@ -13,9 +13,9 @@ class TagOptions:
     """Options of `curate tag`."""
 
     rules: Path | None = option(
-        None, help="YAML file of rules (default: the built-in ones; --print-rules shows them)"
+        None, help="YAML file of rules (default: the built-in rules; --print-rules prints them)"
     )
-    show: bool = option(False, help="print every rule with its conditions, counts and examples")
+    show: bool = option(False, help="print each rule with its conditions, counts and examples")
     print_rules: bool = option(
-        False, help="print the rules file and stop, to copy and change it for --rules"
+        False, help="print the rules file and stop; copy and change it for --rules"
     )

@@ -1,4 +1,4 @@
-"""Rules that tell a sample's tasks by its texts: read from YAML, checked, applied."""
+"""Rules that find the tasks of samples by their texts: read from YAML, checked, applied."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BUILT_IN = Path(__file__).parent / "tasks.yaml"
 _COUNTS = ("images", "turns", "question_words", "answer_words")
 _TEXTS = ("question", "answer", "source", "split", "source_task")
 _RULE_KEYS = ("name", "task", "when", "not", "otherwise")
-_MOST = 1 << 40
+_MAX_COUNT = 1 << 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,43 +24,47 @@ class Condition:
     """One condition.
 
     Attributes:
-        on: What it looks at.
-        patterns: For texts: one must be found.
-        least: For counts.
-        most: For counts.
+        on: Column that it checks.
+        patterns: For texts: one of these must be found.
+        min_count: For counts.
+        max_count: For counts.
     """
 
     on: str
     patterns: tuple[str, ...] = ()
-    least: int = 0
-    most: int = _MOST
+    min_count: int = 0
+    max_count: int = _MAX_COUNT
 
     def expression(self) -> pl.Expr:
-        """True where it holds."""
+        """True for samples that meet the condition."""
         import polars as pl
 
         if self.patterns:
             joined = "|".join(f"(?:{pattern})" for pattern in self.patterns)
             return pl.col(self.on).str.contains(f"(?im){joined}").fill_null(value=False)
-        return pl.col(self.on).is_between(self.least, self.most)
+        return pl.col(self.on).is_between(self.min_count, self.max_count)
 
     def __str__(self) -> str:
-        """As a line for people."""
+        """One line for the report; runs record a hash of it, so it must not change."""
         if self.patterns:
             return f"{self.on} has {' or '.join(self.patterns)}"
-        if self.least == self.most:
-            return f"{self.on} = {self.least}"
-        parts = [f"{self.on} >= {self.least}"] if self.least else []
-        parts += [f"{self.on} <= {self.most}"] if self.most < _MOST else []
+        if self.min_count == self.max_count:
+            return f"{self.on} = {self.min_count}"
+        parts = [f"{self.on} >= {self.min_count}"] if self.min_count else []
+        parts += [f"{self.on} <= {self.max_count}"] if self.max_count < _MAX_COUNT else []
         return " and ".join(parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """A rule: its task holds where all of `when` do and none of `unless`.
+    """A rule: a sample has the task if it meets all of `when` and none of `unless`.
 
     Attributes:
-        otherwise: Whether it counts only where no rule before it fits.
+        name: Name of the rule.
+        task: Its task.
+        when: Conditions that must hold.
+        unless: Conditions that must not hold.
+        otherwise: Whether the rule applies only if no rule before it does.
     """
 
     name: str
@@ -70,14 +74,14 @@ class Rule:
     otherwise: bool = False
 
     def expression(self) -> pl.Expr:
-        """True where the rule fits."""
+        """True for samples that the rule fits."""
         import polars as pl
 
         holds = [c.expression() for c in self.when] + [~c.expression() for c in self.unless]
         return pl.all_horizontal(holds)
 
     def __str__(self) -> str:
-        """Its conditions, one a line."""
+        """Its conditions, one per line; runs record a hash of it, so it must not change."""
         lines = [f"      if {c}" for c in self.when] + [f"      not if {c}" for c in self.unless]
         lines += ["      only where no rule above fits"] if self.otherwise else []
         return "\n".join(lines)
@@ -87,7 +91,7 @@ def read_rules(path: Path | None) -> tuple[Rule, ...]:
     """Read and check a rules file.
 
     Raises:
-        UsageError: With the path of the key that is wrong.
+        UsageError: Names the key that is wrong.
     """
     file = path or BUILT_IN
     raw = read_yaml(file)
@@ -100,7 +104,7 @@ def read_rules(path: Path | None) -> tuple[Rule, ...]:
     for number, entry in enumerate(rules):
         rule = _rule(entry, str(file), f"rules[{number}]")
         if any(other.name == rule.name for other in found):
-            msg = f"{file}: rules[{number}].name: two rules are called {rule.name!r}"
+            msg = f"{file}: rules[{number}].name: two rules have the name {rule.name!r}"
             raise UsageError(msg)
         found.append(rule)
     return tuple(found)
@@ -145,17 +149,18 @@ def _count(value: Any, on: str, file: str, where: str) -> Condition:
                 msg = f"{file}: {where}.{key}: must be a whole number, got {bound!r}"
                 raise UsageError(msg)
         if value:
-            return Condition(on=on, least=value.get("min", 0), most=value.get("max", _MOST))
+            low, high = value.get("min", 0), value.get("max", _MAX_COUNT)
+            return Condition(on=on, min_count=low, max_count=high)
     if not _whole(value):
         msg = (
             f"{file}: {where}: must be a whole number, or a mapping with min or max, got {value!r}"
         )
         raise UsageError(msg)
-    return Condition(on=on, least=value, most=value)
+    return Condition(on=on, min_count=value, max_count=value)
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MOST
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _MAX_COUNT
 
 
 def _text(value: Any, on: str, file: str, where: str) -> Condition:
@@ -167,16 +172,16 @@ def _text(value: Any, on: str, file: str, where: str) -> Condition:
         msg = f"{file}: {where}: needs at least one pattern"
         raise UsageError(msg)
     for number, pattern in enumerate(patterns):
-        place = f"{where}[{number}]" if many else where
+        key = f"{where}[{number}]" if many else where
         if not isinstance(pattern, str) or not pattern:
-            msg = f"{file}: {place}: must be a regular expression in quotes, got {pattern!r}"
+            msg = f"{file}: {key}: must be a regular expression in quotes, got {pattern!r}"
             raise UsageError(msg)
         try:
             pl.Series([""]).str.contains(f"(?im)(?:{pattern})")
         except pl.exceptions.ComputeError as error:
             words = " ".join(str(error).split())
             reason = words.rpartition("error: ")[2].partition(" This error occurred")[0] or words
-            msg = f"{file}: {place}: not a regular expression as Rust reads them: {reason}"
+            msg = f"{file}: {key}: not a regular expression (Rust syntax): {reason}"
             raise UsageError(msg) from error
     return Condition(on=on, patterns=tuple(patterns))
 
@@ -193,14 +198,14 @@ def _only(mapping: dict[str, Any], known: tuple[str, ...], file: str, where: str
 
 
 def facts_of(samples: pl.DataFrame) -> pl.DataFrame:
-    """What conditions look at, one row a sample.
+    """The columns that conditions check, one row per sample.
 
     Args:
         samples: `sample_id`, `image_ids`, `messages`, `reference`, `source`, `split`, `task`.
     """
     import polars as pl
 
-    # One line a turn, so that ^ and $ are the ends of a turn.
+    # One line per turn, so that ^ and $ are the ends of a turn.
     content = pl.col("content").str.replace_all("<image>", " ", literal=True)
     line = content.str.replace_all(r"\s+", " ").str.strip_chars(" ")
     turns = (
@@ -242,11 +247,11 @@ def facts_of(samples: pl.DataFrame) -> pl.DataFrame:
 
 
 def apply_rules(facts: pl.DataFrame, rules: tuple[Rule, ...]) -> pl.DataFrame:
-    """Tasks of samples.
+    """The tasks of samples.
 
     Returns:
-        `sample_id`, `task`, `rule` (the first of the task that fits), `main` (whether it is the
-        first of all that fit); samples that no rule fits are left out.
+        `sample_id`, `task`, `rule` (the first rule of the task that fits), `main` (whether it is
+        the first of all rules that fit); samples that no rule fits are omitted.
     """
     import polars as pl
 

@@ -1,1 +1,1 @@
-"""How far a judge agrees with people: figures, audits and their page."""
+"""How well a judge agrees with human annotators: metrics, audits and their page."""

@@ -1,12 +1,13 @@
-"""What moves a judge that should not: the place of an answer, its length, tampering."""
+"""What affects a judge but should not: the position of a response, its length, manipulation."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from judge.agreement.sources import Votes
-from judge.agreement.topics import DECIDED, Topic, lengths, with_groups
+from judge.agreement.judgments import Judgments
+from judge.agreement.matching import DECIDED, Matched, lengths, with_groups
+from judge.ask.options import LOW_MASS
 from judge.measures import agreement as measures
 from pairwright.dataset.store import Dataset
 from pairwright.stats import bootstrap
@@ -14,27 +15,27 @@ from pairwright.stats import bootstrap
 if TYPE_CHECKING:
     import polars as pl
 
-LOW_MASS: Final = 0.5
 
-
-def _share(good: pl.Series, groups: pl.Series, draws: int) -> dict[str, Any] | None:
-    """Share of true values, with its interval."""
+def _rate(good: pl.Series, groups: pl.Series, resamples: int) -> dict[str, Any] | None:
+    """Fraction of true values, with its interval."""
     if good.is_empty():
         return None
-    found = bootstrap(measures.mean(good.cast(float).to_numpy()), groups.to_list(), resamples=draws)
-    return _figure(found, n=good.len(), count=int(good.sum()))
+    found = bootstrap(
+        measures.mean(good.cast(float).to_numpy()), groups.to_list(), resamples=resamples
+    )
+    return _with_bounds(found, n=good.len(), count=int(good.sum()))
 
 
-def _figure(found: Any, **more: Any) -> dict[str, Any]:
+def _with_bounds(found: Any, **more: Any) -> dict[str, Any]:
     value, low, high = (x if math.isfinite(x) else None for x in found)
     return {"value": value, "low": low, "high": high, **more}
 
 
-def position(dataset: Dataset, judge: Votes, draws: int) -> dict[str, Any] | None:
-    """What the order of two answers does; `None` where no pair was judged in both.
+def position(dataset: Dataset, judge: Judgments, resamples: int) -> dict[str, Any] | None:
+    """How the order of two responses affects verdicts; `None` if no pair was judged in both orders.
 
-    A strict flip names one answer in one order and the other in the other. A pair that is decided
-    in one order only is counted apart: it is doubt, not contradiction.
+    In a strict flip, the two orders name different winners. A pair that is decided in one order
+    only is a half flip: it is counted separately.
     """
     import polars as pl
 
@@ -46,7 +47,7 @@ def position(dataset: Dataset, judge: Votes, draws: int) -> dict[str, Any] | Non
     rows = rows.with_columns(
         strict=one & other & (pl.col("first") != pl.col("second")), half=one != other
     )
-    # The low answer is shown first in `first`, the high one in `second`.
+    # The low response is shown first in `first`, the high one in `second`.
     single = pl.concat(
         [
             rows.filter(pl.col(name).is_in(DECIDED)).select("group", won=pl.col(name) == winner)
@@ -55,22 +56,24 @@ def position(dataset: Dataset, judge: Votes, draws: int) -> dict[str, Any] | Non
     )
     return {
         "pairs": rows.height,
-        "strict_flips": _share(rows["strict"], rows["group"], draws),
-        "half_flips": _share(rows["half"], rows["group"], draws),
-        "first_shown_wins": _share(single["won"], single["group"], draws),
+        "strict_flips": _rate(rows["strict"], rows["group"], resamples),
+        "half_flips": _rate(rows["half"], rows["group"], resamples),
+        "first_shown_wins": _rate(single["won"], single["group"], resamples),
     }
 
 
 def length_of_winners(
-    dataset: Dataset, rows: pl.DataFrame, verdict: str, draws: int
+    dataset: Dataset, rows: pl.DataFrame, verdict: str, resamples: int
 ) -> dict[str, Any] | None:
-    """How often the longer of two answers wins, where one wins; equally long ones apart.
+    """How often the longer of two responses wins, among pairs with a winner.
+
+    Pairs of equal length are counted separately.
 
     Args:
-        dataset: For the answers' texts.
+        dataset: For the texts of the responses.
         rows: `low`, `high` and a column with the winner.
         verdict: Name of that column.
-        draws: Bootstrap draws.
+        resamples: Of the bootstrap.
     """
     import polars as pl
 
@@ -86,81 +89,86 @@ def length_of_winners(
     both = both if "group" in both.columns else with_groups(dataset, both, "low")
     out: dict[str, Any] = {"decided": both.height}
     for unit in ("chars", "words"):
-        apart = both.filter(pl.col(unit) != pl.col(f"{unit}_high"))
-        low_longer = apart[unit] > apart[f"{unit}_high"]
-        won = low_longer == (apart[verdict] == "a")
-        out[unit] = _share(won, apart["group"], draws)
-        out[f"{unit}_equal"] = both.height - apart.height
+        unequal = both.filter(pl.col(unit) != pl.col(f"{unit}_high"))
+        low_longer = unequal[unit] > unequal[f"{unit}_high"]
+        won = low_longer == (unequal[verdict] == "a")
+        out[unit] = _rate(won, unequal["group"], resamples)
+        out[f"{unit}_equal"] = both.height - unequal.height
     return out
 
 
-def length_of_marks(dataset: Dataset, topic: Topic, draws: int) -> dict[str, Any] | None:
-    """Rank correlation of marks with length: the judge's, people's, and the judge's beyond people's."""
+def length_of_scores(dataset: Dataset, matched: Matched, resamples: int) -> dict[str, Any] | None:
+    """Rank correlation of length with scores, with labels, and with scores given the labels."""
     import numpy as np
 
-    known = lengths(dataset, topic.rows["target_id"].to_list())
-    both = topic.rows.join(known, on="target_id")
+    known = lengths(dataset, matched.rows["target_id"].to_list())
+    both = matched.rows.join(known, on="target_id")
     if both.height < 3 or both["unit"].n_unique() != both["target_id"].n_unique():
-        return None  # marks of claims are not about the answer's length
+        return None  # scores of claims are not about the length of the response
     judge, label = both["judge"].to_numpy(), both["label"].to_numpy()
     log = np.log1p(both["chars"].to_numpy())
     groups = both["group"].to_list()
     found = {
         "judge": measures.spearman(judge, log),
-        "people": measures.spearman(label, log),
-        "judge_given_people": measures.partial_spearman(judge, log, label),
+        "labels": measures.spearman(label, log),
+        "judge_given_labels": measures.partial_spearman(judge, log, label),
     }
     return {
         "rows": both.height,
-        **{name: _figure(bootstrap(one, groups, resamples=draws)) for name, one in found.items()},
+        **{
+            name: _with_bounds(bootstrap(one, groups, resamples=resamples))
+            for name, one in found.items()
+        },
     }
 
 
-def length_of_own_marks(dataset: Dataset, judge: Votes, draws: int) -> dict[str, Any] | None:
-    """Rank correlation of a judge's marks with the length of answers, without people."""
+def length_of_own_scores(
+    dataset: Dataset, judge: Judgments, resamples: int
+) -> dict[str, Any] | None:
+    """Rank correlation of a judge's scores with the length of responses, without labels."""
     import numpy as np
     import polars as pl
 
-    marks = judge.rows.group_by("target_id", maintain_order=True).agg(pl.col("mark").mean())
-    both = marks.join(lengths(dataset, marks["target_id"].to_list()), on="target_id")
-    if both.height < 3 or judge.unit != "answer":
+    scores = judge.rows.group_by("target_id", maintain_order=True).agg(pl.col("score").mean())
+    both = scores.join(lengths(dataset, scores["target_id"].to_list()), on="target_id")
+    if both.height < 3 or judge.unit != "response":
         return None
     both = with_groups(dataset, both, "target_id")
     log = np.log1p(both["chars"].to_numpy())
-    found = measures.spearman(both["mark"].to_numpy(), log)
+    found = measures.spearman(both["score"].to_numpy(), log)
     return {
         "rows": both.height,
-        "judge": _figure(bootstrap(found, both["group"].to_list(), resamples=draws)),
+        "judge": _with_bounds(bootstrap(found, both["group"].to_list(), resamples=resamples)),
     }
 
 
-def mass(judge: Votes) -> dict[str, Any] | None:
-    """How often the judge's answer was one of the labels at all."""
+def mass(judge: Judgments) -> dict[str, Any] | None:
+    """How much of the judge's probability is on the labels."""
     known = judge.rows["mass"].drop_nulls()
     if known.is_empty():
         return None
     return {
         "rows": known.len(),
         "mean": float(known.mean()),  # type: ignore[arg-type]
-        "low_share": float((known < LOW_MASS).sum() / known.len()),
+        "low_rate": float((known < LOW_MASS).sum() / known.len()),
         "low": LOW_MASS,
     }
 
 
-def probes(dataset: Dataset, judge: Votes, draws: int) -> list[dict[str, Any]]:
-    """How marks move when the answer or its image was tampered with, from runs of `judge probe`."""
+def probes(dataset: Dataset, judge: Judgments, resamples: int) -> list[dict[str, Any]]:
+    """How scores change when the response or its image is changed, from runs of `judge probe`."""
     import polars as pl
 
     out = []
     for manifest in dataset.runs("probes"):
         if not manifest.is_complete:
             continue
-        rows = dataset.scan(manifest).filter(pl.col("judge").is_in(judge.who)).collect()
+        rows = dataset.scan(manifest).filter(pl.col("judge").is_in(judge.names)).collect()
         rows = rows.drop_nulls("score")
-        likeliest = pl.col("label_probs").list.eval(
+        most_likely = pl.col("label_probs").list.eval(
             pl.element().sort_by(pl.element().struct.field("p"), descending=True).first()
         )
-        rows = rows.with_columns(verdict=likeliest.list.first().struct.field("label"))
+        rows = rows.with_columns(verdict=most_likely.list.first().struct.field("label"))
         keys = ["target_id", "criterion", "judge"]
         clean = rows.filter(pl.col("probe") == "clean").select(
             *keys, pl.col("score").alias("clean"), pl.col("verdict").alias("was")
@@ -172,14 +180,14 @@ def probes(dataset: Dataset, judge: Votes, draws: int) -> list[dict[str, Any]]:
         name = pl.col("probe")
         kind = pl.when(name.str.starts_with("inject:")).then(pl.lit("injections")).otherwise(name)
         for (probe,), some in both.group_by(kind, maintain_order=True):
-            told = some.drop_nulls(["verdict", "was"])
+            known = some.drop_nulls(["verdict", "was"])
             change = (some["score"] - some["clean"]).to_numpy()
             ranks = measures.spearman(some["clean"].to_numpy(), some["score"].to_numpy())
             groups = some["group"].to_list()
             out.append(
                 {"run": manifest.ref, "probe": probe, "n": some.height,
-                 "change": _figure(bootstrap(measures.mean(change), groups, resamples=draws)),
-                 "flips": _share(told["verdict"] != told["was"], told["group"], draws),
-                 "same_order": _figure(bootstrap(ranks, groups, resamples=draws))}
+                 "change": _with_bounds(bootstrap(measures.mean(change), groups, resamples=resamples)),
+                 "flips": _rate(known["verdict"] != known["was"], known["group"], resamples),
+                 "same_order": _with_bounds(bootstrap(ranks, groups, resamples=resamples))}
             )  # fmt: skip
     return out

@@ -1,4 +1,4 @@
-"""`judge agree`: how far a judge agrees with people, what moves it, and what its marks mean."""
+"""`judge agree`: how well a judge agrees with labels, what affects it, and a calibration."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from judge.agreement import audits
-from judge.agreement.figures import Scale, figures_of, fitted_curve, pick
 from judge.agreement.gallery import disagreements
+from judge.agreement.judgments import Judgments, find_run, read_judgments
+from judge.agreement.matching import Matched, match
+from judge.agreement.metrics import Scale, fitted_curve, metrics_of, pick
 from judge.agreement.options import AgreeOptions
-from judge.agreement.sources import Votes, find_run, read_votes
-from judge.agreement.topics import Topic, topics_of
-from judge.agreement.words import describe, verdict_sentence
+from judge.agreement.sentences import describe, verdict_sentence
 from judge.measures.calibration import Calibration, Curve, save_calibration
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
@@ -21,184 +21,184 @@ from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 
 FORMAT: Final = "pairwright-agreement"
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 def agree(dataset: Dataset, options: AgreeOptions, run: RunOptions) -> Outcome:
-    """Compare a judge's verdicts with labels; write figures, a page and a calibration.
+    """Compare a judge's judgments with labels; write metrics, a page and a calibration.
 
     Raises:
-        UsageError: If it is not clear which runs are meant, or they have nothing in common.
+        UsageError: If the runs are not clear, or have nothing in common.
     """
-    judge = read_votes(dataset, find_run(dataset, options.judge, flag="--judge"))
+    judge = read_judgments(dataset, find_run(dataset, options.judge, flag="--judge"))
     labels = None
     if options.labels is not None:
-        labels = read_votes(dataset, find_run(dataset, options.labels, flag="--labels"))
+        labels = read_judgments(dataset, find_run(dataset, options.labels, flag="--labels"))
         one_criterion = options.labels_criterion in (None, options.criterion)
         if labels.manifest.ref == judge.manifest.ref and one_criterion:
-            msg = f"--labels {options.labels}: a run agrees with itself; name another, or another criterion of it with --labels-criterion"
+            msg = f"--labels {options.labels}: a run agrees with itself; name another run, or another criterion with --labels-criterion"
             raise UsageError(msg)
-    topics = [] if labels is None else _topics(dataset, judge, labels, options, run)
+    matched = [] if labels is None else _matched(dataset, judge, labels, options, run)
     folder = dataset.path / "reports" / "agree" / _name(judge, labels, run)
-    figures = collect(dataset, judge, labels, topics, options)
-    failed = _gate(figures, options)
-    message, curves = describe(figures), _curves(judge, topics, figures, options)
+    report = collect(dataset, judge, labels, matched, options)
+    failed = _gate(report, options)
+    message, curves = describe(report), _curves(judge, matched, report, options)
     files: dict[str, str] = {}
     if run.dry_run:
         message += "\ndry run, nothing written"
     else:
-        files = _write(dataset, folder, figures, curves, labels)
+        files = _write(dataset, folder, report, curves, labels)
         message += "".join(f"\n{path}" for path in files.values())
     return Outcome(
         message=message,
-        summary={k: v for k, v in figures.items() if k != "gallery"} | {"files": files},
+        summary={k: v for k, v in report.items() if k != "gallery"} | {"files": files},
         gate_failed=failed,
     )
 
 
-def _topics(
-    dataset: Dataset, judge: Votes, labels: Votes, options: AgreeOptions, run: RunOptions
-) -> list[Topic]:
-    topics = topics_of(
+def _matched(
+    dataset: Dataset, judge: Judgments, labels: Judgments, options: AgreeOptions, run: RunOptions
+) -> list[Matched]:
+    matched = match(
         dataset, judge, labels, criterion=options.criterion,
         labels_criterion=options.labels_criterion, label_by=options.label_by,
     )  # fmt: skip
-    return topics if run.limit is None else [topic.head(run.limit) for topic in topics]
+    return matched if run.limit is None else [one.head(run.limit) for one in matched]
 
 
 def collect(
     dataset: Dataset,
-    judge: Votes,
-    labels: Votes | None,
-    topics: list[Topic],
+    judge: Judgments,
+    labels: Judgments | None,
+    matched: list[Matched],
     options: AgreeOptions,
 ) -> dict[str, Any]:
-    """Everything that the page shows, as JSON values."""
+    """All that the page shows, as JSON values."""
     method = None if options.fit == "none" else options.fit
-    scale = _scale(judge, labels, method, options.draws)
+    scale = _scale(judge, labels, method, options.resamples)
     found = []
-    for topic in topics:
-        if method == "platt" and not topic.verdicts and not topic.is_binary:
-            msg = f"--fit platt reads marks as a probability, but the labels of {topic.name} are not 0 and 1: use --fit isotonic"
+    for one in matched:
+        if method == "platt" and not one.is_pairwise and not one.is_binary:
+            msg = f"--fit platt fits a probability, but the labels of {one.name} are not 0 and 1: use --fit isotonic"
             raise UsageError(msg)
-        one = figures_of(topic, scale) | {
-            "name": topic.name,
-            "unmatched": topic.unmatched,
-            "split": topic.split,
-            "labels_alike": topic.rows["label"].n_unique() == 1,
-        }
-        one["length"] = _length(dataset, topic, options.draws)
-        found.append(one)
-    figures: dict[str, Any] = {
+        found.append(
+            metrics_of(one, scale)
+            | {
+                "name": one.name,
+                "unmatched": one.unmatched,
+                "tied_labels": one.tied,
+                "labels_constant": one.rows["label"].n_unique() == 1,
+                "length": _length(dataset, one, options.resamples),
+            }
+        )
+    report: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "dataset": dataset.name,
         "made_at": now(),
         "pairwright": importlib.metadata.version("pairwright"),
-        "judge": {
-            "run": judge.manifest.ref, "who": judge.who[:20], "rows": judge.rows.height,
-            "unit": judge.unit, "rubric_hash": judge.rubric_hash,
-        },
+        "judge": _facts(judge) | {"unit": judge.unit, "rubric_hash": judge.rubric_hash},
         "labels": None
         if labels is None
-        else {
-            "run": labels.manifest.ref, "who": labels.who[:20], "annotators": len(labels.who),
-            "rows": labels.rows.height, "by": options.label_by,
-        },
+        else _facts(labels) | {"annotators": len(labels.names), "by": options.label_by},
         "scale": [scale.low, scale.high],
         "metric": options.metric,
         "fit": options.fit,
-        "draws": options.draws,
-        "topics": found,
-        "audits": _audits(dataset, judge, options.draws),
-        "gallery": disagreements(dataset, topics, scale, options.examples),
+        "resamples": options.resamples,
+        "criteria": found,
+        "audits": _audits(dataset, judge, options.resamples),
+        "gallery": disagreements(dataset, matched, scale, options.examples),
     }  # fmt: skip
-    figures["verdict"] = verdict_sentence(figures)
-    return figures
+    report["verdict"] = verdict_sentence(report)
+    return report
 
 
-def _scale(judge: Votes, labels: Votes | None, method: str | None, draws: int) -> Scale:
+def _facts(one: Judgments) -> dict[str, Any]:
+    return {"run": one.manifest.ref, "names": one.names[:20], "rows": one.rows.height}
+
+
+def _scale(judge: Judgments, labels: Judgments | None, method: str | None, resamples: int) -> Scale:
     low, high = 0.0, 1.0
-    if judge.unit == "claim" and labels is not None and labels.unit == "answer":
+    if judge.unit == "claim" and labels is not None and labels.unit == "response":
         judge_scale: tuple[float, float] | None = (0.0, 1.0)
     else:
         judge_scale = judge.scale
     if judge_scale is not None:
         low, high = judge_scale
     elif judge.unit != "pair":
-        marks = judge.rows["mark"]
-        low, high = float(marks.min()), float(marks.max())  # type: ignore[arg-type]
-    return Scale(low=low, high=high, method=method, draws=draws)
+        scores = judge.rows["score"]
+        low, high = float(scores.min()), float(scores.max())  # type: ignore[arg-type]
+    return Scale(low=low, high=high, method=method, resamples=resamples)
 
 
-def _length(dataset: Dataset, topic: Topic, draws: int) -> dict[str, Any] | None:
-    if not topic.verdicts:
-        return audits.length_of_marks(dataset, topic, draws)
+def _length(dataset: Dataset, matched: Matched, resamples: int) -> dict[str, Any] | None:
+    if not matched.is_pairwise:
+        return audits.length_of_scores(dataset, matched, resamples)
     return {
-        "judge": audits.length_of_winners(dataset, topic.rows, "judge", draws),
-        "people": audits.length_of_winners(dataset, topic.rows, "label", draws),
+        "judge": audits.length_of_winners(dataset, matched.rows, "judge", resamples),
+        "labels": audits.length_of_winners(dataset, matched.rows, "label", resamples),
     }
 
 
-def _audits(dataset: Dataset, judge: Votes, draws: int) -> dict[str, Any]:
+def _audits(dataset: Dataset, judge: Judgments, resamples: int) -> dict[str, Any]:
     pairs = judge.unit == "pair"
     return {
-        "position": audits.position(dataset, judge, draws) if pairs else None,
-        "length": audits.length_of_winners(dataset, judge.rows, "verdict", draws)
+        "position": audits.position(dataset, judge, resamples) if pairs else None,
+        "length": audits.length_of_winners(dataset, judge.rows, "verdict", resamples)
         if pairs
-        else audits.length_of_own_marks(dataset, judge, draws),
+        else audits.length_of_own_scores(dataset, judge, resamples),
         "mass": audits.mass(judge),
-        "probes": None if pairs else audits.probes(dataset, judge, draws),
+        "probes": None if pairs else audits.probes(dataset, judge, resamples),
     }
 
 
 def _curves(
-    judge: Votes, topics: list[Topic], figures: dict[str, Any], options: AgreeOptions
+    judge: Judgments, matched: list[Matched], report: dict[str, Any], options: AgreeOptions
 ) -> tuple[Curve, ...]:
-    """Curves that later marks of this judge can be read by."""
-    who = judge.who
-    if options.fit == "none" or judge.rubric_hash is None or len(who) != 1:
+    """Curves that calibrate later scores of this judge."""
+    names = judge.names
+    if options.fit == "none" or judge.rubric_hash is None or len(names) != 1:
         return ()
     out = []
-    for topic, shown in zip(topics, figures["topics"], strict=True):
-        if topic.verdicts or not topic.criterion or judge.unit == "claim":
+    for one, shown in zip(matched, report["criteria"], strict=True):
+        if one.is_pairwise or not one.criterion or judge.unit == "claim":
             continue
-        xs, ys = fitted_curve(topic, options.fit)
+        xs, ys = fitted_curve(one, options.fit)
         out.append(
             Curve(
-                judge=who[0], rubric_hash=judge.rubric_hash, criterion=topic.criterion,
+                judge=names[0], rubric_hash=judge.rubric_hash, criterion=one.criterion,
                 method=options.fit,
-                maps_to="probability" if shown["shape"] == "yes or no" else "mark",
-                xs=tuple(xs), ys=tuple(ys), n=topic.rows.height,
+                maps_to="probability" if shown["shape"] == "yes or no" else "score",
+                xs=tuple(xs), ys=tuple(ys), n=one.rows.height,
             )
         )  # fmt: skip
     return tuple(out)
 
 
-def _gate(figures: dict[str, Any], options: AgreeOptions) -> str | None:
-    """Why the gate fails, if it does: the lowest of all criteria decides."""
+def _gate(report: dict[str, Any], options: AgreeOptions) -> str | None:
+    """Why the command fails in the end, if it does: the lowest of all criteria decides."""
     if options.min_agreement is None:
         return None
     key = "low" if options.gate_on == "low" else "value"
-    for topic in figures["topics"]:
-        one = pick(topic["figures"], options.metric)
+    for criterion in report["criteria"]:
+        one = pick(criterion["metrics"], options.metric)
         if one is None:
-            known = ", ".join(f["metric"] for f in topic["figures"])
-            msg = f"--metric {options.metric} says nothing about {topic['name']}; there are {known}"
+            known = ", ".join(f["metric"] for f in criterion["metrics"])
+            msg = f"--metric {options.metric} does not exist for {criterion['name']}; there are {known}"
             raise UsageError(msg)
         found = one[key]
         if found is None or found < options.min_agreement:
             shown = (
-                "does not exist (too few or too equal rows)" if found is None else f"is {found:.3f}"
+                "does not exist (too few rows, or equal rows)"
+                if found is None
+                else f"is {found:.3f}"
             )
             which = "lower end of " if key == "low" else ""
-            return (
-                f"{which}{one['name']} on {topic['name']} {shown}, wanted {options.min_agreement:g}"
-            )
+            return f"{which}{one['name']} on {criterion['name']} {shown}, below --min-agreement {options.min_agreement:g}"
     return None
 
 
-def _name(judge: Votes, labels: Votes | None, run: RunOptions) -> str:
+def _name(judge: Judgments, labels: Judgments | None, run: RunOptions) -> str:
     from pairwright.dataset.store import check_run_name
 
     if run.run is not None:
@@ -207,31 +207,31 @@ def _name(judge: Votes, labels: Votes | None, run: RunOptions) -> str:
     if labels is None:
         return mine.run
     theirs = labels.manifest
-    # Imports of several kinds may have one name.
+    # Imports of several kinds may have the same name.
     return "-".join([mine.run, *([] if mine.kind == theirs.kind else [theirs.kind]), theirs.run])
 
 
 def _write(
     dataset: Dataset,
     folder: Path,
-    figures: dict[str, Any],
+    report: dict[str, Any],
     curves: tuple[Curve, ...],
-    labels: Votes | None,
+    labels: Judgments | None,
 ) -> dict[str, str]:
     from judge.agreement.page import render
     from pairwright.webpage.thumbs import thumbnails
 
-    wanted = [i for item in figures["gallery"] for i in item["image_ids"][:3]]
+    wanted = [i for item in report["gallery"] for i in item["image_ids"][:3]]
     thumbs = thumbnails(dataset, wanted, side=320, budget=6_000_000)
     files = {"html": folder / "report.html", "json": folder / "report.json"}
-    write_json(files["json"], figures)
-    write_bytes(files["html"], render(figures, thumbs).encode())
+    write_json(files["json"], report)
+    write_bytes(files["html"], render(report, thumbs).encode())
     if curves and labels is not None:
         files["calibration"] = folder / "calibration.json"
         save_calibration(
             files["calibration"],
             Calibration(curves=curves, labels=labels.manifest.ref, fitted_at=now()),
         )
-    else:  # of an earlier report under this name, which it would belie
+    else:  # one of an earlier report under this name would be wrong
         (folder / "calibration.json").unlink(missing_ok=True)
     return {name: str(path) for name, path in files.items()}

@@ -28,31 +28,36 @@ class AgreeOptions:
 
     judge: str | None = option(
         None,
-        help="run of the judge as KIND/RUN, KIND being scores, comparisons or claims (default: the "
-        "one that a judge here made)",
+        help="run of the judge as KIND/RUN, where KIND is scores, comparisons or claims (default: "
+        "the only one that was not imported)",
     )
     labels: str | None = option(
         None,
-        help="run of people's or another judge's labels as KIND/RUN; feedback may be one (default: "
-        "none: the judge alone is audited)",
+        help="run of labels, by human annotators or another judge, as KIND/RUN; KIND may also be "
+        "feedback (default: none; only the audits are made)",
     )
-    criterion: str | None = option(None, help="criterion of the judge (default: all in common)")
+    criterion: str | None = option(
+        None, help="criterion of the judge (default: all that both have)"
+    )
     labels_criterion: str | None = option(None, help="criterion of the labels (default: the same)")
-    label_by: str | None = option(None, help="take the labels of this annotator only")
+    label_by: str | None = option(None, help="use the labels of this annotator only")
     metric: Metric = option(
-        "alpha", help="what --min-agreement looks at; alpha and kappa are corrected for chance"
+        "alpha", help="metric of --min-agreement; alpha and kappa are corrected for chance"
     )
     min_agreement: float | None = option(
-        None, help="gate: exit with 4 if the metric is lower for any criterion"
+        None, help="fail (exit code 4) if the metric is lower for any criterion"
     )
     gate_on: Literal["estimate", "low"] = option(
-        "estimate", help="whether the gate looks at the value or at the lower end of its interval"
+        "estimate",
+        help="what --min-agreement compares: the value, or the lower end of its interval",
     )
     fit: Literal["isotonic", "platt", "none"] = option(
-        "isotonic", help="calibration to fit from marks to labels"
+        "isotonic", help="calibration to fit from scores to labels"
     )
-    examples: int = option(24, help="disagreements to show on the page")
-    draws: int = option(2_000, help="resamples of an interval")
+    examples: int = option(24, help="number of disagreements on the page")
+    resamples: int = option(
+        2_000, help="resamples of the bootstrap for each interval", aliases=("draws",)
+    )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -68,6 +73,6 @@ class AgreeOptions:
         if self.examples < 0:
             msg = f"--examples must be at least 0, got {self.examples}"
             raise UsageError(msg)
-        if self.draws < 100:
-            msg = f"--draws must be at least 100, got {self.draws}"
+        if self.resamples < 100:
+            msg = f"--resamples must be at least 100, got {self.resamples}"
             raise UsageError(msg)

@@ -1,1 +1,1 @@
-"""What all judging commands share: the targets, reading scores, a jury."""
+"""What commands that ask a judge share: targets, sessions, scores of replies, juries."""

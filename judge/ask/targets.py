@@ -1,4 +1,4 @@
-"""The answers a run judges."""
+"""What a run judges: the samples' own answers, or responses."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Kind = Literal["sample", "response"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the answers come from.
+    """What is judged.
 
     Attributes:
         kind: Goes into the scores.
-        step: Verb and default run of the scores.
+        step: Step and default run of the scores.
         responses: The run of responses, if responses are judged.
     """
 
@@ -36,8 +36,8 @@ class Source:
     responses: Manifest | None
 
 
-class Aims(Protocol):
-    """Options that say what is judged."""
+class TargetOptions(Protocol):
+    """Options that choose what is judged."""
 
     @property
     def target(self) -> Literal["samples", "responses"] | None:
@@ -48,8 +48,8 @@ class Aims(Protocol):
         """Run of responses."""
 
 
-def choose_source(dataset: Dataset, options: Aims) -> Source:
-    """What options and dataset say is to be judged.
+def choose_source(dataset: Dataset, options: TargetOptions) -> Source:
+    """What is judged, by the options and what the dataset holds.
 
     Raises:
         UsageError: If responses are wanted and there are none.
@@ -66,7 +66,7 @@ def choose_source(dataset: Dataset, options: Aims) -> Source:
         steps = {"sample"}
     manifest = dataset.pick("responses", options.responses, steps=steps)
     if manifest is None:
-        msg = "there are no responses to judge: make some with `prefs sample`, ingest some with `curate ingest --as responses`, or judge the samples with --target samples"
+        msg = "the dataset has no responses to judge: make some with `prefs sample`, ingest some with `curate ingest --as responses`, or judge the samples' own answers with --target samples"
         raise UsageError(msg)
     return Source(kind="response", step="score-responses", responses=manifest)
 
@@ -74,24 +74,24 @@ def choose_source(dataset: Dataset, options: Aims) -> Source:
 def target_batches(
     dataset: Dataset, source: Source, *, for_run: RunKey, limit: int | None, rows: int = 10_000
 ) -> Iterator[pl.DataFrame]:
-    """Target id, images, messages and the source's own criteria, one row an answer.
+    """Target id, images, messages and the source's own criteria, one row per target.
 
-    However large the dataset, only some rows are held at a time.
+    Only some rows are in memory at a time, however large the dataset is.
 
     Args:
         dataset: The dataset.
         source: Samples or responses.
-        for_run: The run of scores; decisions that were made on it do not count.
-        limit: Take the first so many only.
-        rows: Most rows a frame.
+        for_run: The run that is made; decisions that were made from it do not count.
+        limit: Maximum number of targets.
+        rows: Maximum rows per frame.
 
     Yields:
         Frames with `target_id`, `sample_id`, `image_ids`, `messages`, `text` (null for a sample,
         whose answer is its last message), `model` (null for a sample), `criteria`, `reference`.
     """
     left = limit
-    made = _responses if source.responses is not None else _samples
-    for frame in made(dataset, source, for_run, rows):
+    batches = _responses if source.responses is not None else _samples
+    for frame in batches(dataset, source, for_run, rows):
         batch = frame if left is None else frame.head(left)
         if batch.height:
             yield batch
@@ -107,13 +107,13 @@ def count_targets(dataset: Dataset, source: Source, *, for_run: RunKey, limit: i
 
     frame = dataset.current_samples(for_run=for_run).select("sample_id")
     if source.responses is not None:
-        answers = dataset.scan(source.responses).select("sample_id")
-        frame = answers.join(frame, on="sample_id", how="semi")
+        responses = dataset.scan(source.responses).select("sample_id")
+        frame = responses.join(frame, on="sample_id", how="semi")
     found = int(frame.select(pl.len()).collect(engine="streaming").item())
     return found if limit is None else min(found, limit)
 
 
-def count_answers(
+def count_judged(
     dataset: Dataset,
     source: Source,
     *,
@@ -121,52 +121,52 @@ def count_answers(
     limit: int | None,
     turns: Literal["last", "all"],
 ) -> int:
-    """How many answers are judged: targets, or the assistant's turns in them."""
+    """How many targets are judged, or how many of the assistant's turns in them."""
     if turns == "last":
         return count_targets(dataset, source, for_run=for_run, limit=limit)
     import polars as pl
 
     roles = pl.col("messages").list.eval(pl.element().struct.field("role") == "assistant")
-    frame = dataset.current_samples(for_run=for_run).select(roles.list.sum().alias("answers"))
+    frame = dataset.current_samples(for_run=for_run).select(roles.list.sum().alias("turns"))
     if limit is not None:
         frame = frame.head(limit)
     return int(frame.sum().collect(engine="streaming").item() or 0)
 
 
 def each_turn(target: Target) -> Iterator[Target]:
-    """A conversation's answers, each with the conversation up to it and the images seen by then."""
-    answers = [i for i, m in enumerate(target.prompt) if m["role"] == "assistant"]
-    for turn, place in enumerate(answers):
-        earlier = list(target.prompt[:place])
+    """The assistant's turns, each with the conversation before it and the images shown by then."""
+    positions = [i for i, m in enumerate(target.prompt) if m["role"] == "assistant"]
+    for turn, position in enumerate(positions):
+        earlier = list(target.prompt[:position])
         yield replace(
             target,
             prompt=earlier,
-            answer=unescape(target.prompt[place]["content"]),
+            answer=unescape(target.prompt[position]["content"]),
             image_ids=target.image_ids[: count_images(earlier)],
-            # A reference or criteria belong to the last answer.
+            # A reference or criteria belong to the last turn.
             criteria=None,
             reference=None,
             turn=turn,
         )
-    yield replace(target, turn=len(answers))
+    yield replace(target, turn=len(positions))
 
 
-def brought_along(dataset: Dataset, source: Source, *, for_run: RunKey) -> pl.LazyFrame:
-    """Which targets have criteria or a reference: `target_id`, `criteria`, `reference`."""
+def targets_with_context(dataset: Dataset, source: Source, *, for_run: RunKey) -> pl.LazyFrame:
+    """Which targets have own criteria or a reference: `target_id`, `criteria`, `reference`."""
     import polars as pl
 
     has = [pl.col(n).str.strip_chars().fill_null("") != "" for n in ("criteria", "reference")]
     samples = dataset.current_samples(for_run=for_run).select("sample_id", *has)
     if source.responses is None:
         return samples.rename({"sample_id": "target_id"})
-    answers = dataset.scan(source.responses).select(
+    responses = dataset.scan(source.responses).select(
         pl.col("response_id").alias("target_id"), "sample_id"
     )
-    return answers.join(samples, on="sample_id").drop("sample_id")
+    return responses.join(samples, on="sample_id").drop("sample_id")
 
 
-def most_images(dataset: Dataset, *, for_run: RunKey) -> int:
-    """Images of the sample that has most."""
+def max_images(dataset: Dataset, *, for_run: RunKey) -> int:
+    """Maximum number of images in one sample."""
     import polars as pl
 
     lengths = dataset.current_samples(for_run=for_run).select(pl.col("image_ids").list.len().max())
@@ -199,7 +199,7 @@ def _responses(
 
     manifest = source.responses
     assert manifest is not None
-    answers = dataset.scan(manifest).select(
+    responses = dataset.scan(manifest).select(
         pl.col("response_id").alias("target_id"),
         "sample_id",
         pl.col("prompt").alias("messages"),
@@ -210,7 +210,7 @@ def _responses(
         "sample_id", "image_ids", "criteria", "reference"
     )
     for start in range(0, manifest.rows, rows):
-        some = answers.slice(start, rows).collect()
+        some = responses.slice(start, rows).collect()
         ids = some.lazy().select("sample_id").unique()
         known = about.join(ids, on="sample_id", how="semi").collect(engine="streaming")
         frame = some.join(known, on="sample_id", how="inner", maintain_order="left")
@@ -221,7 +221,7 @@ def _responses(
 
 
 def by_image(frame: pl.DataFrame, reader: ImageReader) -> pl.DataFrame:
-    """Targets with one image behind each other, in the order in which reading images is cheapest."""
+    """Targets of the same image next to each other, in the order in which images are read fastest."""
 
     def key(ids: list[str]) -> tuple[tuple[str, int], list[str]]:
         first = ids[0] if ids else ""
@@ -232,7 +232,7 @@ def by_image(frame: pl.DataFrame, reader: ImageReader) -> pl.DataFrame:
 
 
 def targets_of(frame: pl.DataFrame, writer: RunWriter) -> Iterator[Target]:
-    """The rows as targets; those without an answer are rejected."""
+    """The rows as targets; those without an answer are recorded as invalid."""
     for row in frame.iter_rows(named=True):
         try:
             yield _target(row)

@@ -1,4 +1,4 @@
-"""`judge calibrate`: scores again, with what each mark means to people. Asks no model."""
+"""`judge calibrate`: copies scores and adds calibrated ones. No model is asked."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def calibrate(dataset: Dataset, options: CalibrateOptions, run: RunOptions) -> O
     """Copy a run of scores with the column `calibrated` filled.
 
     Raises:
-        UsageError: If there are no scores, or the calibration is another judge's or rubric's.
+        UsageError: If there are no scores, or the calibration belongs to another judge or rubric.
     """
     calibration = load_calibration(options.calibration)
     source = dataset.pick("scores", options.scores)
     if source is None:
-        msg = "there are no scores to calibrate: make some with `judge score`"
+        msg = "the dataset has no scores to calibrate: make some with `judge score`"
         raise UsageError(msg)
     _check(dataset, source, calibration)
     name = run.run or f"{source.run}-calibrated"
     if name == source.run:
-        msg = f"--run {name}: that is the run that is read; choose another name"
+        msg = f"--run {name}: this is the run that is read; choose another name"
         raise UsageError(msg)
     if run.dry_run:
         rows = min(source.rows, run.limit or source.rows)
-        message = f"dry run, nothing written: scores/{name} would hold {rows:,} marks"
+        message = f"dry run, nothing written: scores/{name} would contain {rows:,} scores"
         return Outcome(message=message, summary={"rows": rows})
-    # The step stays: a calibrated run is an alternative to the raw one, not another kind of marks.
+    # The same step: a calibrated run is an alternative to the raw one, not another kind of scores.
     with dataset.write(
         "scores",
         name,
@@ -61,8 +61,8 @@ def calibrate(dataset: Dataset, options: CalibrateOptions, run: RunOptions) -> O
                 writer.add(_calibrated(some, calibration))
             writer.summary["calibrated"] = total
     return Outcome(
-        message=f"{'nothing to do: ' if done else ''}scores/{name}: {writer.n_rows:,} marks, calibrated; "
-        f"`pairwright use scores/{name}` puts them in force",
+        message=f"{'nothing to do: ' if done else ''}scores/{name}: {writer.n_rows:,} calibrated scores; "
+        f"`pairwright use scores/{name}` makes them the active run",
         table=f"scores/{name}",
         rows=writer.n_rows,
         summary=writer.summary,
@@ -81,13 +81,13 @@ def _check(dataset: Dataset, source: Manifest, calibration: Calibration) -> None
 
 
 def _calibrated(rows: pl.DataFrame, calibration: Calibration) -> pl.DataFrame:
-    """The rows in their order, each mark read by its own curve."""
+    """The rows in their order, each score calibrated by its own curve."""
     import polars as pl
 
     out = []
     keys = ("judge", "rubric_hash", "criterion")
     for key, some in rows.with_row_index("row").group_by(keys, maintain_order=True):
         judge, rubric_hash, criterion = map(str, key)
-        marks = calibration.apply(judge, rubric_hash, criterion, some["score"])
-        out.append(some.with_columns(marks.alias("calibrated")))
+        calibrated = calibration.apply(judge, rubric_hash, criterion, some["score"])
+        out.append(some.with_columns(calibrated.alias("calibrated")))
     return pl.concat(out).sort("row").drop("row") if out else rows

@@ -13,4 +13,4 @@ class CalibrateOptions:
     """Options of `judge calibrate`."""
 
     calibration: Path = option(help="the calibration.json that `judge agree` wrote")
-    scores: str | None = option(None, help="run of scores to read (default: the one in force)")
+    scores: str | None = option(None, help="run of scores to read (default: the active one)")

@@ -5,24 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from judge.ask.options import LOW_MASS, JudgeOptions
 from pairwright.commands.options import option
 from pairwright.errors import UsageError
-from pairwright.vlm.options import ModelOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimsOptions(ModelOptions):
+class ClaimsOptions(JudgeOptions):
     """Options of `judge claims`."""
 
-    target: Literal["samples", "responses"] | None = option(
-        None,
-        help="whose answers are checked: the samples' own, or responses (default: responses if "
-        "`prefs sample` made some, else samples)",
-    )
-    responses: str | None = option(None, help="run of responses (default: the one in force)")
     split: Literal["model", "sentences"] = option(
         "model",
-        help="who splits an answer into claims: a model, or rules (sentences and their parts). "
+        help="how a response is split into claims: by a model, or by rules (sentences and clauses). "
         "The claims are kept in the run RUN-split, the verdicts in RUN",
     )
     splitter_model: str | None = option(None, help="model that splits (default: the judge)")
@@ -30,27 +24,26 @@ class ClaimsOptions(ModelOptions):
         (), help="servers of that model (default: those of the judge)"
     )
     questions: Literal["rule", "model"] = option(
-        "rule", help='how a claim becomes a question: "Is it true of the image that ...", or as '
-        "the model words it while it splits"
+        "rule", help='how a claim becomes a question: "Is it true of the image that ...", or '
+        "written by the model that splits"
     )  # fmt: skip
     claims: str | None = option(
-        None, help="check the claims of this run, such as people's, instead of splitting answers"
+        None,
+        help="check the claims of this run, such as those of human annotators, instead of splitting",
     )
-    max_claims: int = option(30, help="most claims an answer; further ones are left out")
-    split_tokens: int = option(1024, help="longest list of claims, in tokens")
+    max_claims: int = option(30, help="maximum claims per response; further ones are left out")
+    split_tokens: int = option(1024, help="maximum length of a list of claims, in tokens")
     rubric: str = option(
-        "verify", help='how a claim is asked about: "verify", or a YAML file with labels no and yes'
+        "verify", help='rubric of one claim: "verify", or your YAML file with labels no and yes'
     )
     low_mass: float = option(
-        0.5, help="verdicts are counted as faint where yes and no together are less likely"
+        LOW_MASS,
+        help="report how many verdicts have a lower probability mass on yes and no together",
     )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        ModelOptions.__post_init__(self)
-        if self.responses is not None and self.target == "samples":
-            msg = "--responses names responses, --target samples checks none: leave one out"
-            raise UsageError(msg)
+        JudgeOptions.__post_init__(self)
         if self.max_claims < 1 or self.split_tokens < 1:
             msg = "--max-claims and --split-tokens must be at least 1"
             raise UsageError(msg)

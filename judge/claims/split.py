@@ -1,4 +1,4 @@
-"""The first stage of `judge claims`: answers become lists of claims, kept in a run of their own."""
+"""The first stage of `judge claims`: responses become lists of claims, kept in a run of their own."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from judge.ask.session import Rows, Session, open_run, peek
 from judge.ask.targets import Source, count_targets, target_batches, targets_of
 from judge.claims.options import ClaimsOptions
 from judge.claims.text import Claim, as_question, read_claims, sentences
 from judge.rubric.render import Target, prompt_hash, render
 from judge.rubric.rubric import FOLDER, load_rubric
 from pairwright.commands.options import RunOptions
-from pairwright.commands.progress import Progress
 from pairwright.dataset.ids import stable_id
 from pairwright.dataset.manifest import Manifest, RunKey
 from pairwright.dataset.store import Dataset
 from pairwright.errors import DataError
-from pairwright.vlm.asking import ask_into, unwritten
-from pairwright.vlm.backend import choose_model, image_source, open_backend, recorded
+from pairwright.vlm.asking import unwritten
+from pairwright.vlm.backend import choose_model, recorded
 from pairwright.vlm.types import ChatRequest, Reply
 
 if TYPE_CHECKING:
     from pairwright.dataset.writer import RunWriter
 
-_PART_SECONDS = 5.0
+_RUBRIC = str(FOLDER / "claims" / "split.yaml")
 _CLAIM = {"type": "string"}
-_ASKED = {
+_CLAIM_AND_QUESTION = {
     "type": "object",
     "properties": {"claim": _CLAIM, "question": {"type": "string"}},
     "required": ["claim", "question"],
@@ -39,49 +39,38 @@ class _Key(NamedTuple):
     prompt: str
 
 
-def split_answers(
+def split_responses(
     dataset: Dataset, options: ClaimsOptions, source: Source, run: RunOptions, name: str
 ) -> Manifest:
-    """Write the run of claims without verdicts; what it holds already is not asked for again.
+    """Write the run of claims without verdicts; what it contains already is not asked for again.
 
-    An answer that claims nothing has one row with index -1, and so has one whose list could not
-    be read (error `unreadable`).
+    A response without claims has one row with index -1, and so has one whose list could not be read
+    (error `unreadable`).
     """
-    ref = f"claims/{name}"
-    inputs = dataset.sample_inputs(for_run=RunKey("claims-split", ref))
+    key = RunKey("claims-split", f"claims/{name}")
     splitter = _splitter(options)
-    by_model = options.split == "model"
-    choice = choose_model(splitter, dataset) if by_model else None
+    choice = choose_model(splitter, dataset) if options.split == "model" else None
     config: dict[str, Any] = {
         "split": options.split,
         "questions": options.questions,
         "max_claims": options.max_claims,
         "target": f"{source.kind}s",
         "responses": source.responses.run if source.responses else None,
-        "limit": run.limit,
     }
     if choice is not None:
         known = recorded(splitter, choice)
         kept = ("model", "adapter", "backend", "max_model_len", "split_tokens")
-        config |= {key: known[key] for key in kept}
-        config["rubric_hash"] = load_rubric(str(FOLDER / "claims" / "split.yaml")).hash
-    with dataset.write(
-        "claims",
-        name,
-        step="claims-split",
-        config=config,
-        inputs=[*inputs, source.responses] if source.responses else inputs,
-        fingerprints=choice.fingerprints() if choice else None,
-        replace=run.replace,
-        retry_stages=("request",),
-        part_seconds=_PART_SECONDS,
+        config |= {name: known[name] for name in kept}
+        config["rubric_hash"] = load_rubric(_RUBRIC).hash
+    with open_run(
+        dataset, key, config=config, inputs=[source.responses], choice=choice, run=run
     ) as writer:
         if not writer.is_complete:
-            stage = _Splitting(dataset, writer, splitter, source, run.limit)
-            if by_model:
-                stage.ask()
+            splitting = _Splitting(dataset, writer, splitter, source, run.limit)
+            if choice is None:
+                splitting.by_rule()
             else:
-                stage.by_rule()
+                splitting.by_model(Session(dataset, writer, splitter, choice, run.limit))
     return writer.manifest
 
 
@@ -96,7 +85,7 @@ def _splitter(options: ClaimsOptions) -> ClaimsOptions:
 
 
 class _Splitting:
-    """The answers of one run that are not split yet."""
+    """The responses of one run that are not split yet."""
 
     def __init__(
         self, dataset: Dataset, writer: RunWriter, options: ClaimsOptions, source: Source,
@@ -104,48 +93,31 @@ class _Splitting:
     ) -> None:  # fmt: skip
         self._dataset, self._writer, self._options = dataset, writer, options
         self._source, self._limit = source, limit
-        self._rubric = load_rubric(str(FOLDER / "claims" / "split.yaml"))
-        asks = "claims and questions" if options.questions == "model" else "claims"
-        self._criterion = self._rubric.named(asks)
+        self._rubric = load_rubric(_RUBRIC)
+        with_questions = options.questions == "model"
+        self._criterion = self._rubric.named("claims and questions" if with_questions else "claims")
 
     def by_rule(self) -> None:
         """Split by sentences."""
-        for target in self._open():
+        for target in self._missing():
             found = sentences(target.answer, self._options.max_claims)
             self._writer.add(self._rows(target.target_id, found, judge="sentences"))
 
-    def ask(self) -> None:
+    def by_model(self, session: Session) -> None:
         """Have the model split."""
-        from pairwright.images import ImageReader
-
-        options, ref = self._options, self._writer.manifest.ref
-        choice = choose_model(options, self._dataset)
-        requests = (self._request(target) for target in self._open())
-        first = next(requests, None)
-        if first is None:
+        requests = peek(self._request(target) for target in self._missing())
+        if requests is None:
             return
-        total = count_targets(
-            self._dataset, self._source, for_run=RunKey("claims-split", ref), limit=self._limit
-        )
-        images = image_source(ImageReader(self._dataset), options, choice)
+        total = count_targets(self._dataset, self._source, for_run=session.key, limit=self._limit)
+        with session.open("split", total=total, unit="responses", images=False) as judge:
+            judge.ask(
+                requests,
+                lambda reply: self._read(reply, session.choice.label),
+                ids_of=lambda key: (key.target_id, key.target_id),
+                note_of=_note,
+            )
 
-        def rows_of(reply: Reply) -> Sequence[dict[str, Any]]:
-            return self._read(reply, choice.label)
-
-        def all_of() -> Iterator[ChatRequest]:
-            yield first
-            yield from requests
-
-        with (
-            open_backend(options, choice, images, logs=self._dataset.path / "logs") as backend,
-            Progress("split", total, unit="answers") as progress,
-        ):
-            ask_into(
-                self._writer, backend, all_of(), rows_of,
-                ids_of=lambda key: (key.target_id, key.target_id), progress=progress, note_of=_note,
-            )  # fmt: skip
-
-    def _open(self) -> Iterator[Target]:
+    def _missing(self) -> Iterator[Target]:
         frames = target_batches(
             self._dataset, self._source, for_run=self._writer.manifest.key, limit=self._limit
         )
@@ -154,9 +126,9 @@ class _Splitting:
             yield from targets_of(frame.rename({"response_id": "target_id"}), self._writer)
 
     def _request(self, target: Target) -> ChatRequest:
-        # Splitting is about words: no image, and no turn but the last question and its answer.
+        # Splitting is about text: no image, and only the last question and its response.
         turns = render(self._rubric, self._criterion, replace(target, image_ids=()))
-        item = _ASKED if self._options.questions == "model" else _CLAIM
+        item = _CLAIM_AND_QUESTION if self._options.questions == "model" else _CLAIM
         listed = {"type": "array", "items": item, "maxItems": self._options.max_claims}
         return ChatRequest(
             key=_Key(target.target_id, prompt_hash(turns)),
@@ -172,7 +144,7 @@ class _Splitting:
 
     def _read(self, reply: Reply, judge: str) -> list[dict[str, Any]]:
         key: _Key = reply.key
-        facts = {
+        cost = {
             "rubric_hash": self._rubric.hash,
             "prompt_hash": key.prompt,
             "n_prompt_tokens": reply.usage.prompt_tokens,
@@ -183,10 +155,10 @@ class _Splitting:
             found = read_claims(reply.texts[0] if reply.texts else "", self._options.max_claims)
         except DataError as error:
             row = self._row(key.target_id, -1, str(error), judge)
-            return [row | facts | {"error": "unreadable"}]
-        # The cost is the whole list's: told once.
+            return [row | cost | {"error": "unreadable"}]
+        # The cost is that of the whole list: only the first row has it.
         rows = self._rows(key.target_id, found, judge)
-        return [rows[0] | facts, *rows[1:]]
+        return [rows[0] | cost, *rows[1:]]
 
     def _rows(self, target_id: str, claims: Sequence[Claim], judge: str) -> list[dict[str, Any]]:
         if not claims:
@@ -208,5 +180,5 @@ class _Splitting:
         }
 
 
-def _note(rows: Sequence[dict[str, Any]]) -> str | None:
+def _note(rows: Rows) -> str | None:
     return rows[-1]["text"] or None if rows else None

@@ -1,4 +1,4 @@
-"""Answers into claims: what a model's list says, and sentences by rule."""
+"""From responses to claims: the list that a model writes, or sentences by rule."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ MAX_CHARS = 2_000
 _FENCED = re.compile(r"```[A-Za-z]*\n(.*?)```", re.DOTALL)
 _ITEM = re.compile(r"^\s*(?:\d{1,3}[.):]|[-*\u2022])\s+(?P<text>\S.*)$")
 _NOTHING = re.compile(r"(?:none|no claims?|nothing|n/a|\[\]|\(none\))\.?", re.IGNORECASE)
-# What looks like the end of a sentence and is none.
+# Looks like the end of a sentence, but is not.
 _SHORT = re.compile(
     r"\b(?:mr|mrs|ms|dr|prof|st|vs|etc|approx|no|fig|e\.g|i\.e|cf|jr|sr|inc|ltd|a\.m|p\.m|u\.s)\.$"
     r"|\b[A-Z]\.$|^\s*\d{1,3}\.$",
     re.IGNORECASE,
 )
 _END = re.compile(r"(?<=[.!?\u3002\uff01\uff1f])[\"')\]]*\s+|(?<=[\u3002\uff01\uff1f])|\n+")
-# A new clause: a joint with its own subject and verb behind it. "a hat and a coat is there" has none,
-# so that a subject with "a" counts behind a comma only.
+# A new clause: a conjunction before a subject and a verb. "a hat and a coat is there" has no second
+# clause, so a subject with "a" counts only after a comma.
 _SUBJECT = r"(?:the|it|they|he|she|there|this|that|these|those|his|her|their|its)\b"
 _NEW = r"(?:an?|some|two|one)\b"
 _VERB = r"(?:is|are|was|were|has|have|can|holds?|wears?|sits?|stands?|looks?|seems?|appears?|shows?|contains?)\b"
 _THEN = rf"(?:\s+[\w-]+){{0,4}}?\s+{_VERB}"
-_JOIN = r"(?:and|but|while|whereas)\s+"
-_JOINT = re.compile(
-    rf"(?:;\s+|,\s+{_JOIN})(?=(?:{_SUBJECT}|{_NEW}){_THEN})|\s+{_JOIN}(?={_SUBJECT}{_THEN})",
+_CONJUNCTION = r"(?:and|but|while|whereas)\s+"
+_NEW_CLAUSE = re.compile(
+    rf"(?:;\s+|,\s+{_CONJUNCTION})(?=(?:{_SUBJECT}|{_NEW}){_THEN})|\s+{_CONJUNCTION}(?={_SUBJECT}{_THEN})",
     re.IGNORECASE,
 )
 
@@ -39,11 +39,11 @@ class Claim(NamedTuple):
     question: str | None = None
 
 
-def read_claims(reply: str, most: int) -> list[Claim]:
-    """Claims of a model's reply: JSON, fenced or not, else a list with numbers or dashes.
+def read_claims(reply: str, max_claims: int) -> list[Claim]:
+    """Claims in a model's reply: JSON, fenced or not, otherwise a list with numbers or dashes.
 
     Raises:
-        DataError: If it is neither; running text is not taken for claims.
+        DataError: If it is neither; plain text is not read as claims.
     """
     text = reply.replace("\0", "").strip()
     if not text:
@@ -51,20 +51,20 @@ def read_claims(reply: str, most: int) -> list[Claim]:
         raise DataError(msg)
     raw = _json_in(text)
     if raw is not None:
-        return _tidy(_of_json(raw), most)
+        return _tidy(_of_json(raw), max_claims)
     if _NOTHING.fullmatch(text):
         return []
     items = [match.group("text") for line in text.splitlines() if (match := _ITEM.match(line))]
     if not items:
         msg = f"no list of claims in the reply: {text[:80]!r}"
         raise DataError(msg)
-    return _tidy([Claim(item) for item in items], most)
+    return _tidy([Claim(item) for item in items], max_claims)
 
 
-def sentences(answer: str, most: int) -> list[Claim]:
-    """Sentences of an answer, parted where a new clause with its own subject begins.
+def sentences(answer: str, max_claims: int) -> list[Claim]:
+    """Sentences of a response, split where a new clause with its own subject begins.
 
-    Questions and remnants without a letter or digit claim nothing and are left out.
+    Questions and pieces without a letter or digit contain no claim and are left out.
     """
     pieces: list[str] = []
     for piece in _END.split(answer.replace("\0", "")):
@@ -77,8 +77,8 @@ def sentences(answer: str, most: int) -> list[Claim]:
         clean = re.sub(r"^\s*(?:\d{1,3}[.)]|[-*\u2022#>]+)\s+", "", piece).strip()
         if clean.endswith(("?", "\uff1f")):
             continue
-        clauses += [Claim(clause) for clause in _JOINT.split(clean)]
-    return _tidy(clauses, most)
+        clauses += [Claim(clause) for clause in _NEW_CLAUSE.split(clean)]
+    return _tidy(clauses, max_claims)
 
 
 def as_question(claim: str) -> str:
@@ -107,7 +107,7 @@ def _of_json(raw: Any) -> list[Claim]:
     """Claims of a JSON value.
 
     Raises:
-        DataError: If it holds no list of texts.
+        DataError: If it contains no list of texts.
     """
     listed = raw.get("claims") if isinstance(raw, dict) else raw
     if not isinstance(listed, list):
@@ -125,15 +125,15 @@ def _of_json(raw: Any) -> list[Claim]:
     return claims
 
 
-def _tidy(claims: list[Claim], most: int) -> list[Claim]:
-    """Claims in one line each, without doubles, empty ones and what is beyond the limit."""
+def _tidy(claims: list[Claim], max_claims: int) -> list[Claim]:
+    """Claims in one line each, without duplicates and empty ones, at most `max_claims`."""
     found: dict[str, Claim] = {}
     for claim in claims:
         # A lone surrogate of a \ud800 in JSON cannot be stored as UTF-8.
         text, question = (_one_line(part) for part in (claim.text, claim.question or ""))
         if any(char.isalnum() for char in text):
             found.setdefault(text.casefold(), Claim(text, question or None))
-        if len(found) == most:
+        if len(found) == max_claims:
             break
     return list(found.values())
 

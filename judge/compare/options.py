@@ -14,34 +14,38 @@ from pairwright.vlm.options import ModelOptions
 class CompareOptions(ModelOptions):
     """Options of `judge compare`."""
 
-    responses: str | None = option(None, help="run of responses (default: the one in force)")
-    rubric: str | None = option(
-        None, help="YAML file of yours that asks instead of the shipped prompt"
-    )
+    responses: str | None = option(None, help="run of responses (default: the active one)")
+    rubric: str | None = option(None, help="your YAML file instead of the prompt that is shipped")
     criteria: tuple[str, ...] = option(
-        (), help='what answers are compared by, one comparison each: "name: description"'
+        (), help='criteria to compare by, one comparison each: "NAME: DESCRIPTION"'
     )
     pairing: Literal["round-robin", "baseline", "swiss"] = option(
         "round-robin",
-        help="which answers to one question meet: all; each with a baseline; neighbours in points, "
-        "round by round (orders many answers with few comparisons)",
+        help="which responses to one question are compared: all pairs; each with a baseline; "
+        "neighbors in points, round by round (orders many responses with few comparisons)",
     )
     baseline: str | None = option(
-        None, help="model whose answer the others meet; sample: the sample's own answer"
+        None,
+        help="model whose response is compared with the others; sample: the sample's own answer",
     )
-    max_pairs: int | None = option(None, help="most pairs a sample and criterion (default: all)")
+    max_pairs: int | None = option(
+        None, help="maximum number of pairs per sample and criterion (default: all)"
+    )
     rounds: int | None = option(
-        None, help="swiss: rounds (default: for N answers, log2 N rounded up, and one)"
+        None, help="swiss: rounds (default: for N responses, log2 N rounded up, plus 1)"
     )
-    ties: bool = option(True, help="whether the judge may say that both are as good, or both bad")
-    orders: int = option(2, help="2: ask with the answers in both orders; 1: in one only")
+    ties: bool = option(True, help="allow the verdicts that both are equally good, or both bad")
+    orders: int = option(2, help="2: ask with the responses in both orders; 1: in one order only")
     min_lead: float = option(
-        0.05, help="least lead of the likeliest verdict over the next; below it: undecided"
+        0.05,
+        help="minimum lead of the most likely verdict over the next; below it: undecided",
     )
-    marks: bool = option(
-        False, help="also write scores: the share of wins each answer can expect against the others"
+    scores: bool = option(
+        False,
+        help="also write scores: the expected win rate of each response against the others",
+        aliases=("marks",),
     )
-    seed: int = option(0, help="of the draws of pairs and orders")
+    seed: int = option(0, help="seed of the choice of pairs and orders")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -60,7 +64,7 @@ class CompareOptions(ModelOptions):
 
     def _check_pairing(self) -> None:
         if self.baseline is not None and self.pairing == "swiss":
-            msg = "--baseline names one answer that meets all, --pairing swiss has none: leave one out"
+            msg = "--baseline and --pairing swiss are different pairings: leave one out"
             raise UsageError(msg)
         if self.pairing == "baseline" and self.baseline is None:
             msg = "--pairing baseline needs --baseline MODEL, or --baseline sample"
@@ -69,10 +73,10 @@ class CompareOptions(ModelOptions):
             msg = f"--rounds belongs to --pairing swiss, not to {self.pairing}"
             raise UsageError(msg)
         if self.max_pairs is not None and self.pairing == "swiss":
-            msg = "--max-pairs: the number of pairs of --pairing swiss is set with --rounds"
+            msg = "--max-pairs: --pairing swiss has --rounds instead"
             raise UsageError(msg)
 
     @property
     def scheme(self) -> str:
-        """Which answers meet; to name a baseline is to ask for that."""
+        """The pairing in use: --baseline alone means the pairing `baseline`."""
         return self.pairing if self.baseline is None else "baseline"

@@ -1,4 +1,4 @@
-"""Which answers to one question meet: round-robin, against a baseline, or in Swiss rounds.
+"""Which responses to one question are compared: all pairs, with a baseline, or in Swiss rounds.
 
 Pure functions of ids, a seed and results, so that a repeated run asks the same pairs.
 """
@@ -12,14 +12,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pairwright.dataset.ids import stable_id
 
 Pair = tuple[str, str]
-"""Two different answers: the first is `a`, and is shown first in the first order."""
+"""Two different responses: the first is `a`, and is shown first in the first order."""
 
 Result = float
-"""Share of the win that `a` got: 1 won, 0.5 drawn, 0 lost, or anything between."""
+"""The win of `a`: 1 for a win, 0.5 for a tie, 0 for a loss, or anything between."""
 
 
 def oriented(one: str, other: str, *, sample: str, seed: int = 0) -> Pair:
-    """The two in an order that depends on nothing but ids and seed: not on who answered."""
+    """The two in an order that depends on ids and seed only, not on the model."""
     low, high = sorted((one, other))
     return (low, high) if int(stable_id("order", seed, sample, low, high), 16) % 2 else (high, low)
 
@@ -29,21 +29,21 @@ def round_robin(
     *,
     sample: str,
     seed: int = 0,
-    most: int | None = None,
-    never: Collection[frozenset[str]] = (),
+    max_pairs: int | None = None,
+    excluded: Collection[frozenset[str]] = (),
 ) -> list[Pair]:
-    """Every two answers once, or some of these pairs in which all answers meet equally often.
+    """All pairs of responses, or some of them in which all responses occur equally often.
 
     Args:
-        ids: The answers.
-        sample: Whose answers they are.
-        seed: Of the draw and of the orders.
-        most: Most pairs.
-        never: Pairs that shall not meet.
+        ids: The responses.
+        sample: The sample they belong to.
+        seed: Of the choice of pairs and of the orders.
+        max_pairs: Maximum number of pairs.
+        excluded: Pairs that are never compared.
     """
-    pairs = [p for p in itertools.combinations(sorted(ids), 2) if frozenset(p) not in never]
-    if most is not None and most < len(pairs):
-        pairs = _even(pairs, most, lambda pair: stable_id("pair", seed, sample, *pair))
+    pairs = [p for p in itertools.combinations(sorted(ids), 2) if frozenset(p) not in excluded]
+    if max_pairs is not None and max_pairs < len(pairs):
+        pairs = _balanced(pairs, max_pairs, lambda pair: stable_id("pair", seed, sample, *pair))
     return [oriented(*pair, sample=sample, seed=seed) for pair in pairs]
 
 
@@ -53,73 +53,75 @@ def against_baseline(
     *,
     sample: str,
     seed: int = 0,
-    most: int | None = None,
-    never: Collection[frozenset[str]] = (),
+    max_pairs: int | None = None,
+    excluded: Collection[frozenset[str]] = (),
 ) -> list[Pair]:
-    """Every other answer against one; see `round_robin`."""
+    """Every other response against one; see `round_robin`."""
     pairs = [
         (one, baseline)
         for one in sorted(ids)
-        if one != baseline and frozenset((one, baseline)) not in never
+        if one != baseline and frozenset((one, baseline)) not in excluded
     ]
     pairs.sort(key=lambda pair: stable_id("pair", seed, sample, *pair))
-    return [oriented(*pair, sample=sample, seed=seed) for pair in pairs[:most]]
+    return [oriented(*pair, sample=sample, seed=seed) for pair in pairs[:max_pairs]]
 
 
 def default_rounds(n: int) -> int:
-    """Swiss rounds that usually order `n` answers: one more than it takes to find the best."""
+    """Swiss rounds that usually order `n` responses: one more than it takes to find the best."""
     return 0 if n < 2 else math.ceil(math.log2(n)) + 1
 
 
 def swiss_round(
     ids: Sequence[str],
     points: Mapping[str, float],
-    met: Collection[frozenset[str]],
+    compared: Collection[frozenset[str]],
     *,
     number: int,
     sample: str,
     seed: int = 0,
 ) -> list[Pair]:
-    """Pairs of one round: neighbours in points who have not met.
+    """Pairs of one round: neighbors in points that were not compared yet.
 
-    With an odd number, or where all neighbours have met, an answer sits the round out.
+    With an odd number, or where all neighbors were compared, a response is left out of the round.
 
     Args:
-        ids: The answers.
-        points: What they have won so far; without an entry, nothing.
-        met: Pairs that have met, or never shall.
+        ids: The responses.
+        points: Their wins so far; 0 without an entry.
+        compared: Pairs that were compared, or are excluded.
         number: Of the round, from 0.
-        sample: Whose answers they are.
-        seed: Of the draw among equals.
+        sample: The sample they belong to.
+        seed: Of the order among equals.
     """
     waiting = sorted(
         ids, key=lambda i: (-points.get(i, 0.0), stable_id("swiss", seed, sample, number, i))
     )
     pairs: list[Pair] = []
-    idle: list[str] = []
+    left_out: list[str] = []
     while waiting:
         first = waiting.pop(0)
-        other = next((i for i in waiting if frozenset((first, i)) not in met), None)
+        other = next((i for i in waiting if frozenset((first, i)) not in compared), None)
         if other is None:
-            idle.append(first)
+            left_out.append(first)
             continue
         waiting.remove(other)
         pairs.append((first, other))
-    _seat(idle, pairs, met)
+    _pair_left_out(left_out, pairs, compared)
     return [oriented(*pair, sample=sample, seed=seed) for pair in pairs]
 
 
-def _seat(idle: list[str], pairs: list[Pair], met: Collection[frozenset[str]]) -> None:
-    """Give two that are left and have met other partners: those of a pair that can part."""
-    for one, other in zip(idle[::2], idle[1::2], strict=False):
+def _pair_left_out(
+    left_out: list[str], pairs: list[Pair], compared: Collection[frozenset[str]]
+) -> None:
+    """Pair two responses that are left out with those of a pair that can be split."""
+    for one, other in zip(left_out[::2], left_out[1::2], strict=False):
         splits = (
-            (place, (one, mine), (other, yours))
-            for place in reversed(range(len(pairs)))
-            for mine, yours in (pairs[place], pairs[place][::-1])
+            (index, (one, a), (other, b))
+            for index in reversed(range(len(pairs)))
+            for a, b in (pairs[index], pairs[index][::-1])
         )
-        for place, *new in splits:
-            if not any(frozenset(pair) in met for pair in new):
-                pairs[place : place + 1] = new
+        for index, *new in splits:
+            if not any(frozenset(pair) in compared for pair in new):
+                pairs[index : index + 1] = new
                 break
 
 
@@ -130,47 +132,47 @@ def swiss_rounds(
     rounds: int,
     sample: str,
     seed: int = 0,
-    never: Collection[frozenset[str]] = (),
+    excluded: Collection[frozenset[str]] = (),
 ) -> list[Pair]:
-    """Pairs of the last of some rounds, all earlier ones played again from their results.
+    """Pairs of the last of some rounds; all earlier rounds are replayed from their results.
 
     Replaying needs no record of which round a result belongs to, so a run that was killed within
-    a round goes on where it was.
+    a round continues there.
 
     Args:
-        ids: The answers.
-        result_of: Result of a pair, if it has one; one that has none counts as drawn.
-        rounds: Rounds up to and including the wanted one.
-        sample: Whose answers they are.
-        seed: Of the draw among equals.
-        never: Pairs that shall not meet.
+        ids: The responses.
+        result_of: Result of a pair, if it has one; a pair without one counts as a tie.
+        rounds: Number of rounds, the wanted one included.
+        sample: The sample they belong to.
+        seed: Of the order among equals.
+        excluded: Pairs that are never compared.
     """
     points = dict.fromkeys(ids, 0.0)
-    met = set(never)
+    compared = set(excluded)
     pairs: list[Pair] = []
     for number in range(rounds):
         for pair in pairs:
-            share = result_of(pair)
-            share = 0.5 if share is None else share
-            points[pair[0]] += share
-            points[pair[1]] += 1 - share
-        pairs = swiss_round(ids, points, met, number=number, sample=sample, seed=seed)
-        met.update(frozenset(pair) for pair in pairs)
-        sitting = set(ids).difference(*pairs) if pairs else set()
-        for one in sitting:  # not their fault
+            result = result_of(pair)
+            result = 0.5 if result is None else result
+            points[pair[0]] += result
+            points[pair[1]] += 1 - result
+        pairs = swiss_round(ids, points, compared, number=number, sample=sample, seed=seed)
+        compared.update(frozenset(pair) for pair in pairs)
+        left_out = set(ids).difference(*pairs) if pairs else set()
+        for one in left_out:  # counts as a tie
             points[one] += 0.5
     return pairs
 
 
-def _even(pairs: list[Pair], most: int, draw: Callable[[Pair], str]) -> list[Pair]:
-    """Some pairs, whose answers have met least so far first."""
-    meetings = dict.fromkeys(itertools.chain.from_iterable(pairs), 0)
-    left = sorted(pairs, key=draw)
+def _balanced(pairs: list[Pair], n: int, order: Callable[[Pair], str]) -> list[Pair]:
+    """Some pairs, those first whose responses were used least."""
+    used = dict.fromkeys(itertools.chain.from_iterable(pairs), 0)
+    left = sorted(pairs, key=order)
     picked = []
-    for _ in range(most):
-        best = min(left, key=lambda pair: sorted((meetings[i] for i in pair), reverse=True))
+    for _ in range(n):
+        best = min(left, key=lambda pair: sorted((used[i] for i in pair), reverse=True))
         left.remove(best)
         picked.append(best)
         for one in best:
-            meetings[one] += 1
+            used[one] += 1
     return picked

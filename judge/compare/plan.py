@@ -1,4 +1,4 @@
-"""Which pairs a run of comparisons asks."""
+"""Which pairs a run of comparisons asks about."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 from judge.compare.options import CompareOptions
 from judge.compare.pairing import Pair, against_baseline, default_rounds, round_robin, swiss_rounds
 from judge.pairwise.groups import SAMPLE, Group
-from pairwright.dataset.manifest import RunKey
 
 if TYPE_CHECKING:
-    from pairwright.dataset.manifest import Manifest
+    from pairwright.dataset.manifest import Manifest, RunKey
     from pairwright.dataset.store import Dataset
 
 
@@ -22,43 +21,44 @@ def pairs_of(
     result_of: Callable[[Pair], float | None],
     number: int,
 ) -> list[Pair]:
-    """Pairs of a sample's answers in a round (there is one, but for swiss).
+    """Pairs of a sample's responses in a round; only swiss has several rounds.
 
     Args:
-        group: The answers.
+        group: The responses.
         options: The pairing.
-        result_of: Share of the win that a got, where the two have met.
+        result_of: The win of `a` in a pair, if the pair was compared.
         number: Of the round, from 1.
     """
-    ids = list(group.answers)
+    ids = list(group.responses)
     sample = group.question.sample_id
     if options.scheme == "swiss":
         if number > (options.rounds or default_rounds(len(ids))):
             return []
         return swiss_rounds(
-            ids, result_of, rounds=number, sample=sample, seed=options.seed, never=group.same
+            ids, result_of, rounds=number, sample=sample, seed=options.seed, excluded=group.same
         )
     if options.scheme == "round-robin":
         return round_robin(
-            ids, sample=sample, seed=options.seed, most=options.max_pairs, never=group.same
+            ids, sample=sample, seed=options.seed, max_pairs=options.max_pairs, excluded=group.same
         )
-    base = _baseline(group, str(options.baseline))
-    if base is None:
+    baseline = _baseline(group, str(options.baseline))
+    if baseline is None:
         return []
-    # Other answers of the baseline's model say nothing of another model.
-    others = [i for i, answer in group.answers.items() if answer.model != options.baseline]
+    # Other responses of the baseline's model are no evidence about another model.
+    others = [i for i, one in group.responses.items() if one.model != options.baseline]
     return against_baseline(
-        others, base, sample=sample, seed=options.seed, most=options.max_pairs, never=group.same
-    )
+        others, baseline, sample=sample, seed=options.seed, max_pairs=options.max_pairs,
+        excluded=group.same,
+    )  # fmt: skip
 
 
 def _baseline(group: Group, name: str) -> str | None:
     if name == SAMPLE:
         return group.question.sample_id
-    return next((i for i, answer in group.answers.items() if answer.model == name), None)
+    return next((i for i, one in group.responses.items() if one.model == name), None)
 
 
-def most_pairs(
+def count_pairs(
     dataset: Dataset,
     responses: Manifest,
     options: CompareOptions,
@@ -66,25 +66,25 @@ def most_pairs(
     for_run: RunKey,
     limit: int | None,
 ) -> int:
-    """Pairs a criterion if no two answers say the same."""
+    """Maximum number of pairs per criterion; pairs with the same text are not left out."""
     import polars as pl
 
     counts = dataset.scan(responses).group_by("sample_id").agg(n=pl.len())
     found = counts.collect(engine="streaming")
     total, left = 0, limit
-    # In the order in which they are asked: a limit takes the first of them.
+    # In the order in which samples are asked about: a limit takes the first of them.
     for samples in dataset.current_batches(["sample_id"], for_run=for_run):
         each = samples.join(found, on="sample_id", how="inner", maintain_order="left")["n"]
         if left is not None:
             each = each.head(left)
             left -= each.len()
-        total += sum(_most(n, options) for n in each)
+        total += sum(_pairs_of_n(n, options) for n in each)
         if left == 0:
             break
     return total
 
 
-def _most(n: int, options: CompareOptions) -> int:
+def _pairs_of_n(n: int, options: CompareOptions) -> int:
     if options.scheme == "swiss":
         return min((options.rounds or default_rounds(n)) * (n // 2), n * (n - 1) // 2)
     if options.scheme == "baseline":

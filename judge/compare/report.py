@@ -1,27 +1,29 @@
-"""What a run of comparisons says, in figures and in words."""
+"""What a run of comparisons found, as metrics and as text."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from judge.ask.options import LOW_MASS
 from judge.pairwise.groups import SAMPLE
-from judge.score.report import LOW_MASS
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from judge.pairwise.strength import Floats
     from pairwright.dataset.manifest import Manifest
     from pairwright.dataset.store import Dataset
 
 _ORDERS = ("first", "second")
-_DRAWS = 500
+_RESAMPLES = 500
 _BLOCKS = 1_000  # samples are resampled in blocks where there are more
 
 
 def outcomes(rows: pl.LazyFrame) -> pl.LazyFrame:
     """Rows without an error, with `win_a`, `win_b` and `tie`, which sum to one.
 
-    The same as `judge.compare.verdict.win_counts`, on columns.
+    The same as `judge.compare.verdict.win_counts`, for columns.
     """
     import polars as pl
 
@@ -57,16 +59,16 @@ def outcomes(rows: pl.LazyFrame) -> pl.LazyFrame:
 def summarise(
     dataset: Dataset, responses: Manifest, rows: pl.LazyFrame | None, *, seed: int
 ) -> dict[str, Any]:
-    """Figures of a run: verdicts, flips, the pull of the first place, models."""
+    """Metrics of a run: verdicts, flips, position bias, models."""
     import polars as pl
 
     if rows is None:
         return {"comparisons": 0, "verdicts": {}, "errors": 0, "models": []}
-    decided, drawn = pl.lit(["a", "b"]), pl.lit(["tie", "both_bad"])
+    decided, tied = pl.lit(["a", "b"]), pl.lit(["tie", "both_bad"])
     one, other = pl.col("verdict_first_order"), pl.col("verdict_second_order")
     whole = pl.col("error").is_null() & other.is_not_null()
     flip = one.is_in(decided) & other.is_in(decided) & (one != other)
-    half = (one.is_in(decided) & other.is_in(drawn)) | (one.is_in(drawn) & other.is_in(decided))
+    half = (one.is_in(decided) & other.is_in(tied)) | (one.is_in(tied) & other.is_in(decided))
     first = (pl.col("p_a_first_order") + 1 - pl.col("p_a_second_order")) / 2
     found = rows.select(
         comparisons=pl.len(),
@@ -75,7 +77,7 @@ def summarise(
         both_orders=whole.sum(),
         flips=(whole & flip).sum(),
         half_flips=(whole & half).sum(),
-        first_place=first.filter(whole).mean(),
+        first_position=first.filter(whole).mean(),
         prompt_tokens=pl.col("n_prompt_tokens").sum(),
         completion_tokens=pl.col("n_tokens").sum(),
     ).collect(engine="streaming")
@@ -107,29 +109,25 @@ def _blocks(dataset: Dataset, responses: Manifest, rows: pl.LazyFrame) -> pl.Dat
     )
 
 
-def leaderboard(blocks: pl.DataFrame, *, seed: int, draws: int = _DRAWS) -> list[dict[str, Any]]:
-    """Models by the share of wins that each can expect against the others, best first.
+def leaderboard(
+    blocks: pl.DataFrame, *, seed: int, resamples: int = _RESAMPLES
+) -> list[dict[str, Any]]:
+    """Models by their expected win rate against the others, best first.
 
     Args:
-        blocks: `block`, `model_a`, `model_b`, `win_a`, `win_b`, `draw`.
-        seed: Of the bootstrap, which draws blocks of samples.
-        draws: Resamples.
+        blocks: `block`, `model_a`, `model_b`, `win_a`, `win_b`, `tie`.
+        seed: Of the bootstrap, which resamples blocks of samples.
+        resamples: Number of resamples.
     """
     import numpy as np
 
-    from judge.pairwise.strength import bradley_terry, win_shares
+    from judge.pairwise.strength import bradley_terry, win_rates
 
     names = sorted({*blocks["model_a"], *blocks["model_b"]})
     if len(names) < 2:
         return []
     pairs = sorted(set(zip(blocks["model_a"], blocks["model_b"], strict=True)))
-    place = {pair: number for number, pair in enumerate(pairs)}
-    numbers = {b: n for n, b in enumerate(blocks["block"].unique(maintain_order=True))}
-    counts = np.zeros((len(numbers), len(pairs), 3))
-    for block, a, b, *found in blocks.select(
-        "block", "model_a", "model_b", "win_a", "win_b", "tie"
-    ).iter_rows():
-        counts[numbers[block], place[a, b]] += found
+    counts = _counts(blocks, pairs)
     first = np.array([names.index(a) for a, _ in pairs])
     second = np.array([names.index(b) for _, b in pairs])
     ties = bool(counts[:, :, 2].sum() > 0)
@@ -139,60 +137,75 @@ def leaderboard(blocks: pl.DataFrame, *, seed: int, draws: int = _DRAWS) -> list
         total = np.tensordot(weights, counts, 1)
         return bradley_terry(len(names), first, second, total, ties=ties)
 
-    n = len(numbers)
+    n = len(counts)
     whole = fit(np.ones(n))
     resampled = [
-        win_shares(fit(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)))
-        for _ in range(draws)
+        win_rates(fit(np.bincount(rng.integers(0, n, n), minlength=n).astype(float)))
+        for _ in range(resamples)
     ]
     low, high = np.quantile(resampled, [0.025, 0.975], axis=0)
-    shares = win_shares(whole)
-    met = counts.sum(axis=(0, 2))
+    rates = win_rates(whole)
+    compared = counts.sum(axis=(0, 2))
     rows = [
         {
             "model": name,
-            "win_share": round(float(shares[i]), 4),
+            "win_rate": round(float(rates[i]), 4),
             "low": round(float(low[i]), 4),
             "high": round(float(high[i]), 4),
             "strength": round(float(whole.theta[i]), 4),
-            "comparisons": round(float(met[(first == i) | (second == i)].sum())),
+            "comparisons": round(float(compared[(first == i) | (second == i)].sum())),
         }
         for i, name in enumerate(names)
     ]
-    return sorted(rows, key=lambda row: -row["win_share"])
+    return sorted(rows, key=lambda row: -row["win_rate"])
+
+
+def _counts(blocks: pl.DataFrame, pairs: Sequence[tuple[str, str]]) -> Floats:
+    """Wins of a, wins of b and ties, by block and pair of models."""
+    import numpy as np
+
+    index = {pair: number for number, pair in enumerate(pairs)}
+    numbers = {b: n for n, b in enumerate(blocks["block"].unique(maintain_order=True))}
+    counts = np.zeros((len(numbers), len(pairs), 3))
+    for block, a, b, *found in blocks.select(
+        "block", "model_a", "model_b", "win_a", "win_b", "tie"
+    ).iter_rows():
+        counts[numbers[block], index[a, b]] += found
+    return counts
 
 
 def describe(summary: dict[str, Any]) -> str:
-    """The figures for people."""
+    """The metrics as text."""
     lines = [f"{summary['comparisons']:,} comparisons"]
     for name, counts in summary["verdicts"].items():
         total = sum(counts.values())
-        shares = "  ".join(f"{k}: {100 * n / total:.0f} %" for k, n in counts.items())
-        lines.append(f"  {name}  {shares}")
+        rates = "  ".join(f"{k}: {100 * n / total:.0f} %" for k, n in counts.items())
+        lines.append(f"  {name}  {rates}")
     if summary.get("both_orders"):
         n, flips, half = (summary[k] for k in ("both_orders", "flips", "half_flips"))
         lines.append(
-            f"  with the answers swapped, {100 * flips / n:.1f} % named the other answer, "
-            f"{100 * half / n:.1f} % went between a winner and none"
+            f"  with the responses swapped, {100 * flips / n:.1f} % of the verdicts name the other "
+            f"response, {100 * half / n:.1f} % change between a winner and none"
         )
-        if summary["first_place"] is not None:
+        if summary["first_position"] is not None:
             lines.append(
-                f"  the answer shown first got {100 * summary['first_place']:.1f} % of the preference"
+                "  position bias: the response shown first gets "
+                f"{100 * summary['first_position']:.1f} % of the preference"
             )
     if summary.get("skipped", {}).get("same_text"):
         n = summary["skipped"]["same_text"]
-        said = "1 pair says the same and was" if n == 1 else f"{n:,} pairs say the same and were"
-        lines.append(f"  {said} not asked")
+        text = "1 pair has" if n == 1 else f"{n:,} pairs have"
+        lines.append(f"  {text} the same text twice and {'was' if n == 1 else 'were'} not compared")
     if summary.get("low_label_mass"):
         lines.append(
-            f"  {summary['low_label_mass']:,} comparisons rest on less than half of the judge's "
-            "probability: it wanted to say something else than a letter there; another judge, or "
-            "`judge score`, may do better"
+            f"  {summary['low_label_mass']:,} comparisons have a probability mass on the letters "
+            f"below {LOW_MASS:g}: the judge preferred another reply there; another judge, or "
+            "`judge score`, may work better"
         )
     if summary["errors"]:
         lines.append(f"  {summary['errors']:,} without a verdict (see `error`)")
     lines += [
-        f"  {m['model']}  wins {100 * m['win_share']:.1f} % "
+        f"  {m['model']}  win rate {100 * m['win_rate']:.1f} % "
         f"({100 * m['low']:.1f} to {100 * m['high']:.1f})"
         for m in summary["models"]
     ]

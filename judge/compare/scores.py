@@ -1,4 +1,4 @@
-"""Comparisons as marks: the share of wins an answer can expect against the sample's others."""
+"""Comparisons as scores: the expected win rate of a response against the sample's others."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 _SAMPLES = 20_000
 
 
-def write_marks(dataset: Dataset, run: str, prompt: ComparePrompt) -> str:
-    """Write `scores/RUN` of a finished run of comparisons; say so.
+def write_scores(dataset: Dataset, run: str, prompt: ComparePrompt) -> str:
+    """Write `scores/RUN` of a finished run of comparisons, and return a line about it.
 
-    Made anew each time: it is a reading of the comparisons, nothing is asked for it.
+    It is written again each time: it follows from the comparisons, no model is asked.
     """
     manifest = dataset.pick("comparisons", run)
     assert manifest is not None
@@ -31,37 +31,37 @@ def write_marks(dataset: Dataset, run: str, prompt: ComparePrompt) -> str:
         ids = rows.select("sample_id").unique().sort("sample_id").collect(engine="streaming")
         for some in ids.iter_slices(_SAMPLES):
             frame = rows.join(some.lazy(), on="sample_id", how="semi").collect(engine="streaming")
-            writer.add(list(_marks(frame)))
-        writer.summary.update({"label_range": [0.0, 1.0], "marks": writer.n_rows})
-    return f"scores/{run}: {writer.n_rows:,} marks of these comparisons"
+            writer.add(list(_scores(frame)))
+        writer.summary.update({"label_range": [0.0, 1.0], "scores": writer.n_rows})
+    return f"scores/{run}: {writer.n_rows:,} scores from these comparisons"
 
 
-def _marks(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _scores(frame: pl.DataFrame) -> Iterator[dict[str, Any]]:
     groups = frame.sort("comparison_id").group_by(
         "sample_id", "criterion", "by", maintain_order=True
     )
     for _, rows in groups:
-        yield from _group_marks(rows)
+        yield from _group_scores(rows)
 
 
-def _group_marks(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
+def _group_scores(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
     import numpy as np
 
-    from judge.pairwise.strength import bradley_terry, win_shares
+    from judge.pairwise.strength import bradley_terry, win_rates
 
     ids = sorted({*rows["a"], *rows["b"]})
-    place = {one: number for number, one in enumerate(ids)}
+    index = {one: number for number, one in enumerate(ids)}
     counts = rows.select("win_a", "win_b", "tie").to_numpy()
     fit = bradley_terry(
         len(ids),
-        np.array([place[one] for one in rows["a"]]),
-        np.array([place[one] for one in rows["b"]]),
+        np.array([index[one] for one in rows["a"]]),
+        np.array([index[one] for one in rows["b"]]),
         counts,
         ties=bool(counts[:, 2].sum() > 0),
     )
     first = rows.row(0, named=True)
-    for one, share in zip(ids, win_shares(fit), strict=True):
-        mine = rows.filter((rows["a"] == one) | (rows["b"] == one))
+    for one, rate in zip(ids, win_rates(fit), strict=True):
+        own = rows.filter((rows["a"] == one) | (rows["b"] == one))
         yield {
             "target_id": one,
             "rubric": first["rubric"],
@@ -69,9 +69,9 @@ def _group_marks(rows: pl.DataFrame) -> Iterator[dict[str, Any]]:
             "judge": first["by"],
             "repeat": 0,
             "target_kind": "sample" if one == first["sample_id"] else "response",
-            "score": float(share),
-            "label_mass": mine["label_mass"].min(),
+            "score": float(rate),
+            "label_mass": own["label_mass"].min(),
             "read_from": first["read_from"],
             "rubric_hash": first["rubric_hash"],
-            "prompt_hash": stable_id(*mine["prompt_hash"].sort()),
+            "prompt_hash": stable_id(*own["prompt_hash"].sort()),
         }

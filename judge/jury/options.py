@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
+from judge.ask.options import JuryBy
 from pairwright.commands.options import option
 from pairwright.errors import UsageError
 
@@ -13,15 +13,18 @@ from pairwright.errors import UsageError
 class JuryOptions:
     """Options of `judge jury`."""
 
-    scores: tuple[str, ...] = option(help="runs of scores whose judges, or people, sit together")
-    jury_by: Literal["mean", "median", "vote"] = option(
+    scores: tuple[str, ...] = option(
+        help="runs of scores, by models or human annotators, that are combined"
+    )
+    jury_by: JuryBy = option(
         "mean",
-        help="how their marks become one; vote: each for the whole value nearest to its mark",
+        help="how their scores are combined; vote: each judge votes for the whole number nearest "
+        "to its score",
     )
     weights: tuple[str, ...] = option(
         (), help="how much a judge counts, JUDGE=NUMBER each (default: 1)"
     )
-    min_judges: int = option(2, help="judges who must have said something for the jury to")
+    min_judges: int = option(2, help="minimum number of judges with a score; the jury needs them")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -32,7 +35,7 @@ class JuryOptions:
             msg = f"--min-judges must be at least 1, got {self.min_judges}"
             raise UsageError(msg)
         if self.weights and self.jury_by == "median":
-            msg = "--weights: a median knows none; use --jury-by mean or vote"
+            msg = "--weights: a median has no weights; use --jury-by mean or vote"
             raise UsageError(msg)
         self.weight_of()
 
@@ -50,6 +53,6 @@ class JuryOptions:
             except ValueError:
                 out[name] = 0.0
             if not name or not 0 < out[name] < float("inf"):
-                msg = f"--weights {text}: write JUDGE=NUMBER, the number above 0"
+                msg = f"--weights {text}: write JUDGE=NUMBER, with a number above 0"
                 raise UsageError(msg)
         return out

@@ -1,8 +1,8 @@
 """Measures of agreement, each as a function of the rows' weights.
 
-`kappa(codes, ...)` returns a `Statistic`: given how often each row counts, its value. So one
-bootstrap (`pairwright.stats.bootstrap`) serves all of them. A measure that does not exist (all rows
-of one kind) is not a number.
+`kappa(codes, ...)` returns a `Statistic`: a function from the weight of each row to the value. So
+one bootstrap (`pairwright.stats.bootstrap`) serves all of them. A measure that does not exist (all
+rows of one kind) is NaN.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LARGEST_TABLE = 500_000
 
 
 def mean(values: Floats) -> Statistic:
-    """Weighted mean, such as of rows that agree (raw agreement)."""
+    """Weighted mean; of rows that agree, it is raw agreement."""
 
     def value(weights: Floats) -> float:
         return _ratio(float(weights @ values), float(weights.sum()))
@@ -39,7 +39,7 @@ def kappa(a: Ints, b: Ints, n: int, *, quadratic: bool = False) -> Statistic:
         a: First rater's categories, from 0.
         b: Second rater's.
         n: Number of categories.
-        quadratic: Whether a disagreement counts by the square of its distance.
+        quadratic: Whether a disagreement is weighted by the square of its distance.
     """
     import numpy as np
 
@@ -55,7 +55,7 @@ def kappa(a: Ints, b: Ints, n: int, *, quadratic: bool = False) -> Statistic:
 
 
 def gwet_ac1(a: Ints, b: Ints, n: int) -> Statistic:
-    """Gwet's AC1 (2008): chance as if only doubtful rows were guessed; steady for rare categories."""
+    """Gwet's AC1 (2008): chance agreement on doubtful rows only; stable for rare categories."""
     import numpy as np
 
     def value(weights: Floats) -> float:
@@ -63,8 +63,8 @@ def gwet_ac1(a: Ints, b: Ints, n: int) -> Statistic:
         if n < 2 or total <= 0:
             return _NAN
         counts = np.bincount(a, weights, n) + np.bincount(b, weights, n)
-        share = counts / (2 * total)
-        chance = float((share * (1 - share)).sum()) / (n - 1)
+        rate = counts / (2 * total)
+        chance = float((rate * (1 - rate)).sum()) / (n - 1)
         agreed = float(weights @ (a == b)) / total
         return _ratio(agreed - chance, 1 - chance)
 
@@ -75,8 +75,8 @@ def alpha(ratings: Floats, level: Level) -> Statistic:
     """Krippendorff's alpha (Content Analysis, chapter 12): any number of raters, missing values.
 
     Args:
-        ratings: One row a unit, one column a rater; not a number where a rater did not say.
-        level: How far apart two values are.
+        ratings: One row per unit, one column per rater; NaN where a rater gave no value.
+        level: How the distance of two values is measured.
     """
     import numpy as np
 
@@ -87,9 +87,9 @@ def alpha(ratings: Floats, level: Level) -> Statistic:
     if level == "interval":
         x = np.where(known, ratings, 0.0)
         sums, squares = x.sum(1), (x**2).sum(1)
-        apart = np.where(pairable, 2 * (counts * squares - sums**2) / safe, 0.0)
+        spread = np.where(pairable, 2 * (counts * squares - sums**2) / safe, 0.0)
         units = pairable.astype(np.float64)
-        columns = np.column_stack([apart, counts * units, sums * units, squares * units])
+        columns = np.column_stack([spread, counts * units, sums * units, squares * units])
 
         def interval(weights: Floats) -> float:
             observed, n, s1, s2 = weights @ columns
@@ -107,20 +107,20 @@ def alpha(ratings: Floats, level: Level) -> Statistic:
     def value(weights: Floats) -> float:
         table = (weights @ pairs).reshape(k, k)
         each = table.sum(0)
-        apart = _apart(each, level)
-        expected = float((np.outer(each, each) * apart).sum())
-        return 1 - _ratio((float(each.sum()) - 1) * float((table * apart).sum()), expected)
+        distance = _distance(each, level)
+        expected = float((np.outer(each, each) * distance).sum())
+        return 1 - _ratio((float(each.sum()) - 1) * float((table * distance).sum()), expected)
 
     return value
 
 
-def _apart(each: Floats, level: Level) -> Floats:
+def _distance(each: Floats, level: Level) -> Floats:
     import numpy as np
 
     k = each.size
     if level == "nominal":
         return 1 - np.eye(k)
-    # Ranks between two values, each end counted half.
+    # Ranks between two values, with half of each end.
     middle = np.cumsum(each) - each / 2
     return np.asarray(np.subtract.outer(middle, middle) ** 2)
 
@@ -137,7 +137,7 @@ def spearman(x: Floats, y: Floats) -> Statistic:
 
 
 def partial_spearman(x: Floats, y: Floats, given: Floats) -> Statistic:
-    """Rank correlation of x and y that is left when a third is held fixed."""
+    """Rank correlation of x and y with a third variable held fixed."""
     levels = [_levels(v) for v in (x, y, given)]
 
     def value(weights: Floats) -> float:
@@ -150,7 +150,7 @@ def partial_spearman(x: Floats, y: Floats, given: Floats) -> Statistic:
 
 
 def kendall(x: Floats, y: Floats) -> Statistic:
-    """Kendall's tau-b (1945), from the table of both; by scipy where that would be large."""
+    """Kendall's tau-b (1945), from the table of both; by scipy where the table would be large."""
     import numpy as np
 
     few, many = sorted((_levels(x), _levels(y)), key=lambda levels: int(levels.max(initial=-1)))
@@ -164,11 +164,11 @@ def kendall(x: Floats, y: Floats) -> Statistic:
         # Of each cell: the weight in columns before it, in its row (`left`) and in rows up to it.
         left = np.cumsum(table, 1) - table
         upto = np.cumsum(left, 0)
-        # Concordant are rows above and before, discordant rows below and before.
+        # Rows above and before are concordant, rows below and before are discordant.
         surplus = 2 * np.vdot(table, upto) - np.vdot(table, left) - table.sum(0) @ upto[-1]
         n = float(table.sum())
-        apart = [n * n - float((table.sum(axis) ** 2).sum()) for axis in (0, 1)]
-        return _ratio(2 * float(surplus), float((apart[0] * apart[1]) ** 0.5))
+        untied = [n * n - float((table.sum(axis) ** 2).sum()) for axis in (0, 1)]
+        return _ratio(2 * float(surplus), float((untied[0] * untied[1]) ** 0.5))
 
     return value
 
@@ -188,11 +188,11 @@ def _kendall_of_rows(x: Floats, y: Floats) -> Statistic:
     return value
 
 
-def auc(marks: Floats, good: Floats) -> Statistic:
-    """Area under the ROC curve: how often a good row has the higher mark; ties count half."""
+def auc(scores: Floats, good: Floats) -> Statistic:
+    """Area under the ROC curve: how often a good row has the higher score; ties count half."""
     import numpy as np
 
-    levels = _levels(marks)
+    levels = _levels(scores)
     n = int(levels.max()) + 1 if levels.size else 0
 
     def value(weights: Floats) -> float:
@@ -219,7 +219,7 @@ def calibration_error(p: Floats, good: Floats, *, bins: int = 10) -> Statistic:
 
 
 def equal_mass(values: Floats, bins: int) -> Ints:
-    """Bin of each row: about as many rows in each; equal values share one."""
+    """Bin of each row: about equally many rows per bin; equal values are in the same bin."""
     import numpy as np
 
     edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))

@@ -1,7 +1,7 @@
-"""What a judge's mark means to people: a fitted, monotone curve, its file and its use.
+"""Calibration: a fitted, monotone curve from a judge's scores to human labels, and its file.
 
-`judge agree` fits it, `judge calibrate` and later scores read it. A curve belongs to one judge, one
-rubric (by its hash) and one criterion, and is refused for any other.
+`judge agree` fits it; `judge calibrate` and `judge score --calibration` apply it. A curve belongs
+to one judge, one rubric (by its hash) and one criterion, and is refused for any other.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 FORMAT: Final = "pairwright-calibration"
-VERSION: Final = 1
+VERSION: Final = 2  # 1: `maps_to` was `mark` for what is `score` now
 Method = Literal["isotonic", "platt"]
-MapsTo = Literal["probability", "mark"]
+MapsTo = Literal["probability", "score"]
 _PLATT_STEPS: Final = 100
 
 
@@ -35,14 +35,14 @@ class Curve:
     """One fitted curve.
 
     Attributes:
-        judge: The judge whose marks it reads.
-        rubric_hash: The rubric they were given by.
+        judge: The judge whose scores it calibrates.
+        rubric_hash: Their rubric.
         criterion: Their criterion.
         method: `isotonic` (linear between knots, flat outside) or `platt` (a sigmoid).
-        maps_to: `probability` that people say good, or the `mark` that people give.
-        xs: Isotonic: the knots' marks, rising. Platt: slope and intercept.
-        ys: Isotonic: the knots' values, never falling. Platt: empty.
-        n: Rows it was fitted on.
+        maps_to: `probability` that annotators say good, or the `score` that annotators give.
+        xs: Isotonic: the scores of the knots, rising. Platt: slope and intercept.
+        ys: Isotonic: the values of the knots, never falling. Platt: empty.
+        n: Number of rows it was fitted on.
     """
 
     judge: str
@@ -54,15 +54,15 @@ class Curve:
     ys: tuple[float, ...]
     n: int
 
-    def values(self, marks: Floats) -> Floats:
-        """The curve at these marks."""
+    def values(self, scores: Floats) -> Floats:
+        """The curve at these scores."""
         import numpy as np
         from scipy.special import expit
 
         if self.method == "platt":
             slope, intercept = self.xs
-            return np.asarray(expit(slope * marks + intercept), dtype=np.float64)
-        return np.interp(marks, self.xs, self.ys)
+            return np.asarray(expit(slope * scores + intercept), dtype=np.float64)
+        return np.interp(scores, self.xs, self.ys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +70,8 @@ class Calibration:
     """The curves of one file.
 
     Attributes:
-        curves: One a judge, rubric and criterion.
-        labels: `kind/run` of the people's labels.
+        curves: One per judge, rubric and criterion.
+        labels: `kind/run` of the human labels.
         fitted_at: UTC time.
     """
 
@@ -80,17 +80,17 @@ class Calibration:
     fitted_at: str
 
     def curve(self, judge: str, rubric_hash: str, criterion: str) -> Curve | None:
-        """The curve for exactly these marks, if there is one."""
+        """The curve for exactly these scores, if there is one."""
         wanted = (judge, rubric_hash, criterion)
         return next(
             (c for c in self.curves if (c.judge, c.rubric_hash, c.criterion) == wanted), None
         )
 
     def need(self, judge: str, rubric_hash: str, criterion: str) -> Curve:
-        """The curve for exactly these marks.
+        """The curve for exactly these scores.
 
         Raises:
-            UsageError: If it is another's.
+            UsageError: If there is none.
         """
         found = self.curve(judge, rubric_hash, criterion)
         if found is None:
@@ -100,7 +100,7 @@ class Calibration:
             )
             msg = (
                 f"this calibration was not fitted for judge {judge}, rubric {rubric_hash}, criterion "
-                f"{criterion} but for {known}: fit one with `judge agree`"
+                f"{criterion}, but for {known}: fit one with `judge agree`"
             )
             raise UsageError(msg)
         return found
@@ -108,10 +108,10 @@ class Calibration:
     def apply(
         self, judge: str, rubric_hash: str, criterion: str, scores: pl.Series | float | None
     ) -> Any:
-        """The calibrated marks: a series for a series, a number for a number.
+        """The calibrated scores: a series for a series, a number for a number.
 
-        A mark that is null or not a number stays null. `None` if no curve was fitted for this
-        judge, rubric and criterion; `need` says so to a user.
+        A score that is null or NaN gives null. `None` if no curve was fitted for this judge, rubric
+        and criterion; `need` raises an error instead.
         """
         import numpy as np
         import polars as pl
@@ -123,8 +123,8 @@ class Calibration:
             if math.isnan(scores):
                 return None
             return float(curve.values(np.array([float(scores)]))[0])
-        marks = scores.cast(pl.Float64).to_numpy()
-        return pl.Series(scores.name, curve.values(marks), dtype=pl.Float64).fill_nan(None)
+        values = scores.cast(pl.Float64).to_numpy()
+        return pl.Series(scores.name, curve.values(values), dtype=pl.Float64).fill_nan(None)
 
 
 def save_calibration(path: Path, calibration: Calibration) -> None:
@@ -139,7 +139,7 @@ def load_calibration(path: Path) -> Calibration:
 
     Raises:
         UsageError: If there is no such file.
-        DataError: If it is no calibration, or a curve in it means nothing.
+        DataError: If it is no calibration, or a curve in it is not valid.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
@@ -152,8 +152,8 @@ def load_calibration(path: Path) -> Calibration:
     if not isinstance(raw, dict) or raw.get("format") != FORMAT:
         msg = f"{path}: not a calibration; give the calibration.json that `judge agree` wrote"
         raise DataError(msg)
-    if raw.get("version") != VERSION:
-        msg = f"{path}: calibration version {raw.get('version')}, this pairwright reads {VERSION}"
+    if raw.get("version") not in (1, VERSION):
+        msg = f"{path}: calibration version {raw.get('version')}, this pairwright reads up to {VERSION}"
         raise DataError(msg)
     try:
         curves = tuple(_checked(one) for one in raw["curves"])
@@ -161,13 +161,14 @@ def load_calibration(path: Path) -> Calibration:
             curves=curves, labels=str(raw["labels"]), fitted_at=str(raw["fitted_at"])
         )
     except (KeyError, TypeError, ValueError) as error:
-        msg = f"{path}: a broken calibration ({error}); fit it again with `judge agree`"
+        msg = f"{path}: not a valid calibration ({error}); fit it again with `judge agree`"
         raise DataError(msg) from error
 
 
 def _checked(raw: dict[str, Any]) -> Curve:
     numbers = {name: tuple(float(x) for x in raw[name]) for name in ("xs", "ys")}
-    curve = Curve(**{**raw, **numbers})
+    maps_to = "score" if raw["maps_to"] == "mark" else raw["maps_to"]  # version 1
+    curve = Curve(**{**raw, **numbers, "maps_to": maps_to})
     xs, ys = curve.xs, curve.ys
     if curve.method not in ("isotonic", "platt") or not all(map(math.isfinite, (*xs, *ys))):
         msg = f"the curve of {curve.criterion!r} has no method or no numbers"
@@ -180,23 +181,23 @@ def _checked(raw: dict[str, Any]) -> Curve:
     return curve
 
 
-def fit_curve(marks: Floats, labels: Floats, method: Method) -> tuple[list[float], list[float]]:
-    """Numbers of the monotone curve that reads the marks as the labels.
+def fit_curve(scores: Floats, labels: Floats, method: Method) -> tuple[list[float], list[float]]:
+    """Numbers of the monotone curve from the scores to the labels.
 
-    Isotonic: pool adjacent violators (Barlow et al. 1972) on the mean label of each distinct mark;
+    Isotonic: pool adjacent violators (Barlow et al. 1972) on the mean label of each distinct score;
     the knots are the ends of each level. Platt: logistic regression of labels in [0, 1] with
     Platt's smoothed targets (Platt 1999), by Newton's steps (Lin, Lin and Weng 2007); a slope that
-    would fall is flat, for a mark must not turn round what the judge says.
+    would fall is set to 0, because a calibration must not reverse the order of the scores.
 
     Returns:
         `xs` and `ys` of a `Curve`.
     """
     if method == "platt":
-        return list(_platt(marks, labels)), []
+        return list(_platt(scores, labels)), []
     import numpy as np
     from scipy.optimize import isotonic_regression
 
-    xs, member = np.unique(marks, return_inverse=True)
+    xs, member = np.unique(scores, return_inverse=True)
     weights = np.bincount(member).astype(np.float64)
     means = np.bincount(member, weights=labels) / weights
     ys = isotonic_regression(means, weights=weights).x
@@ -205,17 +206,17 @@ def fit_curve(marks: Floats, labels: Floats, method: Method) -> tuple[list[float
     return xs[ends].tolist(), ys[ends].tolist()
 
 
-def _platt(marks: Floats, labels: Floats) -> tuple[float, float]:
+def _platt(scores: Floats, labels: Floats) -> tuple[float, float]:
     import numpy as np
     from scipy.special import expit
 
-    n = float(marks.size)
+    n = float(scores.size)
     good = float(labels.sum())
-    # Platt's targets: as if one more of either kind had been seen.
+    # Platt's targets: as if there were one more of either kind.
     high, low = (good + 1) / (good + 2), 1 / (n - good + 2)
     targets = low + labels * (high - low)
-    center, spread = float(marks.mean()), float(marks.std()) or 1.0
-    x = np.column_stack([(marks - center) / spread, np.ones_like(marks)])
+    center, spread = float(scores.mean()), float(scores.std()) or 1.0
+    x = np.column_stack([(scores - center) / spread, np.ones_like(scores)])
     beta = np.zeros(2)
     for _ in range(_PLATT_STEPS):
         p = expit(x @ beta)
@@ -226,14 +227,14 @@ def _platt(marks: Floats, labels: Floats) -> tuple[float, float]:
         if float(np.abs(step).max()) < 1e-10:
             break
     if beta[0] < 0:
-        share = float(targets.mean())
-        return 0.0, math.log(share / (1 - share))
+        rate = float(targets.mean())
+        return 0.0, math.log(rate / (1 - rate))
     slope = float(beta[0]) / spread
     return slope, float(beta[1]) - slope * center
 
 
 def cross_fitted(
-    marks: Floats,
+    scores: Floats,
     labels: Floats,
     groups: Sequence[object],
     method: Method,
@@ -241,15 +242,15 @@ def cross_fitted(
     folds: int = 5,
     seed: int = 0,
 ) -> Floats:
-    """Calibrated marks of rows by curves that saw no row of their group.
+    """Calibrated scores of rows, by curves that were fitted without the rows of their group.
 
     Args:
-        marks: The judge's marks.
-        labels: People's.
+        scores: Of the judge.
+        labels: Of human annotators.
         groups: Group of each row (its image); a group is never split.
         method: As in `fit_curve`.
-        folds: Number of parts, fewer where there are fewer groups.
-        seed: Of the groups' shuffle.
+        folds: Number of parts, fewer if there are fewer groups.
+        seed: Of the order of the groups.
 
     Raises:
         ValueError: If there is one group only.
@@ -263,13 +264,13 @@ def cross_fitted(
         raise ValueError(msg)
     folds = min(folds, len(places))
     fold_of = np.random.default_rng(seed).permutation(len(places)) % folds
-    out = np.empty(marks.size)
+    out = np.empty(scores.size)
     for fold in range(folds):
-        mine = fold_of[member] == fold
-        xs, ys = fit_curve(marks[~mine], labels[~mine], method)
+        in_fold = fold_of[member] == fold
+        xs, ys = fit_curve(scores[~in_fold], labels[~in_fold], method)
         curve = Curve(
             judge="", rubric_hash="", criterion="", method=method, maps_to="probability",
-            xs=tuple(xs), ys=tuple(ys), n=int((~mine).sum()),
+            xs=tuple(xs), ys=tuple(ys), n=int((~in_fold).sum()),
         )  # fmt: skip
-        out[mine] = curve.values(marks[mine])
+        out[in_fold] = curve.values(scores[in_fold])
     return out

@@ -1,1 +1,1 @@
-"""What comparing and ranking share: groups of responses, their prompt, strengths."""
+"""What `judge compare` and `judge rank` share: groups of responses, their prompt, strengths."""

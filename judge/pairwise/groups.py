@@ -1,4 +1,4 @@
-"""All answers to one question together, for commands that compare them."""
+"""All responses to one question together, for commands that compare them."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from pairwright.images import ImageReader
 
 SAMPLE = "sample"
-"""Stands for the sample's own answer where a model's name is asked for."""
+"""The name of the sample's own answer where the name of a model is expected."""
 
-_ABOUT = ["sample_id", "image_ids", "messages", "criteria", "reference"]
+_COLUMNS = ["sample_id", "image_ids", "messages", "criteria", "reference"]
 _ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One answer.
+class Response:
+    """One response.
 
     Attributes:
-        id: response_id; of a sample's own answer the sample_id.
-        text: The answer.
-        model: Who answered; `sample` for a sample's own answer.
+        id: response_id; for a sample's own answer the sample_id.
+        text: The text.
+        model: The model that wrote it; `sample` for a sample's own answer.
     """
 
     id: str
@@ -44,16 +44,16 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """A question and its answers.
+    """A question and its responses.
 
     Attributes:
         question: The question.
-        answers: By id, in the order of ids.
-        same: Pairs whose texts say the same; nobody can tell which is better.
+        responses: By id, in the order of ids.
+        same: Pairs with the same text: neither can be better.
     """
 
     question: Question
-    answers: Mapping[str, Answer]
+    responses: Mapping[str, Response]
     same: frozenset[frozenset[str]]
 
 
@@ -68,7 +68,7 @@ def pick_responses(dataset: Dataset, run: str | None) -> Manifest:
         steps = {"sample"}
     manifest = dataset.pick("responses", run, steps=steps)
     if manifest is None:
-        msg = "there are no responses to compare: make some with `prefs sample`, or ingest some with `curate ingest FILE --as responses`"
+        msg = "the dataset has no responses to compare: make some with `prefs sample`, or ingest some with `curate ingest FILE --as responses`"
         raise UsageError(msg)
     return manifest
 
@@ -76,31 +76,31 @@ def pick_responses(dataset: Dataset, run: str | None) -> Manifest:
 def group_batches(
     dataset: Dataset, responses: Manifest, *, for_run: RunKey, limit: int | None
 ) -> Iterator[pl.DataFrame]:
-    """Current samples that have responses, each with all of them as `answers`.
+    """Current samples that have responses, each with all of them as `responses`.
 
-    However large the dataset, only some samples are held at a time.
+    Only some samples are in memory at a time, however large the dataset is.
 
     Args:
         dataset: The dataset.
         responses: The run of responses.
-        for_run: The run that is made; decisions that were made on it do not count.
-        limit: Take the first so many samples with responses.
+        for_run: The run that is made; decisions that were made from it do not count.
+        limit: Maximum number of samples with responses.
 
     Yields:
-        Frames with `sample_id`, `image_ids`, `messages`, `criteria`, `reference`, `answers`.
+        Frames with `sample_id`, `image_ids`, `messages`, `criteria`, `reference`, `responses`.
     """
     import polars as pl
 
-    answers = dataset.scan(responses).select(
-        "sample_id", "prompt", answer=pl.struct(id="response_id", text="text", model="model")
+    rows = dataset.scan(responses).select(
+        "sample_id", "prompt", response=pl.struct(id="response_id", text="text", model="model")
     )
     left = limit
-    for samples in dataset.current_batches(_ABOUT, for_run=for_run, rows=_ROWS):
+    for samples in dataset.current_batches(_COLUMNS, for_run=for_run, rows=_ROWS):
         ids = samples.lazy().select("sample_id")
         grouped = (
-            answers.join(ids, on="sample_id", how="semi")
+            rows.join(ids, on="sample_id", how="semi")
             .group_by("sample_id")
-            .agg(pl.col("prompt").first(), answers=pl.col("answer"))
+            .agg(pl.col("prompt").first(), responses=pl.col("response"))
             .collect(engine="streaming")
         )
         frame = samples.join(grouped, on="sample_id", how="inner", maintain_order="left")
@@ -116,13 +116,13 @@ def group_batches(
 def groups_of(
     frame: pl.DataFrame, reader: ImageReader, writer: RunWriter | None, *, own: bool = False
 ) -> Iterator[Group]:
-    """The rows as groups, those with one image behind each other.
+    """The rows as groups; those of the same image follow each other.
 
     Args:
         frame: Of `group_batches`.
-        reader: Knows in which order images are read best.
-        writer: Told of samples without an own answer, where one is wanted.
-        own: Whether the sample's own answer is one of the answers.
+        reader: Knows in which order images are read fastest.
+        writer: Records samples as invalid that lack an own answer, where one is wanted.
+        own: Whether the sample's own answer is one of the responses.
     """
     rows = list(frame.iter_rows(named=True))
 
@@ -139,17 +139,17 @@ def groups_of(
 
 
 def _group(row: dict[str, Any], *, own: bool) -> Group:
-    answers = [Answer(**answer) for answer in row["answers"]]
+    responses = [Response(**one) for one in row["responses"]]
     if own:
         _, text = split_answer(row["messages"])
-        answers.append(Answer(id=row["sample_id"], text=text, model=SAMPLE))
-    answers.sort(key=lambda answer: answer.id)
-    alike: dict[str, list[str]] = {}
-    for answer in answers:
-        alike.setdefault(folded(answer.text), []).append(answer.id)
+        responses.append(Response(id=row["sample_id"], text=text, model=SAMPLE))
+    responses.sort(key=lambda one: one.id)
+    by_text: dict[str, list[str]] = {}
+    for response in responses:
+        by_text.setdefault(folded(response.text), []).append(response.id)
     same = frozenset(
         frozenset((one, other))
-        for ids in alike.values()
+        for ids in by_text.values()
         for one in ids
         for other in ids
         if one < other
@@ -161,11 +161,11 @@ def _group(row: dict[str, Any], *, own: bool) -> Group:
         criteria=row["criteria"],
         reference=row["reference"],
     )
-    return Group(question=question, answers={a.id: a for a in answers}, same=same)
+    return Group(question=question, responses={one.id: one for one in responses}, same=same)
 
 
-def most_answers(dataset: Dataset, responses: Manifest) -> int:
-    """Answers of the sample that has most."""
+def max_responses(dataset: Dataset, responses: Manifest) -> int:
+    """Maximum number of responses to one sample."""
     import polars as pl
 
     counts = dataset.scan(responses).group_by("sample_id").len().select(pl.col("len").max())
@@ -173,7 +173,7 @@ def most_answers(dataset: Dataset, responses: Manifest) -> int:
 
 
 def models_of(dataset: Dataset, responses: Manifest) -> list[str]:
-    """Who answered."""
+    """The models that wrote the responses."""
     import polars as pl
 
     found = dataset.scan(responses).select(pl.col("model").unique().sort())

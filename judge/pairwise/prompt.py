@@ -1,4 +1,4 @@
-"""Prompts that show several answers to one question, read from YAML and filled in."""
+"""Prompts that show several responses to one question, read from YAML and filled in."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _KEYS = ("name", "version", "system", "preamble", "prompt", "criteria")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparePrompt:
-    """What is asked about several answers.
+    """What is asked about several responses.
 
     Attributes:
         name: Goes into the rows.
         system: System message.
         preamble: Text before the images, the same for all rows.
         prompt: Text after the images, with `{answers}` and `{choices}`.
-        criteria: What the answers are compared by, one comparison each.
+        criteria: What the responses are compared by, one comparison each.
     """
 
     name: str
@@ -51,12 +51,12 @@ class ComparePrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What the answers are about.
+    """The question that the responses answer.
 
     Attributes:
         sample_id: The sample.
         image_ids: Its images.
-        prompt: The conversation up to the answer.
+        prompt: The conversation before the response.
         criteria: The source's criteria for this sample.
         reference: The source's reference answer.
     """
@@ -71,15 +71,15 @@ class Question:
 def load_prompt(
     kind: Literal["compare", "rank"], name: str | None, criteria: Sequence[str]
 ) -> ComparePrompt:
-    """The shipped prompt of a command, or one from a file; with criteria of the command line.
+    """The shipped prompt of a command, or one from a file; with criteria from the command line.
 
     Args:
         kind: The command.
         name: Its shipped prompt by name, or a file; the default one if not given.
-        criteria: `name: description` each; they take the place of the file's.
+        criteria: `name: description` each; they replace those of the file.
 
     Raises:
-        UsageError: If there is none, or it is not what it should be.
+        UsageError: If there is none, or it is not valid.
     """
     folder = FOLDER / kind
     shipped = sorted(path.stem for path in folder.glob("*.yaml"))
@@ -93,7 +93,7 @@ def load_prompt(
             raise UsageError(msg)
     prompt = parse_prompt(read_yaml(path), str(path))
     if criteria:
-        prompt = replace(prompt, criteria=_distinct([_typed(c) for c in criteria], "--criteria"))
+        prompt = replace(prompt, criteria=_distinct([_parsed(c) for c in criteria], "--criteria"))
     return prompt
 
 
@@ -101,11 +101,11 @@ def parse_prompt(raw: dict[str, Any], where: str) -> ComparePrompt:
     """A prompt from its YAML mapping.
 
     Raises:
-        UsageError: With the place and the remedy.
+        UsageError: Names the position and the fix.
     """
     unknown = sorted(str(key) for key in raw if key not in _KEYS)
     if unknown:
-        msg = f"{where}: unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}"
+        msg = f"{where}: unknown key {unknown[0]!r}; the known keys are {', '.join(_KEYS)}"
         raise UsageError(msg)
     texts = {key: raw.get(key) or "" for key in ("name", "system", "preamble", "prompt")}
     for key, text in texts.items():
@@ -121,7 +121,7 @@ def parse_prompt(raw: dict[str, Any], where: str) -> ComparePrompt:
             raise UsageError(msg)
     for key in ("system", "preamble"):
         if shows(texts[key], *_PLACEHOLDERS):
-            msg = f"{where}: {key} is the same for all rows: placeholders belong into the prompt"
+            msg = f"{where}: {key} is the same for all rows: move the placeholders to the prompt"
             raise UsageError(msg)
     check_template(texts["prompt"], lambda what: UsageError(f"{where}: {what}"), _PLACEHOLDERS)
     return ComparePrompt(
@@ -146,10 +146,10 @@ def _criteria(raw: Any, where: str) -> tuple[Criterion, ...]:
     return _distinct(found, where)
 
 
-def _typed(text: str) -> Criterion:
+def _parsed(text: str) -> Criterion:
     name, _, description = text.partition(":")
     if not name.strip():
-        msg = f'--criteria {text!r}: give "name: description"'
+        msg = f'--criteria {text!r}: write "NAME: DESCRIPTION"'
         raise UsageError(msg)
     return Criterion(name=name.strip(), description=description.strip())
 
@@ -157,30 +157,31 @@ def _typed(text: str) -> Criterion:
 def _distinct(criteria: list[Criterion], where: str) -> tuple[Criterion, ...]:
     for number, criterion in enumerate(criteria):
         if criterion.name in {c.name for c in criteria[:number]}:
-            msg = f"{where}: criterion {criterion.name!r} is there twice"
+            msg = f"{where}: criterion {criterion.name!r} is given twice"
             raise UsageError(msg)
     return tuple(criteria)
 
 
-def render_answers(
+def render_responses(
     prompt: ComparePrompt,
     criterion: Criterion,
     question: Question,
-    answers: Sequence[str],
+    texts: Sequence[str],
     choices: str,
 ) -> tuple[Turn, ...]:
-    """The prompt: what all rows share, then the images, then the question and the answers.
+    """The prompt: what all rows share, then the images, then the question and the responses.
 
-    Filled in one pass; row text can neither close the tags round it nor hold a model's own marks.
+    Filled in one pass: row text can neither close the tags around it nor contain a model's special
+    tokens.
 
     Args:
         prompt: What is asked.
-        criterion: What the answers are compared by.
+        criterion: What the responses are compared by.
         question: What they answer.
-        answers: Their texts, in the order shown: A, B, ...
+        texts: The responses in the order shown: A, B, ...
         choices: What the judge may reply, in words.
     """
-    letters = LETTERS[: len(answers)]
+    letters = LETTERS[: len(texts)]
     tags = tags_of(prompt.system, prompt.preamble, prompt.prompt)
     tags |= {f"answer_{letter}" for letter in LETTERS}
 
@@ -197,7 +198,7 @@ def render_answers(
         "description": criterion.description,
         "answers": "\n".join(
             f"<answer_{letter}>\n{row(text) or NOTHING}\n</answer_{letter}>"
-            for letter, text in zip(letters, answers, strict=True)
+            for letter, text in zip(letters, texts, strict=True)
         ),
         "choices": choices,
     }

@@ -1,8 +1,8 @@
 """Strengths from comparisons: Bradley-Terry with ties (Davidson 1970), and Plackett-Luce.
 
 Both are logit models and concave, so Newton's method finds the one best fit. Counts may be
-probabilities. A weak prior (as if each strength had been drawn from a normal distribution about
-zero) keeps an answer that won or lost everything at a finite strength, and centres the strengths.
+probabilities. A weak prior (a normal distribution around zero) keeps a response that won or lost
+everything at a finite strength, and centers the strengths.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class Strengths(NamedTuple):
 def bradley_terry(
     n: int, first: Ints, second: Ints, counts: Floats, *, ties: bool = True, prior: float = PRIOR
 ) -> Strengths:
-    """Strengths of `n` things that were compared two at a time.
+    """Strengths of `n` items that were compared two at a time.
 
     P(i beats j) is in proportion to exp(theta_i), P(tie) to exp(tie + (theta_i + theta_j) / 2).
 
     Args:
-        n: How many things.
-        first: Number of the one, for each row.
-        second: Number of the other.
+        n: Number of items.
+        first: Index of the first item, for each row.
+        second: Index of the second item.
         counts: Wins of the first, wins of the second, ties: one row each.
-        ties: Whether ties are part of the model; else half a tie is half a win of each.
-        prior: Precision of the prior on the strengths (and, a tenth of it, on the ties).
+        ties: Whether ties are part of the model; otherwise a tie is half a win for each.
+        prior: Precision of the prior on the strengths (and 10 % of it on the ties).
     """
     size = n + ties
     design = np.zeros((len(first), 2 + ties, size))
@@ -71,23 +71,23 @@ def bradley_terry(
     return Strengths(found[:n] - found[:n].mean(), float(found[n]) if ties else -np.inf)
 
 
-def plackett_luce(n: int, groups: list[Ints], shares: list[Floats], *, prior: float) -> Floats:
-    """Log-strengths of `n` things from first choices out of groups; their mean is 0.
+def plackett_luce(n: int, groups: list[Ints], choices: list[Floats], *, prior: float) -> Floats:
+    """Log-strengths of `n` items from first choices out of groups; their mean is 0.
 
     P(i is chosen out of a group) is in proportion to exp(theta_i). For one group that holds all,
-    without a prior, these are the logarithms of its shares.
+    without a prior, these are the logarithms of `choices`.
 
     Args:
-        n: How many things.
-        groups: Numbers of the things in each group.
-        shares: How often each of them was chosen; may be probabilities.
+        n: Number of items.
+        groups: Indices of the items in each group.
+        choices: How often each of them was chosen; may be probabilities.
         prior: Precision of the prior on the strengths.
     """
     widest = max(map(len, groups))
     design = np.zeros((len(groups), widest, n))
     weights = np.zeros((len(groups), widest))
     absent = np.zeros((len(groups), widest))
-    for row, (members, chosen) in enumerate(zip(groups, shares, strict=True)):
+    for row, (members, chosen) in enumerate(zip(groups, choices, strict=True)):
         design[row, np.arange(len(members)), members] = 1
         weights[row, : len(members)] = chosen
         absent[row, len(members) :] = -np.inf
@@ -95,8 +95,8 @@ def plackett_luce(n: int, groups: list[Ints], shares: list[Floats], *, prior: fl
     return np.asarray(found - found.mean())
 
 
-def win_shares(fit: Strengths) -> Floats:
-    """For each the share of the win that it can expect against one of the others."""
+def win_rates(fit: Strengths) -> Floats:
+    """For each item its expected win rate against one of the others."""
     n = len(fit.theta)
     if n < 2:
         return np.full(n, 0.5)
@@ -104,15 +104,15 @@ def win_shares(fit: Strengths) -> Floats:
     gap = np.clip(fit.theta[:, None] - fit.theta[None, :], -500, 500)
     tie = np.exp(fit.tie)
     up, down = np.exp(gap / 2), np.exp(-gap / 2)
-    share = (up + tie / 2) / (up + down + tie)
-    np.fill_diagonal(share, 0)
-    return np.asarray(share.sum(axis=1) / (n - 1))
+    rate = (up + tie / 2) / (up + down + tie)
+    np.fill_diagonal(rate, 0)
+    return np.asarray(rate.sum(axis=1) / (n - 1))
 
 
 def _newton(
     design: Floats, weights: Floats, penalty: Floats, offset: Floats | float = 0.0
 ) -> Floats:
-    """Coefficients of a multinomial logit with a ridge."""
+    """Coefficients of a multinomial logit with a ridge penalty."""
     x = np.zeros(len(penalty))
     totals = weights.sum(axis=1)
 
@@ -138,14 +138,14 @@ def _curvature(design: Floats, p: Floats, totals: Floats, penalty: Floats) -> Fl
     mean = np.einsum("rk,rkp->rp", p, design)
     spread = np.einsum("r,rk,rkp,rkq->pq", totals, p, design, design, optimize=True)
     spread -= np.einsum("r,rp,rq->pq", totals, mean, mean, optimize=True)
-    # A little on the diagonal: without a prior, strengths are known up to a constant only.
+    # Added to the diagonal: without a prior, strengths are known up to a constant only.
     return np.asarray(spread + np.diag(penalty + 1e-9))
 
 
 def _ascend(
     objective: Callable[[Floats], tuple[float, Floats]], x: Floats, step: Floats, value: float
 ) -> tuple[Floats, float, Floats]:
-    """The step, halved until it does not go down."""
+    """The step, halved until the objective does not fall."""
     for _ in range(40):
         reached, p = objective(x + step)
         if reached >= value - 1e-12:

@@ -1,1 +1,1 @@
-"""How robust a judge is: injections, no image, another image."""
+"""How robust a judge is: prompt injections, no image, another image."""

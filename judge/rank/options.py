@@ -13,21 +13,19 @@ from pairwright.vlm.options import ModelOptions
 class RankOptions(ModelOptions):
     """Options of `judge rank`."""
 
-    responses: str | None = option(None, help="run of responses (default: the one in force)")
-    rubric: str | None = option(
-        None, help="YAML file of yours that asks instead of the shipped prompt"
-    )
+    responses: str | None = option(None, help="run of responses (default: the active one)")
+    rubric: str | None = option(None, help="your YAML file instead of the prompt that is shipped")
     criteria: tuple[str, ...] = option(
-        (), help='what answers are ranked by, one ranking each: "name: description"'
+        (), help='criteria to rank by, one ranking each: "NAME: DESCRIPTION"'
     )
     orders: int | None = option(
         None,
-        help="orders in which the answers are shown (default: as many as answers, so that each "
-        "stands once in every place)",
+        help="number of orders in which the responses are shown (default: the number of responses, "
+        "so that each is shown once in every position)",
     )
-    group: int = option(8, help="most answers in one prompt; more are ranked in groups")
-    rounds: int = option(3, help="how often more answers than --group are dealt into groups anew")
-    seed: int = option(0, help="of the draws of groups and orders")
+    group: int = option(8, help="maximum responses in one prompt; more are ranked in groups")
+    rounds: int = option(3, help="how often more than --group responses are split into new groups")
+    seed: int = option(0, help="seed of the groups and orders")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -36,7 +34,7 @@ class RankOptions(ModelOptions):
             msg = f"--orders must be at least 1, got {self.orders}"
             raise UsageError(msg)
         if not 2 <= self.group <= 26:
-            msg = f"--group is from 2 to 26, one letter an answer, got {self.group}"
+            msg = f"--group must be from 2 to 26, one letter per response, got {self.group}"
             raise UsageError(msg)
         if self.rounds < 1:
             msg = f"--rounds must be at least 1, got {self.rounds}"

@@ -1,4 +1,4 @@
-"""`judge rubrics`: what can be asked, as it is, and whether a rubric of the user's is sound."""
+"""`judge rubrics`: list the rubrics, print one, or validate one of the user's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rubrics(options: RubricOptions, run: RunOptions) -> Outcome:
     """List rubrics, show one, or check one.
 
     Raises:
-        UsageError: If there is none of that name, or it is not what it should be.
+        UsageError: If there is none of that name, or it is not valid.
     """
     del run
     if options.action == "list":
@@ -39,7 +39,7 @@ def _list() -> Outcome:
     found = [load_rubric(name) for name in shipped()]
     width = max(len(rubric.name) for rubric in found)
     lines = [f"{rubric.name:<{width}}  {rubric.about}" for rubric in found]
-    lines.append("`judge rubrics show NAME` prints one: copy it to a file and change it")
+    lines.append("`judge rubrics show NAME` prints one; copy it to a file to change it")
     return Outcome(message="\n".join(lines), summary={"rubrics": {r.name: r.about for r in found}})
 
 
@@ -48,15 +48,15 @@ def _check(rubric: Rubric, model: str | None) -> Outcome:
     if model is not None:
         tokens = _tokens(rubric, model)
     low, high = rubric.label_range
-    lines = [f"{rubric.name} is sound (hash {rubric.hash}, marks from {low:g} to {high:g})"]
+    lines = [f"{rubric.name} is valid (hash {rubric.hash}, scores from {low:g} to {high:g})"]
     for criterion in rubric.criteria:
         lines.append(f"  {criterion.name}: {scales.in_words(rubric.labels_of(criterion))}")
     if model is None:
-        lines.append("labels were not checked: name the judge with --model")
+        lines.append("the labels were not checked: name the judge with --model")
     else:
         lines.append(f"each label is one token of {model}")
     example = _shown(rubric)
-    lines += ["what the judge is shown, for a made-up row:", "", example]
+    lines += ["the prompt for an example row:", "", example]
     summary = {"name": rubric.name, "hash": rubric.hash, "label_range": rubric.label_range}
     return Outcome(
         message="\n".join(lines), summary={**summary, "tokens": tokens, "example": example}

@@ -15,17 +15,17 @@ class RubricOptions:
     action: str = option(
         "list",
         positional=True,
-        help="list: name them; show: print one as YAML; check: look for faults in one of yours",
+        help="list: list them; show: print one as YAML; check: validate your own",
     )
-    name: str | None = option(None, positional=True, help="a rubric's name, or a YAML file")
+    name: str | None = option(None, positional=True, help="name of a rubric, or a YAML file")
     model: str | None = option(
-        None, help="with check: whether each label is one token of this model"
+        None, help="with check: also check that each label is one token of this model"
     )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
         if self.action not in ("list", "show", "check"):
-            msg = f"judge rubrics {self.action}: say list, show or check"
+            msg = f"judge rubrics {self.action}: the actions are list, show and check"
             raise UsageError(msg)
         if self.action == "list" and self.name is not None:
             msg = (
@@ -33,9 +33,7 @@ class RubricOptions:
             )
             raise UsageError(msg)
         if self.action != "list" and self.name is None:
-            msg = (
-                f"judge rubrics {self.action} needs a rubric: a name of `judge rubrics`, or a file"
-            )
+            msg = f"judge rubrics {self.action} needs a rubric: a name that `judge rubrics` lists, or a file"
             raise UsageError(msg)
         if self.model is not None and self.action != "check":
             msg = "--model belongs to `judge rubrics check`"

@@ -1,4 +1,4 @@
-"""A rubric and a row become a prompt."""
+"""From a rubric and a row to a prompt."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from pairwright.vlm.prompt import disarm
 from pairwright.vlm.types import Part, Turn
 
 _CLOSING_TAG = re.compile(r"</([A-Za-z][\w-]*)>")
-Asks = Literal["mark", "reasons"]
+Asks = Literal["score", "reasons"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An answer to be judged.
+    """A response to be judged.
 
     Attributes:
         target_id: sample_id or response_id.
-        sample_id: The sample whose question is answered.
-        model: Who answered, if it is a response.
+        sample_id: The sample whose question it answers.
+        model: The model that wrote it, if it is one of `responses`.
         image_ids: Images of the conversation.
-        prompt: The conversation up to the answer.
-        answer: The answer.
+        prompt: The conversation before the response.
+        answer: Its text, which the prompt shows as `{answer}`.
         criteria: The source's criteria for this row.
         reference: The source's reference answer.
         turn: Which of the assistant's turns is judged, from 0, if all are.
@@ -49,18 +49,18 @@ class Target:
 
 
 def render(
-    rubric: Rubric, criterion: Criterion, target: Target, *, asks: Asks = "mark"
+    rubric: Rubric, criterion: Criterion, target: Target, *, asks: Asks = "score"
 ) -> tuple[Turn, ...]:
     """The prompt: what all rows share first, then the images, then what is asked.
 
-    Placeholders are filled in one pass, so that braces in row text stay what they are. Row text
-    cannot close the tags that the rubric puts round it, nor hold a model's special tokens.
+    Placeholders are filled in one pass, so braces in row text stay as they are. Row text cannot
+    close the tags that the rubric puts around it, nor contain a model's special tokens.
 
     Args:
         rubric: What is asked.
-        criterion: About what.
-        target: The answer.
-        asks: For the mark at once, or for reasons first; `follow_up` then asks for the mark.
+        criterion: By which criterion.
+        target: The response.
+        asks: For the score, or for reasons first; `follow_up` then asks for the score.
     """
     tags = tags_of(rubric.system, rubric.preamble, rubric.prompt)
 
@@ -88,7 +88,7 @@ def render(
 
 
 def assemble(system: str, preamble: str, image_ids: Sequence[str], text: str) -> Turns:
-    """Turns of a prompt: what all rows share, then the images (numbered if several), then the text."""
+    """Turns of a prompt: what all rows share, the images (numbered if several), the text."""
     parts: list[Part] = []
     if preamble:
         parts.append({"type": "text", "text": preamble})
@@ -101,16 +101,16 @@ def assemble(system: str, preamble: str, image_ids: Sequence[str], text: str) ->
     return (_turn("system", system), user) if system else (user,)
 
 
-def follow_up(turns: tuple[Turn, ...], said: str, rubric: Rubric, criterion: Criterion) -> Turns:
-    """The conversation after the judge gave its reasons: now the mark."""
-    asked = f"Now the mark. {_reply(rubric, criterion, 'mark')}"
-    return (*turns, _turn("assistant", disarm(said)), _turn("user", asked))
+def follow_up(turns: Turns, reasons: str, rubric: Rubric, criterion: Criterion) -> Turns:
+    """The conversation after the judge gave its reasons: it asks for the score."""
+    asked = f"Now the mark. {_reply(rubric, criterion, 'score')}"
+    return (*turns, _turn("assistant", disarm(reasons)), _turn("user", asked))
 
 
-def ask_why(turns: tuple[Turn, ...], said: str) -> Turns:
-    """The conversation after the judge gave its mark: now the reasons."""
+def ask_why(turns: Turns, verdict: str) -> Turns:
+    """The conversation after the judge gave its score: it asks for the reasons."""
     asked = "Why? Give the reasons for this mark in one or two sentences."
-    return (*turns, _turn("assistant", disarm(said)), _turn("user", asked))
+    return (*turns, _turn("assistant", disarm(verdict)), _turn("user", asked))
 
 
 Turns = tuple[Turn, ...]
@@ -130,12 +130,12 @@ def _reply(rubric: Rubric, criterion: Criterion, asks: Asks) -> str:
 
 
 def tags_of(*texts: str) -> set[str]:
-    """Names of the tags that a prompt puts round what rows say."""
+    """Names of the tags that a prompt puts around row text."""
     return {name for text in texts for name in _CLOSING_TAG.findall(text)}
 
 
 def fence(text: str, tags: set[str]) -> str:
-    """Row text that can neither open nor close one of the tags, nor speak the model's own marks."""
+    """Row text that can neither open nor close one of the tags, nor contain special tokens."""
     text = disarm(text)
     if not tags:
         return text
@@ -147,8 +147,8 @@ def question_of(prompt: Sequence[Message], *, numbered: bool) -> tuple[str, str]
     """The turns before the last question, and the question.
 
     Args:
-        prompt: The conversation up to the answer.
-        numbered: Whether `(image 2)` shall stand where the second image stood.
+        prompt: The conversation before the response.
+        numbered: Whether `(image 2)` replaces the placeholder of the second image.
     """
     turns: list[tuple[str, str]] = []
     seen = 0

@@ -1,4 +1,4 @@
-"""Rubrics: what the judge is asked, read from YAML and checked."""
+"""Rubrics: what a judge is asked, read from YAML and validated."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ INLINE = "inline"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """One thing that is marked.
+    """One criterion of a rubric; it gets one score.
 
     Attributes:
         name: Goes into the scores.
-        description: What the judge is told about it.
-        labels: Its own labels, on the rubric's range; the rubric's if none.
-        levels: What labels mean, as (label, text); the rubric's if none.
+        description: How the prompt describes it.
+        labels: Its own labels, on the rubric's range; those of the rubric if not given.
+        levels: What labels mean, as (label, text); those of the rubric if not given.
     """
 
     name: str
@@ -42,18 +42,18 @@ class Criterion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rubric:
-    """What is asked about an answer.
+    """What is asked about a response.
 
     Attributes:
         name: Goes into the scores.
-        version: For people; the hash tells rubrics apart.
+        version: For readers; rubrics are distinguished by the hash.
         labels: Value of each label; `yes|Yes` is one label with two spellings.
         system: System message.
         preamble: Text before the images.
         prompt: Text after the images; `{question}` and the other placeholders are filled in.
-        criteria: What is marked, one request each.
+        criteria: One request and one score each.
         levels: What labels mean, as (label, text).
-        about: One line for people.
+        about: One line for readers.
     """
 
     name: str
@@ -68,19 +68,19 @@ class Rubric:
 
     @property
     def hash(self) -> str:
-        """Hash of everything that shapes marks."""
+        """Hash of everything that affects scores."""
         criteria: list[list[Any]] = []
         for c in self.criteria:
             own = [sorted(self.labels_of(c).items()), c.levels] if c.labels or c.levels else []
             criteria.append([c.name, c.description, *own])
         labels = sorted(self.labels.items())
         content: list[Any] = [labels, self.system, self.preamble, self.prompt, criteria]
-        # Only where there are some: what was marked before there could be any keeps its hash.
+        # Only where there are some: rubrics from before levels existed keep their hash.
         return config_hash([*content, self.levels] if self.levels else content)
 
     @property
     def label_range(self) -> list[float]:
-        """Least and greatest mark, of every criterion."""
+        """Lowest and highest score, of every criterion."""
         return [min(self.labels.values()), max(self.labels.values())]
 
     def labels_of(self, criterion: Criterion) -> dict[str, float]:
@@ -99,12 +99,12 @@ class Rubric:
 
 
 def shipped() -> list[str]:
-    """Names of the rubrics that come with the package."""
+    """Names of the rubrics that are shipped with the package."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def rubric_path(name: str) -> Path:
-    """The file of a rubric of ours, or of the user's.
+    """The file of a shipped rubric, or of the user's own.
 
     Raises:
         UsageError: If there is none.
@@ -122,14 +122,14 @@ def load_rubric(name: str) -> Rubric:
     """A rubric by name, or from a file.
 
     Raises:
-        UsageError: If there is none, or it is not what it should be.
+        UsageError: If there is none, or it is not valid.
     """
     path = rubric_path(name)
     return parse_rubric(read_yaml(path), str(path))
 
 
 def with_criteria(rubric: Rubric, texts: Sequence[str]) -> Rubric:
-    """The rubric with criteria of the command line, `NAME: DESCRIPTION` each, instead of its own.
+    """The rubric with criteria from the command line, `NAME: DESCRIPTION` each, instead of its own.
 
     Raises:
         UsageError: If one has no name, or two have the same.
@@ -141,11 +141,11 @@ def with_criteria(rubric: Rubric, texts: Sequence[str]) -> Rubric:
             msg = f'--criteria {text!r}: write "NAME: DESCRIPTION", such as "tone: it is friendly"'
             raise UsageError(msg)
         if name in {criterion.name for criterion in criteria}:
-            msg = f"--criteria: {name!r} is there twice"
+            msg = f"--criteria: {name!r} is given twice"
             raise UsageError(msg)
         criteria.append(Criterion(name=name, description=description))
     if not shows(rubric.prompt, "criterion", "description"):
-        msg = f"--criteria: the prompt of the rubric {rubric.name} shows none; leave --rubric out"
+        msg = f"--criteria: the prompt of the rubric {rubric.name} shows no criterion; leave --rubric out"
         raise UsageError(msg)
     name = INLINE if rubric.name == "default" else f"{rubric.name}-{INLINE}"
     return replace(rubric, name=name, criteria=tuple(criteria))
@@ -155,7 +155,7 @@ def parse_rubric(raw: dict[str, Any], where: str) -> Rubric:
     """A rubric from its YAML mapping.
 
     Raises:
-        UsageError: With the place and the remedy.
+        UsageError: Names the position and the fix.
     """
 
     def fail(what: str) -> UsageError:
@@ -163,7 +163,9 @@ def parse_rubric(raw: dict[str, Any], where: str) -> Rubric:
 
     unknown = sorted(str(key) for key in raw if key not in _KNOWN_KEYS)
     if unknown:
-        raise fail(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KNOWN_KEYS))}")
+        raise fail(
+            f"unknown key {unknown[0]!r}; the known keys are {', '.join(sorted(_KNOWN_KEYS))}"
+        )
     name, version = raw.get("name"), raw.get("version", 1)
     if not isinstance(name, str) or not name:
         raise fail("a rubric needs a name")
@@ -173,7 +175,7 @@ def parse_rubric(raw: dict[str, Any], where: str) -> Rubric:
     labels = scales.read_labels(raw, fail) or dict(scales.DEFAULT_LABELS)
     criteria = _criteria(raw.get("criteria"), labels, fail)
     if len(criteria) > 1 and not shows(texts["prompt"], "criterion", "description"):
-        raise fail("several criteria, but the prompt shows none: put {criterion} into it")
+        raise fail("there are several criteria, but the prompt shows none: put {criterion} into it")
     levels = scales.read_levels(raw.get("levels"), labels, fail)
     rubric = Rubric(
         name=name,
@@ -187,12 +189,12 @@ def parse_rubric(raw: dict[str, Any], where: str) -> Rubric:
         about=texts["about"].strip(),
     )
     if (levels or any(c.levels for c in criteria)) and not shows(rubric.prompt, "levels"):
-        raise fail("levels are given, but the prompt never shows them: put {levels} into it")
+        raise fail("the rubric has levels, but the prompt never shows them: put {levels} into it")
     return rubric
 
 
 def _texts(raw: dict[str, Any], fail: Fail) -> dict[str, str]:
-    """The texts of a rubric, checked."""
+    """The texts of a rubric, validated."""
     texts = {key: raw.get(key) or "" for key in ("system", "preamble", "prompt", "about")}
     for key, text in texts.items():
         if not isinstance(text, str):
@@ -202,7 +204,7 @@ def _texts(raw: dict[str, Any], fail: Fail) -> dict[str, str]:
     check_template(texts["prompt"], fail)
     for key in ("system", "preamble"):
         if shows(texts[key], *PLACEHOLDERS):
-            raise fail(f"{key} is the same for all rows: placeholders belong into the prompt")
+            raise fail(f"{key} is the same for all rows: move the placeholders to the prompt")
     return texts
 
 
@@ -215,7 +217,7 @@ def _criteria(raw: Any, labels: dict[str, float], fail: Fail) -> tuple[Criterion
             raise fail("criteria must be a list of {name, description}")
         name = entry["name"]
         if name in {criterion.name for criterion in out}:
-            raise fail(f"criterion {name!r} is there twice")
+            raise fail(f"criterion {name!r} is given twice")
         unknown = sorted(str(key) for key in entry if key not in _CRITERION_KEYS)
         if unknown:
             raise fail(f"criterion {name!r}: unknown key {unknown[0]!r}")
@@ -230,8 +232,8 @@ def _criterion(entry: dict[str, Any], labels: dict[str, float], fail: Fail) -> C
     ends = {(min(some.values()), max(some.values())) for some in (own or labels, labels)}
     if len(ends) > 1:
         raise fail(
-            f"criterion {entry['name']!r}: its labels must have the least and the greatest value "
-            "of the rubric's, or the mean over criteria means nothing"
+            f"criterion {entry['name']!r}: its labels must have the lowest and the highest value of "
+            "the rubric's labels, or the mean over criteria has no meaning"
         )
     return Criterion(
         name=entry["name"],

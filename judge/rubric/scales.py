@@ -1,4 +1,4 @@
-"""Scales of marks: labels, their values, and words for them."""
+"""Scales of scores: labels, their values, and how a prompt names them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _YES_NO = {"no|No": 0.0, "yes|Yes": 1.0}
 
 
 def read_labels(raw: Mapping[str, Any], fail: Fail) -> dict[str, float] | None:
-    """The labels that `labels` or `scale` give; nothing if neither is there.
+    """The labels that `labels` or `scale` give; `None` if neither is given.
 
     Raises:
-        UsageError: If both are there, or one means nothing.
+        UsageError: If both are given, or one is not valid.
     """
     if raw.get("labels") is not None and raw.get("scale") is not None:
-        raise fail("labels and scale say the same thing: leave one out")
+        raise fail("labels and scale have the same meaning: leave one out")
     if raw.get("scale") is not None:
         return _shorthand(raw["scale"], fail)
     return None if raw.get("labels") is None else _labels(raw["labels"], fail)
@@ -33,8 +33,8 @@ def _shorthand(raw: Any, fail: Fail) -> dict[str, float]:
     ends = re.fullmatch(r"(\d)-(\d)", text)
     if ends is None or not int(ends.group(1)) < int(ends.group(2)):
         raise fail(
-            f"scale {raw!r}: give two digits such as 1-5 or 0-9, or yes/no (in quotes); a mark is "
-            "one token, so that 1-10 is not a scale"
+            f"scale {raw!r}: give two digits such as 1-5 or 0-9, or yes/no (in quotes); a label is "
+            "one token, so 1-10 is not a scale"
         )
     return {str(n): float(n) for n in range(int(ends.group(1)), int(ends.group(2)) + 1)}
 
@@ -53,16 +53,16 @@ def _labels(raw: Any, fail: Fail) -> dict[str, float]:
             raise fail(f"label {label!r} needs a number as value, not {value!r}")
         for spelling in str(label).split("|"):
             if not spelling or spelling in spellings:
-                raise fail(f"label {label!r}: empty, or given twice")
+                raise fail(f"label {label!r} is empty, or given twice")
             spellings.add(spelling)
         out[str(label)] = float(value)
     return out
 
 
 def spread(labels: Mapping[str, float], whole: Mapping[str, float]) -> dict[str, float]:
-    """The labels with their values stretched over the range of others.
+    """The labels with their values mapped onto the range of others.
 
-    Marks of all criteria of a rubric lie on one range, or their mean would mean nothing.
+    Scores of all criteria of a rubric have one range, or their mean would have no meaning.
     """
     low, high = min(labels.values()), max(labels.values())
     start, end = min(whole.values()), max(whole.values())
@@ -85,7 +85,7 @@ def read_levels(raw: Any, labels: Mapping[str, float], fail: Fail) -> tuple[tupl
     names = [label.split("|")[0] for label in labels]
     for key in raw:
         if str(key) not in names:
-            raise fail(f"level {key!r} is none of the labels {', '.join(names)}")
+            raise fail(f"level {key!r} is not one of the labels {', '.join(names)}")
     texts = {str(key): str(value).strip() for key, value in raw.items()}
     ordered = (label.split("|")[0] for label in labels)
     return tuple((name, texts[name]) for name in ordered if name in texts)

@@ -1,4 +1,4 @@
-"""`judge score`: marks for answers, as expected values over a judge's label probabilities."""
+"""`judge score`: scores of responses, as expected values over a judge's label probabilities."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from judge.ask.jury import add_jury
-from judge.ask.scoring import Marking
-from judge.ask.scoring import expected_value as expected_value
-from judge.ask.targets import Source, brought_along, choose_source, count_answers
+from judge.ask.scoring import Scoring
+from judge.ask.session import Session, open_run, outcome_of, peek
+from judge.ask.summaries import with_current_keys
+from judge.ask.targets import Source, choose_source, count_judged, targets_with_context
 from judge.rubric.rubric import Rubric, load_rubric, with_criteria
 from judge.rubric.template import shows
-from judge.score.asking import Sitting
-from judge.score.options import ScoreOptions
+from judge.score.missing import MissingScores
+from judge.score.modes import (
+    reasons_then_score,
+    sampled_score_only,
+    score_only,
+    score_then_reasons,
+)
+from judge.score.options import ONE_TURN, ScoreOptions
 from judge.score.report import describe, summarise
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions
@@ -27,70 +34,83 @@ if TYPE_CHECKING:
     from judge.measures.calibration import Calibration
     from pairwright.dataset.writer import RunWriter
 
-_PART_SECONDS = 5.0
-
 
 def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
-    """Mark answers by a rubric, one row of `scores` a target, criterion, judge and draw.
+    """Score responses by a rubric, one row of `scores` per target, criterion, judge and repeat.
 
     Raises:
         UsageError: If there is nothing to judge, or a label is not one token of the judge.
-        ServerError: If the judge cannot be started or is gone; what was marked is kept.
+        ServerError: If the judge cannot be started or stops; the scores so far are kept.
     """
     rubric = chosen_rubric(options)
     judges = _judges(options, dataset)
     source = choose_source(dataset, options)
     if source.kind == "response" and options.turns == "all":
-        msg = "--turns all: a response is one answer; judge conversations with --target samples"
-        raise UsageError(msg)
+        raise UsageError(ONE_TURN)
     calibration = _calibration(options, rubric, list(judges))
-    name = run.run or source.step
-    ref = f"scores/{name}"
+    key = RunKey(source.step, f"scores/{run.run or source.step}")
     if run.dry_run:
-        answers = count_answers(
-            dataset, source, for_run=RunKey(source.step, ref), limit=run.limit, turns=options.turns
-        )
-        return _dry_run(answers, rubric, options, list(judges), source, ref)
-    read = [
-        *dataset.sample_inputs(for_run=RunKey(source.step, ref)),
-        *([source.responses] if source.responses else []),
-    ]
-    with dataset.write(
-        "scores",
-        name,
-        step=source.step,
-        config=_config(options, judges, rubric, source, run),
-        inputs=read,
-        fingerprints=_fingerprints(options, judges),
-        replace=run.replace,
-        retry_stages=("request",),
-        part_seconds=_PART_SECONDS,
-    ) as writer:
+        judged = count_judged(dataset, source, for_run=key, limit=run.limit, turns=options.turns)
+        return _dry_run(judged, rubric, options, list(judges), source, key.ref)
+    with open_run(
+        dataset, key, config=_config(options, judges, rubric, source),
+        inputs=[source.responses], choice=None,
+        more_fingerprints=_fingerprints(options, judges), run=run,
+    ) as writer:  # fmt: skip
         done = writer.is_complete
         if not done:
             for choice, own in judges.items():
-                marking = Marking(
-                    rubric=rubric, choice=choice, source=source, calibration=calibration
-                )
-                sitting = Sitting(dataset, writer, marking, own, run.limit, len(judges) == 1)
-                sitting.ask()
+                session = Session(dataset, writer, own, choice, run.limit)
+                scoring = Scoring(
+                    rubric=rubric, choice=choice, source=source, calibration=calibration,
+                    repeats=_rows_per_score(own),
+                )  # fmt: skip
+                _ask(session, scoring, own, is_only_judge=len(judges) == 1)
                 writer.flush()
-            _sum_up(dataset, writer, rubric, options, source, len(judges))
-    text = describe(writer.summary, rubric)
-    return Outcome(
-        message=f"{'nothing to do: ' if done else ''}{ref}: {text}",
-        table=ref,
-        rows=writer.n_rows,
-        rejects=writer.n_rejects,
-        summary=writer.summary,
-    )
+            _summarise(dataset, writer, rubric, options, source, len(judges))
+    summary = with_current_keys(writer.summary)
+    return outcome_of(writer, describe(summary, rubric), done=done, summary=summary)
+
+
+def _ask(session: Session, scoring: Scoring, options: ScoreOptions, *, is_only_judge: bool) -> None:
+    """Ask one judge for every score that is not written yet."""
+    missing = MissingScores(session, scoring, options, is_only_judge)
+    wanted = peek(missing.requests())
+    if wanted is None:
+        return
+    total = _requests(missing.count(), options)
+    unit = "scores" if options.rationale == "none" else "requests"
+    with session.open("judge", total=total, unit=unit) as judge:
+        if options.rationale == "before":
+            reasons_then_score(judge, scoring, wanted)
+        elif options.rationale == "after":
+            score_then_reasons(judge, scoring, wanted)
+        elif options.repeats > 1:
+            sampled_score_only(judge, scoring, wanted)
+        else:
+            score_only(judge, scoring, wanted)
+
+
+def _rows_per_score(options: ScoreOptions) -> int:
+    """Rows for one target, turn and criterion.
+
+    Repeats without reasons are verdicts sampled for one row.
+    """
+    return options.repeats if options.rationale == "before" else 1
+
+
+def _requests(scores: int, options: ScoreOptions) -> int:
+    """How many requests so many scores take."""
+    if options.rationale == "before":
+        return scores + scores // options.repeats  # one request gives the reasons of all repeats
+    return 2 * scores if options.rationale == "after" else scores
 
 
 def chosen_rubric(options: ScoreOptions) -> Rubric:
     """The rubric that options name.
 
     Raises:
-        UsageError: If it cannot show what it is told to show.
+        UsageError: If its prompt cannot show what --use-criteria or --use-reference demands.
     """
     rubric = load_rubric(options.rubric)
     if options.criteria:
@@ -105,15 +125,15 @@ def chosen_rubric(options: ScoreOptions) -> Rubric:
 def _judges(options: ScoreOptions, dataset: Dataset) -> dict[ModelChoice, ScoreOptions]:
     """Each judge with the options it is asked with."""
     all_options = [options]
-    # The adapter is the first judge's.
+    # The adapter belongs to the first judge.
     all_options += [replace(options, model=name, adapter=None, jury=()) for name in options.jury]
     judges = {choose_model(own, dataset): own for own in all_options}
     labels = [choice.label for choice in judges]
     if len(set(labels)) < len(all_options):
-        msg = f"--jury: two judges would have one name ({', '.join(labels)})"
+        msg = f"--jury: two judges would have the same name ({', '.join(labels)})"
         raise UsageError(msg)
     if JURY in labels:
-        msg = f"a judge cannot be called {JURY}: that name is for the marks of several"
+        msg = f"a judge cannot be called {JURY}: this name is reserved for combined scores"
         raise UsageError(msg)
     return judges
 
@@ -133,11 +153,11 @@ def _calibration(
 
 
 def _fingerprints(options: ScoreOptions, judges: dict[ModelChoice, ScoreOptions]) -> dict[str, str]:
-    """Hashes of what lies in files: models, the calibration."""
+    """Hashes of the models in local folders, and of the calibration."""
     out: dict[str, str] = {}
     for number, choice in enumerate(judges):
-        mark = f" of judge {number + 1}" if number else ""
-        out |= {f"{what}{mark}": found for what, found in choice.fingerprints().items()}
+        suffix = f" of judge {number + 1}" if number else ""
+        out |= {f"{what}{suffix}": found for what, found in choice.fingerprints().items()}
     if options.calibration is not None:
         from pairwright.dataset.ids import content_hash
 
@@ -150,7 +170,6 @@ def _config(
     judges: dict[ModelChoice, ScoreOptions],
     rubric: Rubric,
     source: Source,
-    run: RunOptions,
 ) -> dict[str, Any]:
     first, *others = judges
     config = recorded(options, first)
@@ -159,15 +178,14 @@ def _config(
         "target": f"{source.kind}s",
         "responses": source.responses.run if source.responses else None,
         "jury": [choice.source for choice in others],
-        # The hash, not the file's place: a rubric may move.
+        # The hash, not the file's path: a rubric may move.
         "rubric": rubric.name,
         "rubric_hash": rubric.hash,
         "label_range": rubric.label_range,
-        "limit": run.limit,
     }
 
 
-def _sum_up(
+def _summarise(
     dataset: Dataset,
     writer: RunWriter,
     rubric: Rubric,
@@ -175,37 +193,32 @@ def _sum_up(
     source: Source,
     judges: int,
 ) -> None:
-    """Add the jury's rows where there are several judges, and the figures of the run."""
+    """Add the jury's rows where there are several judges, and the metrics of the run."""
     if judges > 1:
         writer.summary["jury"] = add_jury(writer, rubric, judges=judges, by=options.jury_by)
         writer.flush()
-    shown = {
-        name: shows(rubric.prompt, name) and getattr(options, f"use_{name}") != "never"
-        for name in ("criteria", "reference")
-    }
-    facts = None
-    if any(shown.values()):
-        facts = brought_along(dataset, source, for_run=writer.manifest.key)
-    names = [name for name, is_shown in shown.items() if is_shown]
-    writer.summary.update(summarise(writer.scan(), rubric, facts, names))
+    uses = {"criteria": options.use_criteria, "reference": options.use_reference}
+    shown = [name for name, use in uses.items() if use != "never" and shows(rubric.prompt, name)]
+    context = None
+    if shown:
+        context = targets_with_context(dataset, source, for_run=writer.manifest.key)
+    writer.summary.update(summarise(writer.scan(), rubric, context, shown))
 
 
 def _dry_run(
-    answers: int,
+    judged: int,
     rubric: Rubric,
     options: ScoreOptions,
     judges: Sequence[ModelChoice],
     source: Source,
     ref: str,
 ) -> Outcome:
-    draws = options.draws if options.rationale == "before" else 1
-    marks = answers * len(rubric.criteria) * draws * len(judges)
-    requests = {
-        "none": marks, "after": 2 * marks, "before": marks + marks // draws
-    }[options.rationale]  # fmt: skip
+    scores = judged * len(rubric.criteria) * _rows_per_score(options) * len(judges)
+    requests = _requests(scores, options)
     who = ", ".join(choice.label for choice in judges)
     message = (
-        f"dry run, nothing written: {ref} would hold {marks:,} marks of {who} on "
-        f"{answers:,} {source.kind} answers by the rubric {rubric.name} ({requests:,} requests)"
+        f"dry run, nothing written: {ref} would contain {scores:,} scores of {judged:,} "
+        f"{source.kind}{'' if judged == 1 else 's'} by {who} with the rubric {rubric.name} "
+        f"({requests:,} requests)"
     )
-    return Outcome(message=message, summary={"targets": answers, "requests": requests})
+    return Outcome(message=message, summary={"targets": judged, "requests": requests})

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from judge.ask.scoring import expected_value
-from judge.rubric.render import Target, render
+from judge.ask.scoring import ScoreKey, score_columns, score_request
+from judge.rubric.render import Target
 from judge.rubric.rubric import Rubric
 from judge.score.command import chosen_rubric
 from judge.score.options import ScoreOptions
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ADDED = ("score", "label_probs", "label_mass", "scores", "error")
-
-
-class _Key(NamedTuple):
-    """Which request a reply answers."""
-
-    row: int
-    criterion: str
 
 
 def score_frame(
@@ -69,9 +62,9 @@ def score_frame(
     source = image_source(rows, options, choice)
     total = responses.count() * len(rubric.criteria)
     if total:
-        most = max(images.counts(), default=0) if images is not None else 0
+        max_images = max(images.counts(), default=0) if images is not None else 0
         with (
-            open_backend(options, choice, source, logs=_logs(), max_images=most) as backend,
+            open_backend(options, choice, source, logs=_logs(), max_images=max_images) as backend,
             Progress("judge", total, unit="scores") as progress,
         ):
 
@@ -89,7 +82,7 @@ def _logs() -> Path:
 
 
 class _Rows:
-    """The rows on their way to the judge, and the replies."""
+    """The rows that are judged, and the replies; `target_id` is the number of the row."""
 
     def __init__(
         self,
@@ -100,8 +93,8 @@ class _Rows:
     ) -> None:
         self._rubric, self._images = rubric, images
         self._questions, self._responses = questions, responses
-        self._places: dict[str, tuple[int, int]] = {}
-        self._replies: dict[_Key, Reply] = {}
+        self._positions: dict[str, tuple[int, int]] = {}
+        self._replies: dict[tuple[str, str], Reply] = {}
 
     def requests(self) -> Iterator[ChatRequest]:
         """A request for each response and criterion."""
@@ -117,17 +110,13 @@ class _Rows:
                 answer=response,
             )
             for criterion in self._rubric.criteria:
-                yield ChatRequest(
-                    key=_Key(row, criterion.name),
-                    messages=render(self._rubric, criterion, target),
-                    labels=tuple(self._rubric.labels_of(criterion)),
-                )
+                yield score_request(self._rubric, criterion, target)
 
     def _ids(self, row: int) -> tuple[str, ...]:
         """Names of a row's images: a server is sent the bytes behind each name once."""
         keys = () if self._images is None else self._images.keys(row)
         for number, key in enumerate(keys):
-            self._places.setdefault(key, (row, number))
+            self._positions.setdefault(key, (row, number))
         return tuple(keys)
 
     def read(self, image_id: str) -> bytes:
@@ -137,14 +126,15 @@ class _Rows:
             ImageError: If it cannot be read.
         """
         assert self._images is not None
-        return self._images.read(*self._places[image_id])
+        return self._images.read(*self._positions[image_id])
 
     def take(self, reply: Reply) -> None:
         """Keep a reply."""
-        self._replies[reply.key] = reply
+        key: ScoreKey = reply.key
+        self._replies[key.target_id, key.criterion] = reply
 
     def onto(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The frame with what the judge said."""
+        """The frame with the scores."""
         import polars as pl
 
         schema: dict[str, Any] = {
@@ -165,7 +155,7 @@ class _Rows:
         masses, errors = [], []
         for criterion in self._rubric.criteria:
             name = criterion.name
-            reply = self._replies.get(_Key(row, name))
+            reply = self._replies.get((str(row), name))
             scores[name] = None
             if reply is None:
                 errors.append("no_response" if self._responses[row] is None else "no_reply")
@@ -173,12 +163,12 @@ class _Rows:
             if reply.error is not None:
                 errors.append(f"{reply.error.reason}: {reply.error.detail}")
                 continue
-            found = reply.label_probs or {}
-            scores[name], mass = expected_value(found, self._rubric.labels_of(criterion))
-            masses.append(mass)
-            probs += [{"criterion": name, "label": label, "p": p} for label, p in found.items()]
-            if scores[name] is None:
-                errors.append("no_verdict")
+            found = score_columns(self._rubric, name, reply)
+            scores[name] = found["score"]
+            masses.append(found["label_mass"])
+            probs += [{"criterion": name, **entry} for entry in found["label_probs"]]
+            if found["error"] is not None:
+                errors.append(found["error"])
         known = [score for score in scores.values() if score is not None]
         return {
             "score": sum(known) / len(known) if known else None,

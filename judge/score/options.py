@@ -6,74 +6,68 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from judge.ask.options import JudgeOptions, JuryBy
 from pairwright.commands.options import option
 from pairwright.errors import UsageError
-from pairwright.vlm.options import ModelOptions
 
 Use = Literal["auto", "always", "never"]
-JuryBy = Literal["mean", "median", "vote"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreOptions(ModelOptions):
+class ScoreOptions(JudgeOptions):
     """Options of `judge score`."""
 
-    target: Literal["samples", "responses"] | None = option(
-        None,
-        help="what is judged: the samples' own answers, or responses (default: responses if "
-        "`prefs sample` made some, else samples)",
-    )
-    responses: str | None = option(None, help="run of responses (default: the one in force)")
     rubric: str = option(
-        "default", help="what is asked: a name of `judge rubrics`, or a YAML file of yours"
+        "default", help="rubric: a name that `judge rubrics` lists, or your YAML file"
     )
     criteria: tuple[str, ...] = option(
         (), help='criteria instead of the rubric\'s, "NAME: DESCRIPTION" each'
     )
     use_criteria: Use = option(
         "auto",
-        help="criteria that samples bring along: auto shows them where there are some, always "
-        "rejects samples without, never hides them",
+        help="the samples' own criteria: auto shows them to the judge where there are some, always "
+        "records samples without them as invalid, never hides them",
     )
-    use_reference: Use = option("auto", help="reference answers that samples bring along: the same")
+    use_reference: Use = option(
+        "auto", help="the samples' reference answers: auto, always or never, as --use-criteria"
+    )
     turns: Literal["last", "all"] = option(
-        "last", help="answers of a conversation that are judged: the last one, or each"
+        "last", help="turns of a conversation that are judged: the last one, or all"
     )
     rationale: Literal["none", "after", "before"] = option(
-        "none", help="have the judge say why: after the mark (which stays what it is), or before it"
+        "none",
+        help="ask the judge for its reasons: after the score (which does not change), or before it",
     )
-    draws: int = option(
+    repeats: int = option(
         1,
-        help="marks for one thing, at temperature 1: with --rationale before, or of a server that "
-        "tells no probabilities",
+        help="number of scores for the same response and criterion, at temperature 1: with "
+        "--rationale before, or from a server that reports no probabilities",
+        aliases=("draws",),
     )
-    seed: int = option(0, help="seed of the draws")
+    seed: int = option(0, help="seed of the repeats")
     jury: tuple[str, ...] = option((), help="more models that judge the same, one after the other")
-    jury_by: JuryBy = option("mean", help="how the marks of several judges become one")
+    jury_by: JuryBy = option("mean", help="how the scores of several judges are combined")
     calibration: Path | None = option(
         None, help="calibration.json of `judge agree`: fills the column `calibrated`"
     )
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        ModelOptions.__post_init__(self)
-        if self.responses is not None and self.target == "samples":
-            msg = "--responses names responses, --target samples judges none: leave one out"
-            raise UsageError(msg)
+        JudgeOptions.__post_init__(self)
         if self.turns == "all" and (self.target == "responses" or self.responses is not None):
-            msg = "--turns all: a response is one answer; judge conversations with --target samples"
+            raise UsageError(ONE_TURN)
+        if not 1 <= self.repeats <= 64:
+            msg = f"--repeats must be from 1 to 64, got {self.repeats}"
             raise UsageError(msg)
-        if not 1 <= self.draws <= 64:
-            msg = f"--draws must be from 1 to 64, got {self.draws}"
-            raise UsageError(msg)
-        if self.draws > 1 and self.rationale != "before" and self.backend == "transformers":
-            raise UsageError(NEEDLESS_DRAWS)
+        if self.repeats > 1 and self.rationale != "before" and self.backend == "transformers":
+            raise UsageError(NEEDLESS_REPEATS)
         if len({self.model, *self.jury}) <= len(self.jury):
-            msg = "--jury: name each judge once, the one of --model not again"
+            msg = "--jury: name each judge once; the judge of --model is a member already"
             raise UsageError(msg)
 
 
-NEEDLESS_DRAWS = (
-    "--draws: this judge tells the probability of each label, of which draws would be an estimate: "
-    "the mark is exact as it is. Leave --draws out, or draw reasons with --rationale before"
+ONE_TURN = "--turns all: a response is one turn; judge conversations with --target samples"
+NEEDLESS_REPEATS = (
+    "--repeats: this judge reports the probability of each label, so one score is exact and repeats "
+    "add nothing. Leave --repeats out, or use --rationale before"
 )

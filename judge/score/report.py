@@ -1,10 +1,12 @@
-"""What a run of scores says, in figures and in words."""
+"""What a run of scores found, as metrics and as text."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from judge.ask.jury import agreement_text
+from judge.ask.options import LOW_MASS
 from judge.rubric.rubric import Rubric
 from pairwright.scores import JURY
 from pairwright.vlm.types import label_names
@@ -12,56 +14,55 @@ from pairwright.vlm.types import label_names
 if TYPE_CHECKING:
     import polars as pl
 
-# Below this share of its probability on the labels, the judge did not really answer.
-LOW_MASS = 0.5
 _BARS = " .:-=+*#%@"
 _READ = {
-    "top_logprobs": "{n:,} marks are read off the likeliest tokens only (the server tells no more): "
+    "top_logprobs": "{n:,} scores use the most likely tokens only (the server reports no others): "
     "labels that are not among them count as 0",
-    "text": "{n:,} marks are read off written verdicts (the server tells no probabilities): they "
-    "are whole labels, coarser than expected values; --draws 8 makes them finer",
+    "text": "{n:,} scores are read from the text of the verdict (the server reports no "
+    "probabilities): they are whole labels, coarser than expected values; --repeats 8 makes them "
+    "finer",
 }
 
 
 def summarise(
-    marks: pl.LazyFrame | None,
+    scores: pl.LazyFrame | None,
     rubric: Rubric,
-    facts: pl.LazyFrame | None = None,
+    context: pl.LazyFrame | None = None,
     shown: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Figures of a run: marks by criterion, doubtful ones, errors, tokens.
+    """Metrics of a run: scores by criterion, doubtful ones, errors, tokens.
 
     Args:
-        marks: Rows of the run.
-        rubric: They were given by.
-        facts: Of the targets, whether they have what is in `shown`.
-        shown: `criteria`, `reference`: what the judge saw of a sample where there was some.
+        scores: Rows of the run.
+        rubric: Their rubric.
+        context: By target, whether it has what `shown` names.
+        shown: `criteria`, `reference`: what the judge saw of a sample that has it.
     """
     import polars as pl
 
     out: dict[str, Any] = {"label_range": rubric.label_range, "rubric_hash": rubric.hash}
-    if marks is None:
-        nothing = dict.fromkeys(("targets", "marks", "errors", "low_label_mass"), 0)
+    if scores is None:
+        nothing = dict.fromkeys(("targets", "scores", "errors", "low_label_mass"), 0)
         return out | nothing | {"label_mass": None, "criteria": {}}
     # Of 64-bit hashes: a set of the ids themselves would grow to several times the table's column.
     ids = pl.col("target_id").hash().n_unique()
-    everyone = marks.select(ids).collect(engine="streaming").item()
-    marks = marks.filter(pl.col("judge") != JURY)
-    by_criterion = {c.name: _count(marks, rubric, c.name) for c in rubric.criteria}
+    targets = scores.select(ids).collect(engine="streaming").item()
+    scores = scores.filter(pl.col("judge") != JURY)
+    by_criterion = {c.name: _count(scores, rubric, c.name) for c in rubric.criteria}
     found = pl.concat(by_criterion.values())
-    marked = found.filter(pl.col("nearest").is_not_null())
-    known = int(marked["with_mass"].sum())
+    scored = found.filter(pl.col("nearest").is_not_null())
+    with_mass = int(scored["with_mass"].sum())
     return out | {
-        "targets": int(everyone),
-        "marks": int(marked["rows"].sum()),
-        "errors": int(found["rows"].sum()) - int(marked["rows"].sum()),
-        "low_label_mass": int(marked["low"].sum()),
-        "label_mass": float(marked["mass"].sum()) / known if known else None,
+        "targets": int(targets),
+        "scores": int(scored["rows"].sum()),
+        "errors": int(found["rows"].sum()) - int(scored["rows"].sum()),
+        "low_label_mass": int(scored["low"].sum()),
+        "label_mass": float(scored["mass"].sum()) / with_mass if with_mass else None,
         "prompt_tokens": int(found["prompt_tokens"].sum()),
         "completion_tokens": int(found["completion_tokens"].sum()),
         "read_from": {
             str(how): int(rows) for how, rows in
-            marked.drop_nulls("read_from").group_by("read_from").agg(pl.col("rows").sum())
+            scored.drop_nulls("read_from").group_by("read_from").agg(pl.col("rows").sum())
             .sort("read_from").iter_rows()
         },
         "criteria": {
@@ -71,21 +72,21 @@ def summarise(
             )
             for c in rubric.criteria
         },
-        "shown": {} if facts is None else _shown(marks, facts, shown),
+        "shown": {} if context is None else _shown(scores, context, shown),
     }  # fmt: skip
 
 
-def _count(marks: pl.LazyFrame, rubric: Rubric, criterion: str) -> pl.DataFrame:
-    """Marks of a criterion by the label they are nearest to, and by how they were read."""
+def _count(scores: pl.LazyFrame, rubric: Rubric, criterion: str) -> pl.DataFrame:
+    """Scores of a criterion, counted by the nearest label and by how they were read."""
     import polars as pl
 
     score = pl.col("score")
     values = rubric.labels_of(rubric.named(criterion)).values()
-    gaps = pl.concat_list([(score - value).abs() for value in values])
-    nearest = pl.when(score.is_not_null()).then(gaps.list.arg_min())
+    distances = pl.concat_list([(score - value).abs() for value in values])
+    nearest = pl.when(score.is_not_null()).then(distances.list.arg_min())
     # Grouped in the engine: nothing of the size of the table comes to Python.
     return (
-        marks.filter(pl.col("criterion") == criterion)
+        scores.filter(pl.col("criterion") == criterion)
         .group_by("read_from", nearest=nearest)
         .agg(
             rows=pl.len(),
@@ -101,7 +102,7 @@ def _count(marks: pl.LazyFrame, rubric: Rubric, criterion: str) -> pl.DataFrame:
 
 
 def _distribution(nearest: pl.DataFrame, names: tuple[str, ...]) -> dict[str, Any]:
-    """Mean, and how many marks are nearest to each label's value."""
+    """The mean, and how many scores are nearest to each label's value."""
     counts = dict.fromkeys(names, 0)
     for label, rows in nearest.select("nearest", "rows").iter_rows():
         counts[names[label]] += rows
@@ -110,90 +111,91 @@ def _distribution(nearest: pl.DataFrame, names: tuple[str, ...]) -> dict[str, An
     return {"mean": mean, "counts": counts}
 
 
-def _shown(marks: pl.LazyFrame, facts: pl.LazyFrame, names: Sequence[str]) -> dict[str, Any]:
-    """Marks of answers with and without something of their own that the judge saw."""
+def _shown(scores: pl.LazyFrame, context: pl.LazyFrame, names: Sequence[str]) -> dict[str, Any]:
+    """Scores of targets with and without own criteria or a reference that the judge saw."""
     import polars as pl
 
-    given = marks.filter(pl.col("score").is_not_null()).join(facts, on="target_id")
+    given = scores.filter(pl.col("score").is_not_null()).join(context, on="target_id")
     out: dict[str, Any] = {}
     for name in names:
-        found = given.group_by(name).agg(pl.len().alias("marks"), pl.col("score").mean())
+        found = given.group_by(name).agg(pl.len().alias("scores"), pl.col("score").mean())
         rows = found.collect(engine="streaming").iter_rows()
-        sides = {bool(has): {"marks": n, "mean": round(mean, 4)} for has, n, mean in rows}
+        sides = {bool(has): {"scores": n, "mean": round(mean, 4)} for has, n, mean in rows}
         if True in sides:
             out[name] = {"with": sides[True], "without": sides.get(False)}
     return out
 
 
 def describe(summary: dict[str, Any], rubric: Rubric) -> str:
-    """The figures for people."""
+    """The metrics as text."""
     if not summary["targets"]:
-        return "no answers to mark; `pairwright status` shows what became of the samples"
-    lines = [f"{summary['marks']:,} marks on {summary['targets']:,} answers"]
+        return "no responses to score; `pairwright status` shows what happened to the samples"
+    lines = [f"{summary['scores']:,} scores of {summary['targets']:,} responses"]
     width = max(len(c.name) for c in rubric.criteria)
     for name, found in summary["criteria"].items():
         if found["mean"] is None:
             continue
         total = sum(found["counts"].values()) or 1
-        shares = "  ".join(f"{k}: {100 * n / total:.0f} %" for k, n in found["counts"].items())
+        rates = "  ".join(f"{k}: {100 * n / total:.0f} %" for k, n in found["counts"].items())
         bars = _bars(list(found["counts"].values()))
-        lines.append(f"  {name:<{width}}  mean {found['mean']:.2f}  [{bars}]  {shares}")
-    lines += [f"  {line}" for line in (*_doubts(summary), *_company(summary), *_cost(summary))]
-    return "\n".join(lines)
+        lines.append(f"  {name:<{width}}  mean {found['mean']:.2f}  [{bars}]  {rates}")
+    details = (*_doubts(summary), *_context_lines(summary), *_jury_lines(summary), *_cost(summary))
+    return "\n".join([*lines, *(f"  {line}" for line in details)])
 
 
 def _bars(counts: Sequence[int]) -> str:
-    """A character a label, the darker the more marks."""
-    most = max(counts, default=0) or 1
-    return "".join(_BARS[-(-n * (len(_BARS) - 1) // most)] for n in counts)
+    """One character per label, darker for more scores."""
+    largest = max(counts, default=0) or 1
+    return "".join(_BARS[-(-n * (len(_BARS) - 1) // largest)] for n in counts)
 
 
 def _doubts(summary: dict[str, Any]) -> list[str]:
     lines = []
     if summary.get("label_mass") is not None:
-        share = 100 * summary["label_mass"]
-        lines.append(f"{share:.1f} % of the judge's probability was on the labels, on average")
+        mass = 100 * summary["label_mass"]
+        lines.append(f"mean probability mass on the labels: {mass:.1f} %")
     lines += [
         _READ[how].format(n=n) for how, n in summary.get("read_from", {}).items() if how in _READ
     ]
     low = summary["low_label_mass"]
     if low:
         lines.append(
-            f"{low:,} marks rest on less than half of the judge's "
-            "probability: it wanted to say something else than a label there; look at them, or "
-            "leave them out with --min-label-mass 0.5"
+            f"{low:,} scores have a probability mass on the labels below {LOW_MASS:g}: the judge "
+            "preferred another reply there; check them, or leave them out with --min-label-mass "
+            f"{LOW_MASS:g}"
         )
-        if low > summary["marks"] / 2:
+        if low > summary["scores"] / 2:
             lines.append(
-                "most marks are such: this judge does not follow the rubric's prompt; try another "
-                "rubric, or --rationale before"
+                "this is more than half of the scores: the judge does not follow the rubric's "
+                "prompt; try another rubric, or --rationale before"
             )
     if summary["errors"]:
         lines.append(f"{summary['errors']:,} replies without a verdict (no score, see `error`)")
     return lines
 
 
-def _company(summary: dict[str, Any]) -> list[str]:
-    """What else the judge saw, and how several judges agree."""
+def _context_lines(summary: dict[str, Any]) -> list[str]:
+    """Scores with and without own criteria or a reference."""
     lines = []
     for name, sides in summary.get("shown", {}).items():
-        what = "criteria of their own" if name == "criteria" else "a reference answer"
-        mine, others = sides["with"], sides["without"]
-        text = f"{mine['marks']:,} marks were given in sight of {what}: mean {mine['mean']:.2f}"
+        what = "the sample's own criteria" if name == "criteria" else "a reference answer"
+        own, others = sides["with"], sides["without"]
+        text = f"{own['scores']:,} scores with {what} in the prompt: mean {own['mean']:.2f}"
         if others:
-            text += f"; the other {others['marks']:,} without: mean {others['mean']:.2f}"
+            text += f"; {others['scores']:,} without: mean {others['mean']:.2f}"
         lines.append(text)
+    return lines
+
+
+def _jury_lines(summary: dict[str, Any]) -> list[str]:
+    """How several judges agree."""
     jury = summary.get("jury", {})
-    for name, found in jury.get("criteria", {}).items():
-        means = ", ".join(
-            f"{who} {mean:.2f}" for who, mean in found["means"].items() if mean is not None
-        )
-        alpha = "" if found["alpha"] is None else f", Krippendorff's alpha {found['alpha']:.2f}"
-        apart = "" if found["sd"] is None else f"; judges are apart by {found['sd']:.2f}"
-        lines.append(f"jury, {name}: {means}{apart}{alpha}")
+    lines = [
+        f"jury, {name}: {agreement_text(found)}" for name, found in jury.get("criteria", {}).items()
+    ]
     if jury.get("without_a_full_jury"):
         lines.append(
-            f"{jury['without_a_full_jury']:,} marks lack a judge: the jury gives none there"
+            f"{jury['without_a_full_jury']:,} scores lack a judge: the jury gives no score there"
         )
     return lines
 
@@ -207,8 +209,6 @@ def _cost(summary: dict[str, Any]) -> list[str]:
     )
     asked = summary.get("asked", {})
     if asked.get("seconds"):
-        pace = asked["requests"] / asked["seconds"]
-        text += (
-            f"; {asked['requests']:,} requests in {asked['seconds']:,.0f} s ({pace:,.1f} a second)"
-        )
+        rate = asked["requests"] / asked["seconds"]
+        text += f"; {asked['requests']:,} requests in {asked['seconds']:,.0f} s ({rate:,.1f} per second)"
     return [text]

@@ -24,14 +24,14 @@ from pairwright.vlm.servers.fleet import open_fleet, plan_here
 from pairwright.vlm.servers.launch import KEY_VARIABLE, cache_folder
 from pairwright.vlm.servers.server import OurServer
 
-_LOOK_S = 0.5
+_POLL_S = 0.5
 
 
 def serve_model(options: ServeOptions, run: RunOptions) -> Outcome:
-    """Serve a model until interrupted; the addresses are printed once all servers answer.
+    """Serve a model until interrupted; the addresses are printed when all servers answer.
 
     Raises:
-        ServerError: If no server comes up, or the last one ends by itself.
+        ServerError: If no server starts, or the last one stops.
     """
     found = resolve_policy(None, options.model)
     adapters = {}
@@ -66,7 +66,7 @@ def serve_model(options: ServeOptions, run: RunOptions) -> Outcome:
         contextlib.ExitStack() as stack,
     ):
         for server in servers:
-            stack.enter_context(_key_left(server))
+            stack.enter_context(_saved_key(server))
         _announce(servers, short)
         try:
             _watch(servers)
@@ -79,31 +79,33 @@ def _announce(servers: Sequence[OurServer], name: str) -> None:
     sys.stdout.write("".join(f"{url}\n" for url in urls))
     sys.stdout.flush()
     names = ", ".join(servers[0].model_names)
-    say(f"models: {names}; the same user's commands on this machine find the key")
+    say(f"models: {names}; commands of the same user on this machine find the key")
     address = " ".join(urls)
     say(f"judge score DATASET --model {name} --base-url {address}   (Ctrl-C stops)")
 
 
 def _watch(servers: Sequence[OurServer]) -> NoReturn:
-    """Tell of servers that end; return never.
+    """Report servers that stop; never return.
 
     Raises:
-        ServerError: When the last one has ended.
+        ServerError: When the last one has stopped.
     """
-    living = list(servers)
+    running = list(servers)
     while True:
-        for server in [one for one in living if not one.is_alive()]:
-            living.remove(server)
-            text = f"{server.base_url}: vLLM ended by itself; the end of {server.log}:\n{server.last_words()}"
-            if not living:
+        for server in [one for one in running if not one.is_alive()]:
+            running.remove(server)
+            text = (
+                f"{server.base_url}: vLLM stopped; the end of {server.log}:\n{server.last_words()}"
+            )
+            if not running:
                 raise ServerError(text)
-            say(f"{text}\n{len(living)} of {len(servers)} servers go on")
-        time.sleep(_LOOK_S)
+            say(f"{text}\n{len(running)} of {len(servers)} servers are still running")
+        time.sleep(_POLL_S)
 
 
 @contextlib.contextmanager
-def _key_left(server: OurServer) -> Iterator[None]:
-    """Leave the key where only this user's commands find it."""
+def _saved_key(server: OurServer) -> Iterator[None]:
+    """Save the key where only commands of this user find it."""
     path = key_file(server.base_url)
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     _clear_stale(path.parent)

@@ -16,24 +16,27 @@ class ServeOptions(PlaceOptions):
     """Options of `judge serve`."""
 
     port: int | None = option(
-        None, help="port on 127.0.0.1; further servers take the next ones (default: free ones)"
+        None, help="port on 127.0.0.1; further servers get the next ports (default: free ports)"
     )
-    adapter: tuple[str, ...] = option((), help="LoRA adapters as NAME=FOLDER, asked for by NAME")
-    lora_rank: int | None = option(None, help="make room for adapters that are loaded later")
-    max_model_len: int = option(4096, help="tokens of prompt and answer together")
-    max_images: int = option(4, help="most images in one prompt")
+    adapter: tuple[str, ...] = option(
+        (), help="LoRA adapters as NAME=FOLDER; requests use NAME as the model"
+    )
+    lora_rank: int | None = option(None, help="maximum rank of adapters that are loaded later")
+    max_model_len: int = option(4096, help="maximum tokens of prompt and response together")
+    max_images: int = option(4, help="maximum number of images in one prompt")
     max_pixels: int | None = option(
-        None, help="largest image (default: the model's limit, at most 1003520)"
+        None, help="maximum pixels of an image (default: the model's limit, at most 1003520)"
     )
     dtype: str | None = option(
-        None, help="number type (default: float32 on a CPU, the model's own on a GPU)"
+        None, help="dtype (default: float32 on a CPU, that of the model on a GPU)"
     )
     gpu_memory_utilization: float | None = option(
-        None, help="share of the GPU's memory; on a CPU of the machine's (there default 0.2)"
+        None,
+        help="fraction of the GPU's memory; on a CPU of the machine's memory (there default 0.2)",
     )
     log: Path | None = option(None, help="file for vLLM's output (default: in your cache folder)")
     vllm_arg: tuple[str, ...] = option(
-        (), help="flags of vLLM's own as KEY=VALUE or KEY, such as max-num-seqs=64"
+        (), help="flags of vLLM as KEY=VALUE or KEY, such as max-num-seqs=64"
     )
 
     def __post_init__(self) -> None:
@@ -48,9 +51,9 @@ class ServeOptions(PlaceOptions):
             if number is not None and number < 1:
                 msg = f"{flag} must be at least 1, got {number}"
                 raise UsageError(msg)
-        share = self.gpu_memory_utilization
-        if share is not None and not 0 < share <= 1:
-            msg = f"--gpu-memory-utilization is a share between 0 and 1, got {share:g}"
+        fraction = self.gpu_memory_utilization
+        if fraction is not None and not 0 < fraction <= 1:
+            msg = f"--gpu-memory-utilization is a fraction between 0 and 1, got {fraction:g}"
             raise UsageError(msg)
         if self.engine == "ray" and (self.port is not None or self.log is not None):
             msg = "--port and --log are for this machine; with --engine ray each node chooses"
@@ -58,7 +61,7 @@ class ServeOptions(PlaceOptions):
         for text in self.adapter:
             name, equals, folder = text.partition("=")
             if not (name and equals and folder):
-                msg = f"--adapter {text}: give NAME=FOLDER"
+                msg = f"--adapter {text}: write NAME=FOLDER"
                 raise UsageError(msg)
         if self.port is not None and not 0 < self.port < 65_536:
             msg = f"--port must be between 1 and 65535, got {self.port}"

@@ -1,4 +1,4 @@
-"""`judge sheet`: a page on which people mark some answers by the judge's own rubric."""
+"""`judge sheet`: a page on which human annotators score responses by the judge's own rubric."""
 
 from __future__ import annotations
 
@@ -26,48 +26,50 @@ from pairwright.text.conversation import plain_text, split_answer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pairwright.webpage.parts import Pictures
+    from pairwright.webpage.parts import Thumbnails
 
-_BUDGET = 200 << 20  # bytes of pictures on one page
+_BUDGET = 200 << 20  # bytes of images on one page
 _RUN = RunKey("sheet", "scores/sheet")
 
 
 def sheet(dataset: Dataset, options: SheetOptions, run: RunOptions) -> Outcome:
-    """Write a page that shows answers and takes marks, and saves them as rows to ingest.
+    """Write a page that shows responses, takes scores and saves them as rows to ingest.
 
-    The marks of a judge are not on it: who labels must not know them.
+    The scores of a judge are not on it: an annotator must not know them.
 
     Raises:
         UsageError: If there is nothing to label, or the page exists.
     """
     rubric = load_rubric(options.rubric)
     source = choose_source(dataset, options)
-    rows, rejects = _draw(dataset, source, options, run.limit)
+    rows, without_answer = _sampled(dataset, source, options, run.limit)
     if not rows:
-        msg = f"{dataset.path}: no answers to label"
+        msg = f"{dataset.path}: there is nothing to label"
         raise UsageError(msg)
     path = dataset.path / "reports" / "sheet" / (run.run or "sheet") / "sheet.html"
-    summary = {"answers": len(rows), "without_answer": rejects, "page": str(path)}
-    what = f"{len(rows):,} {source.kind}{'' if len(rows) == 1 else 's'} by the rubric {rubric.name}"
+    summary = {"responses": len(rows), "without_answer": without_answer, "page": str(path)}
+    what = (
+        f"{len(rows):,} {source.kind}{'' if len(rows) == 1 else 's'} with the rubric {rubric.name}"
+    )
     if run.dry_run:
         return Outcome(
-            message=f"dry run, nothing written: {path} would ask for {what}", summary=summary
+            message=f"dry run, nothing written: {path} would show {what}", summary=summary
         )
     if path.exists() and not run.replace:
         msg = f"{path} exists: give another --run NAME, or --replace"
         raise UsageError(msg)
     _write(path, _render(dataset, rubric, source, rows, options))
     message = (
-        f"{path}: {what}. Open it in a browser, mark the answers, save labels.jsonl, then: "
-        f"curate ingest labels.jsonl -o {dataset.path} --as scores --source-name people"
+        f"{path}: {what}. Open it in a browser, score the responses, save labels.jsonl, then run "
+        f"`curate ingest labels.jsonl -o {dataset.path} --as scores --source-name people`"
     )
     return Outcome(message=message, rows=len(rows), summary=summary)
 
 
-def _draw(
+def _sampled(
     dataset: Dataset, source: Source, options: SheetOptions, limit: int | None
 ) -> tuple[list[dict[str, Any]], int]:
-    """A seeded draw of answers that depends on nothing but their ids; and how many had none."""
+    """A seeded sample of targets that depends on their ids only, and how many have no answer."""
     without = 0
 
     def numbered() -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -82,8 +84,8 @@ def _draw(
                 number = xxhash.xxh3_64_intdigest(row["target_id"].encode(), seed=options.seed)
                 yield number, row["target_id"], shown
 
-    drawn = heapq.nsmallest(options.n, numbered(), key=lambda one: one[:2])
-    return [row for _, _, row in drawn], without
+    sampled = heapq.nsmallest(options.n, numbered(), key=lambda one: one[:2])
+    return [row for _, _, row in sampled], without
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
@@ -109,28 +111,11 @@ def _render(
 ) -> str:
     from pairwright.text.htmltext import json_island, plain
     from pairwright.webpage import style_sheet
-    from pairwright.webpage.parts import Pictures
+    from pairwright.webpage.parts import Thumbnails
     from pairwright.webpage.thumbs import thumbnails
 
     ids = [image_id for row in rows for image_id in row["image_ids"]]
-    pictures = Pictures(*thumbnails(dataset, ids, side=options.side, budget=_BUDGET))
-    questions = [
-        {
-            "name": criterion.name,
-            "labels": [
-                [spelling.split("|")[0], value]
-                for spelling, value in rubric.labels_of(criterion).items()
-            ],
-        }
-        for criterion in rubric.criteria
-    ]
-    content = {
-        "key": stable_id("sheet", rubric.hash, *(row["id"] for row in rows)),
-        "id_field": f"{source.kind}_id",
-        "rubric": rubric.name,
-        "ids": [row["id"] for row in rows],
-        "criteria": questions,
-    }
+    shown = Thumbnails(*thumbnails(dataset, ids, side=options.side, budget=_BUDGET))
     script = _file("sheet.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
@@ -138,7 +123,7 @@ def _render(
         "img-src data:; base-uri 'none'; form-action 'none'"
     )
     title = plain(f"{dataset.name}: {rubric.name}")
-    cards = "".join(_card(number, row, rubric, pictures) for number, row in enumerate(rows))
+    cards = "".join(_card(number, row, rubric, shown) for number, row in enumerate(rows))
     return (
         "<!doctype html><html lang=en><head><meta charset=utf-8>"
         f'<meta http-equiv=Content-Security-Policy content="{policy}">'
@@ -150,40 +135,62 @@ def _render(
         "<label class=who>Your name <input id=who autocomplete=off spellcheck=false></label>"
         "<span id=done role=status></span><button type=button id=save>Save labels.jsonl</button>"
         f"</header><main id=main>{_how(rubric)}{cards}"
-        "<nav class=steps aria-label=Answers><button type=button id=back>Back</button>"
+        "<nav class=steps aria-label=Responses><button type=button id=back>Back</button>"
         "<span id=place></span><button type=button id=next>Next</button></nav></main>"
-        f"<script type=application/json id=sheet>{json_island(content)}</script>"
+        f"<script type=application/json id=sheet>{json_island(_content(rubric, source, rows))}</script>"
         f"<script>{script}</script></body></html>"
     )
 
 
+def _content(rubric: Rubric, source: Source, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the script of the page needs."""
+    criteria = [
+        {
+            "name": criterion.name,
+            "labels": [
+                [spelling.split("|")[0], value]
+                for spelling, value in rubric.labels_of(criterion).items()
+            ],
+        }
+        for criterion in rubric.criteria
+    ]
+    return {
+        "key": stable_id("sheet", rubric.hash, *(row["id"] for row in rows)),
+        "id_field": f"{source.kind}_id",
+        "rubric": rubric.name,
+        "ids": [row["id"] for row in rows],
+        "criteria": criteria,
+    }
+
+
 def _how(rubric: Rubric) -> str:
-    """What the judge is told before the rows, for people."""
+    """The instructions of the rubric, for annotators."""
     from pairwright.text.htmltext import visible
 
-    told = rubric.preamble.strip() or rubric.about
+    instructions = rubric.preamble.strip() or rubric.about
     return (
-        f"<details class=how><summary>What is asked</summary><p class=pre>{visible(told)}</p>"
-        "<p>Keys: a number marks the open question, left and right go from answer to answer. "
-        "What you mark stays in this browser until you save it.</p></details>"
+        f"<details class=how><summary>Instructions</summary><p class=pre>{visible(instructions)}</p>"
+        "<p>Keys: a number answers the open question, left and right go to the previous and next "
+        "response. Your scores stay in this browser until you save them.</p></details>"
     )
 
 
-def _card(number: int, row: dict[str, Any], rubric: Rubric, pictures: Pictures) -> str:
+def _card(number: int, row: dict[str, Any], rubric: Rubric, thumbnails: Thumbnails) -> str:
     from pairwright.text.htmltext import visible
+    from pairwright.webpage.render import images_html
 
     sample = {"image_ids": row["image_ids"], "source_id": str(number + 1)}
-    said = "".join(
+    shown = "".join(
         f"<dt>{escape(role)}</dt><dd><bdi dir=auto>{visible(text)}</bdi></dd>"
         for role, text in row["turns"]
     )
     for name in ("criteria", "reference"):
         if row[name]:
-            said += f"<dt>{name}</dt><dd><bdi dir=auto>{visible(row[name])}</bdi></dd>"
+            shown += f"<dt>{name}</dt><dd><bdi dir=auto>{visible(row[name])}</bdi></dd>"
     asked = "".join(_question(number, place, rubric) for place in range(len(rubric.criteria)))
     return (
-        f"<article class=item data-n={number} hidden>{pictures.of(sample)}<div class=said><dl>{said}"
-        f"<dt>answer to mark</dt><dd class=answer><bdi dir=auto>{visible(row['answer'])}</bdi></dd>"
+        f"<article class=item data-n={number} hidden>{images_html(thumbnails.of(sample))}<div class=said><dl>{shown}"
+        f"<dt>response to score</dt><dd class=answer><bdi dir=auto>{visible(row['answer'])}</bdi></dd>"
         f"</dl>{asked}</div></article>"
     )
 

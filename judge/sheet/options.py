@@ -15,16 +15,16 @@ class SheetOptions:
 
     target: Literal["samples", "responses"] | None = option(
         None,
-        help="what is labelled: the samples' own answers, or responses (default: responses if "
+        help="what is labeled: the samples' own answers, or responses (default: responses if "
         "`prefs sample` made some, else samples)",
     )
-    responses: str | None = option(None, help="run of responses (default: the one in force)")
+    responses: str | None = option(None, help="run of responses (default: the active one)")
     rubric: str = option(
-        "default", help="what is asked: a name of `judge rubrics`, or a YAML file of yours"
+        "default", help="rubric: a name that `judge rubrics` lists, or your YAML file"
     )
-    n: int = option(300, help="answers to label, drawn at random")
-    seed: int = option(0, help="seed of the draw")
-    side: int = option(768, help="longest side of a picture on the page, in pixels")
+    n: int = option(300, help="number of responses to label, sampled at random")
+    seed: int = option(0, help="seed of the sampling")
+    side: int = option(768, help="longest side of an image on the page, in pixels")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
@@ -35,5 +35,7 @@ class SheetOptions:
             msg = f"--side must be at least 32, got {self.side}"
             raise UsageError(msg)
         if self.responses is not None and self.target == "samples":
-            msg = "--responses names responses, --target samples labels none: leave one out"
+            msg = (
+                "--responses names a run of responses, --target samples labels none: leave one out"
+            )
             raise UsageError(msg)

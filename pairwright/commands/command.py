@@ -135,8 +135,9 @@ def main(
 def _print_completion(program: str, commands: Sequence[Command], words: Sequence[str]) -> int:
     from pairwright.commands.completion import completion
 
+    parsers = {command.name: make_parser(program, command) for command in commands}
     try:
-        sys.stdout.write(completion(program, commands, words[0] if words else "bash"))
+        sys.stdout.write(completion(program, parsers, words[0] if words else "bash"))
     except Error as error:
         return _fail(as_json=False, text=str(error), code=error.exit_code)
     return 0

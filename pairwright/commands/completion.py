@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-from pairwright.commands.command import Command, make_parser
 from pairwright.errors import UsageError
 
 SHELLS = ("bash", "zsh", "tcsh")
 
 
-def completion(program: str, commands: Sequence[Command], shell: str) -> str:
+def completion(program: str, commands: Mapping[str, argparse.ArgumentParser], shell: str) -> str:
     """The script that a shell sources to complete a program's commands, options and files.
 
     Args:
         program: Its name.
-        commands: Its commands.
+        commands: The parser of each command, by name.
         shell: `bash`, `zsh` or `tcsh`.
 
     Raises:
@@ -31,16 +30,17 @@ def completion(program: str, commands: Sequence[Command], shell: str) -> str:
     return str(shtab.complete(_parser(program, commands), shell=shell))
 
 
-def _parser(program: str, commands: Sequence[Command]) -> argparse.ArgumentParser:
+def _parser(
+    program: str, commands: Mapping[str, argparse.ArgumentParser]
+) -> argparse.ArgumentParser:
     """All commands of a program in one parser; elsewhere only the one that runs is built."""
     import shtab
 
     whole = argparse.ArgumentParser(prog=program, add_help=True)
     below = whole.add_subparsers()
-    for command in commands:
-        one = make_parser(program, command)
+    for name, one in commands.items():
         for action in one._actions:  # argparse keeps no public list of them
             if action.dest == "dataset" or action.type is Path:
                 action.complete = shtab.FILE  # type: ignore[attr-defined]
-        below.add_parser(command.name, parents=[one], add_help=False, help=command.summary)
+        below.add_parser(name, parents=[one], add_help=False, help=one.description)
     return whole

@@ -196,6 +196,17 @@ def as_config(options: Any) -> dict[str, Any]:
     }
 
 
+def current_config(options: type[Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration from `as_config`, maybe of an older version, with current names and values."""
+    fields = {field.name: field for field in dataclasses.fields(options)}
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        name = field_name(options, key)
+        older = fields[name].metadata.get("value_aliases", {}) if name in fields else {}
+        found[name] = older.get(value, value) if isinstance(value, str) else value
+    return found
+
+
 def _element_type(hint: Any) -> tuple[Any, bool]:
     """Type of one value and whether there may be several."""
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:

@@ -26,3 +26,8 @@ def config_hash(value: object) -> str:
     """Short hash of a JSON-like value."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return str(xxhash.xxh3_64_hexdigest(text.encode()))
+
+
+def text_id(text: str) -> str:
+    """Id of a text: xxh3-128 of its UTF-8 bytes."""
+    return str(xxhash.xxh3_128_hexdigest(text.encode("utf-8", "surrogatepass")))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -142,6 +142,7 @@ class Dataset(DatasetTables):
         part_rows: int = 50_000,
         part_bytes: int = 128 << 20,
         part_seconds: float = 30.0,
+        current_config: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> RunWriter:
         """Start, resume or recognise a run (use the result as a context manager).
 
@@ -160,6 +161,8 @@ class Dataset(DatasetTables):
             part_rows: Rows, bytes or seconds after which a part is flushed.
             part_bytes: See `part_rows`.
             part_seconds: See `part_rows`.
+            current_config: Gives a configuration that an older version wrote its current names
+                (`pairwright.commands.options.current_config`).
         """
         from schemas.tables import TABLES
 
@@ -183,7 +186,9 @@ class Dataset(DatasetTables):
         reject_writer = None
         if rejects:
             stage = rejects if isinstance(rejects, str) else step
-            reject_writer = RunWriter(self.path, manifest(f"rejects/{stage}"), grows=grows)
+            reject_writer = RunWriter(
+                self.path, manifest(f"rejects/{stage}"), grows=grows, current_config=current_config
+            )
         return RunWriter(
             self.path,
             manifest(kind),
@@ -195,6 +200,7 @@ class Dataset(DatasetTables):
             rejects=reject_writer,
             retry_stages=retry_stages,
             grows=grows,
+            current_config=current_config,
         )
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -46,6 +46,7 @@ class RunWriter:
         rejects: RunWriter | None = None,
         retry_stages: Collection[str] = (),
         grows: bool = False,
+        current_config: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> None:
         """See `pairwright.dataset.store.Dataset.write`, which makes these."""
         self._folder = root / manifest.kind / manifest.run
@@ -56,6 +57,7 @@ class RunWriter:
         self._rejects = rejects
         self._retry_stages = retry_stages
         self._grows = grows
+        self._current_config = current_config
         self._buffer: list[pl.DataFrame] = []
         self._reject_rows: list[dict[str, Any]] = []
         self._seen_rejects: set[tuple[str, str]] = set()
@@ -101,6 +103,7 @@ class RunWriter:
             self._rejects._replace = self._replace
         grown = False
         if old is not None and not self._replace:
+            old.config = self._current_config(old.config)
             if self._grows and old.inputs != self.manifest.inputs:
                 old.inputs, grown = self.manifest.inputs, True
             difference = _difference(old, self.manifest, grown=grown)

@@ -25,7 +25,7 @@ def report(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict:
     ):
         typed = ["ingest", str(bench / words[0]), "-o", str(folder), *words[1:], "--quiet"]
         assert command.main("curate", "", CURATE, typed) == 0
-    typed = ["agree", str(folder), "--judge", "comparisons/votes", "--draws", "200", "--quiet"]
+    typed = ["agree", str(folder), "--judge", "comparisons/votes", "--resamples", "200", "--quiet"]
     assert command.main("judge", "", JUDGE, typed) == 0
     file = folder / "reports" / "agree" / "votes" / "report.json"
     return json.loads(file.read_text(encoding="utf-8"))

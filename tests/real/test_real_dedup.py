@@ -18,8 +18,9 @@ from curate.dedup.decide import find_duplicates
 from curate.dedup.options import DedupOptions
 from curate.ingest.command import ingest
 from curate.ingest.options import IngestOptions
-from curate.near.images.phash import same_pictures
-from curate.near.text.minhash import minhash_groups, shingle, shingle_hash32, signatures
+from curate.near.groups import minhash_groups
+from curate.near.images.copies import find_copies
+from curate.near.text.minhash import shingle, shingle_hash32, signatures
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.errors import Error
@@ -51,13 +52,13 @@ def test_easy_vqa_loses_nothing(easy_vqa):
     outcome = dedup(easy_vqa, DedupOptions(), RunOptions())
     assert outcome.summary["rows"] == 38_575
     assert outcome.summary["near_hash_images"] > 3_000
-    assert outcome.summary["same_picture_pairs"] == 0
+    assert outcome.summary["copy_pairs"] == 0
     assert outcome.summary["removed"] == 0
     assert outcome.summary["conflicts"] == 0
 
 
 @pytest.mark.slow
-def test_easy_vqa_gives_back_what_is_planted(easy_vqa):
+def test_planted_duplicates_in_easy_vqa_are_found(easy_vqa):
     """Exact copies, re-encoded images and flipped answers among all rows."""
     samples = easy_vqa.union("samples").select("sample_id", "image_ids", "messages").collect()
     images = easy_vqa.union("images").select("image_id", "bytes").collect()
@@ -78,9 +79,9 @@ def test_easy_vqa_gives_back_what_is_planted(easy_vqa):
         planted.append(copy)
     everything = pl.concat([samples, pl.DataFrame(planted, schema=samples.schema)])
     facts = [inspect_image(c) for c in content.values()] + [f for _, f in new_images.values()]
-    from curate.near.images.matching import Pictures
+    from curate.near.images.matching import ImageSource
 
-    known = Pictures(
+    known = ImageSource(
         pl.DataFrame(
             [(f.image_id, f.width, f.height, f.phash) for f in facts],
             schema={"image_id": str, "width": pl.Int32, "height": pl.Int32, "phash": pl.UInt64},
@@ -88,10 +89,10 @@ def test_easy_vqa_gives_back_what_is_planted(easy_vqa):
         ),
         lambda image_id: content.get(image_id) or new_images[image_id][0],
     )
-    found = find_duplicates(everything, options=DedupOptions(keep="order"), pictures=known)
-    gone = set(found.decisions.filter(~pl.col("kept"))["sample_id"])
-    assert {i for i in gone if not i.startswith("planted")} == set()
-    kinds = Counter(i.split("-")[1] for i in gone)
+    found = find_duplicates(everything, options=DedupOptions(keep="order"), images=known)
+    removed = set(found.decisions.filter(~pl.col("kept"))["sample_id"])
+    assert {i for i in removed if not i.startswith("planted")} == set()
+    kinds = Counter(i.split("-")[1] for i in removed)
     assert kinds["0"] == 300
     assert kinds["1"] >= 290  # the hash of a flat image may move further than candidates go
     assert kinds["2"] == 0
@@ -139,7 +140,7 @@ def test_captions_above_the_threshold_are_all_found(captions):
 
     texts = captions[:2000]
     found = minhash_groups(pl.Series(texts))
-    kept = [k for k, stays in enumerate(found["kept"]) if stays]
+    kept = [k for k, is_kept in enumerate(found["kept"]) if is_kept]
     grams = []
     for text in fold(pl.Series(texts).gather(kept)):
         words = text.split(" ")
@@ -175,8 +176,8 @@ def test_captions_as_rows_without_images(captions):
     assert find_duplicates(again, options=DedupOptions()).decisions["kept"].all()
 
 
-def test_questions_on_pictures_that_were_left_behind(shared_data: Path, tmp_path: Path):
-    """The same questions on the same pictures stand in three files; nothing else is a double."""
+def test_questions_on_images_that_were_not_ingested(shared_data: Path, tmp_path: Path):
+    """Three files contain the same questions on the same images; nothing else is a duplicate."""
     expected = set()
     for name in ("random", "popular", "adversarial"):
         path = shared_data / "pope" / f"coco_pope_{name}.json"
@@ -213,7 +214,7 @@ def test_photos_and_charts_and_their_copies(shared_data: Path):
         image.save(buffer, "JPEG", quality=75)
         contents.append(buffer.getvalue())
     hashes = np.array([inspect_image(content).phash for content in contents], dtype=np.uint64)
-    found = same_pictures(hashes, contents.__getitem__)
+    found = find_copies(hashes, contents.__getitem__)
     pairs = set(zip(found.a.tolist(), found.b.tolist(), strict=True))
     assert pairs - {(k, n + k) for k in range(n)} == set()
     assert len(pairs) >= n - 1

@@ -106,7 +106,7 @@ def test_two_criteria_of_the_same_annotators_agree_as_counted_by_hand(
     asked = ["agree", data, "--judge", "comparisons/iiw", "--labels", "comparisons/iiw"]
     asked += ["--criterion", "Hallucination", "--labels-criterion", "Specificity", "--json"]
     assert command.main("judge", "", JUDGE_COMMANDS, [str(word) for word in asked]) == 0
-    [topic] = json.loads(capsys.readouterr().out)["topics"]
+    [found] = json.loads(capsys.readouterr().out)["criteria"]
 
     signs = [
         tuple(
@@ -116,8 +116,8 @@ def test_two_criteria_of_the_same_annotators_agree_as_counted_by_hand(
         for row in lines(source)
     ]
     decided = [pair for pair in signs if 0 not in pair]
-    figures = {figure["metric"]: figure for figure in topic["figures"]}
-    assert topic["counts"]["rows"] == len(signs)
-    assert topic["counts"]["decided_by_both"] == len(decided) == 133
-    assert topic["counts"]["neither_decided"] == signs.count((0, 0))
-    assert figures["accuracy"]["value"] == sum(a == b for a, b in decided) / len(decided)
+    metrics = {one["metric"]: one for one in found["metrics"]}
+    assert found["counts"]["rows"] == len(signs)
+    assert found["counts"]["decided_by_both"] == len(decided) == 133
+    assert found["counts"]["neither_decided"] == signs.count((0, 0))
+    assert metrics["accuracy"]["value"] == sum(a == b for a, b in decided) / len(decided)

@@ -83,7 +83,7 @@ def scores(rows: Rows, least_words: int, vectors: pl.DataFrame) -> pl.Series:
     """Best cosine of any image and any answer of so many words, null where one is missing."""
     import polars as pl
 
-    from curate.embed.command import text_id
+    from pairwright.dataset.ids import text_id
 
     texts = rows.answers.filter(pl.col("text").str.count_matches(WORD) >= least_words)
     texts = texts.select("row", "text").unique(maintain_order=True)

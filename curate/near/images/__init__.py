@@ -1,1 +1,1 @@
-"""Similarity of images: perceptual hashes, pixels, copies."""
+"""Copies of images: near perceptual hashes, confirmed by the pixels."""

@@ -1,10 +1,10 @@
-"""Near 64-bit hashes without comparing all: a multi-index whose memory does not depend on the hits.
+"""Near 64-bit hashes by multi-index hashing; its memory does not depend on the number of pairs.
 
-Hashes are cut into segments. Of two hashes that differ in few bits, one segment differs in fewer,
-so that only hashes that share a segment, but for so many bits, are looked at. How many segments are
-best depends on the number of hashes and on how they crowd, which a sample tells. Bits that never
-vary are left out, and the others are shuffled: neighbouring frequencies go together, and a segment
-of them would tell little apart.
+Hashes are split into segments. If two hashes differ in few bits, one of their segments differs in
+fewer, so only hashes that share a segment, except for that many bits, are compared. The best number
+of segments depends on the number of hashes and on how they cluster, which a sample shows. Bits that
+never vary are removed, and the others are shuffled: bits of neighboring frequencies are correlated,
+and a segment of them would distinguish little.
 """
 
 from __future__ import annotations
@@ -17,24 +17,25 @@ from typing import Any
 
 import numpy as np
 
-from curate.near.text.minhash import in_threads, n_threads
+from curate.near.threads import in_threads, n_threads
 
 _SEGMENTS = (3, 4, 5, 8)
 _SAMPLE = 1000
 _ROOM, _ROWS = 1 << 21, 1 << 14
-# Nanoseconds to look a segment up (tables beyond the caches take longer), and to look at a hash.
-_LOOKUP, _FAR_LOOKUP, _NEAR_BITS, _SEEN = 3.0, 12.0, 16, 1.5
+# Nanoseconds per lookup of a segment, per lookup in a table larger than the caches (more than
+# `_CACHED_BITS` bits), and per comparison of two hashes.
+_LOOKUP, _FAR_LOOKUP, _CACHED_BITS, _COMPARISON = 3.0, 12.0, 16, 1.5
 
 
 class HashIndex:
-    """Distinct hashes by their segments."""
+    """An index of distinct hashes by their segments."""
 
     def __init__(self, hashes: np.ndarray, distance: int) -> None:
-        """Index hashes.
+        """Build the index.
 
         Args:
-            hashes: Distinct.
-            distance: Most bits in which two that are near differ.
+            hashes: [n] distinct 64-bit hashes.
+            distance: Max bits in which two near hashes differ.
         """
         from curate.near.kernels import image as kernels
 
@@ -50,10 +51,10 @@ class HashIndex:
         )  # fmt: skip
 
     def has_near(self) -> np.ndarray:
-        """Whether each hash is near another."""
+        """[n] whether each hash is near another one."""
         from curate.near.kernels import image as kernels
 
-        has = np.zeros(len(self._hashes), dtype=bool)  # threads only ever set
+        has = np.zeros(len(self._hashes), dtype=bool)  # threads only set entries
 
         def work(first: int, last: int) -> None:
             arguments = (*self._arguments, first, last, has)
@@ -63,10 +64,10 @@ class HashIndex:
         return has
 
     def pairs(self, last: int | None = None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Near pairs, the lower number first, some at a time.
+        """Yield the near pairs in batches, the lower number first.
 
         Args:
-            last: Only pairs with one of the first `last` hashes; all if not given.
+            last: Only pairs with one of the first `last` hashes; all pairs by default.
         """
         from curate.near.kernels import image as kernels
 
@@ -96,12 +97,15 @@ class HashIndex:
 def hamming_pairs(
     hashes: np.ndarray, distance: int, last: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of distinct 64-bit hashes at most `distance` bits apart, without comparing all.
+    """Pairs of distinct 64-bit hashes that differ in at most `distance` bits.
 
     Args:
-        hashes: The hashes.
-        distance: Most bits in which two differ.
-        last: Only pairs with one of the first `last` hashes; all if not given.
+        hashes: [n] the hashes.
+        distance: Max bits in which two hashes differ.
+        last: Only pairs with one of the first `last` hashes; all pairs by default.
+
+    Returns:
+        Lower and higher number of each pair.
     """
     found = list(HashIndex(hashes, distance).pairs(last))
     none = np.empty(0, dtype=np.int32)
@@ -110,19 +114,19 @@ def hamming_pairs(
 
 
 def _shuffled(hashes: np.ndarray) -> tuple[np.ndarray, int]:
-    """The bits that vary, in another order, the same for all; and how many they are."""
+    """Hashes of the bits that vary, in a fixed random order, and the number of these bits."""
     varying = 0
     if len(hashes):
         varying = int(np.bitwise_or.reduce(hashes) & ~np.bitwise_and.reduce(hashes))
-    order = [at for at in np.random.default_rng(0).permutation(64).tolist() if varying >> at & 1]
+    order = [bit for bit in np.random.default_rng(0).permutation(64).tolist() if varying >> bit & 1]
     out = np.zeros(len(hashes), dtype=np.uint64)
-    for to, at in enumerate(order):
-        out |= ((hashes >> np.uint64(at)) & np.uint64(1)) << np.uint64(to)
+    for to, bit in enumerate(order):
+        out |= ((hashes >> np.uint64(bit)) & np.uint64(1)) << np.uint64(to)
     return out, max(1, len(order))
 
 
 def _patterns(bits: int, radius: int) -> list[int]:
-    """Numbers of so many bits of which at most `radius` are set."""
+    """Numbers of `bits` bits of which at most `radius` are set."""
     return [
         sum(1 << bit for bit in chosen)
         for size in range(radius + 1)
@@ -131,23 +135,23 @@ def _patterns(bits: int, radius: int) -> list[int]:
 
 
 def _choose(hashes: np.ndarray, width: int, distance: int) -> tuple[int, float]:
-    """Segments with which a search is cheapest, and the seconds it is expected to take."""
+    """The number of segments with the lowest cost, and the CPU seconds that it is expected to take."""
     n = len(hashes)
     some = hashes[np.random.default_rng(1).permutation(n)[:_SAMPLE]]
     best = (_SEGMENTS[-1], np.inf)
     for segments in _SEGMENTS:
         bits = -(-width // segments)
         if 1 << bits > max(16 * n, 1 << 16):
-            continue  # tables larger than what is in them
+            continue  # the tables would be larger than their content
         probes = len(_patterns(bits, distance // segments))
-        lookup = _LOOKUP if bits <= _NEAR_BITS else _FAR_LOOKUP
+        lookup = _LOOKUP if bits <= _CACHED_BITS else _FAR_LOOKUP
         spent = 0.0
         for s in range(segments):
             mask = np.uint64((1 << bits) - 1)
             shift = np.uint64(s * bits)
             size = np.bincount(((hashes >> shift) & mask).astype(np.int64), minlength=1 << bits)
-            crowd = size[((some >> shift) & mask).astype(np.int64)].mean() if n else 0.0
-            spent += probes * (lookup + float(crowd) * _SEEN)
+            bucket = size[((some >> shift) & mask).astype(np.int64)].mean() if n else 0.0
+            spent += probes * (lookup + float(bucket) * _COMPARISON)
         if spent < best[1]:
             best = (segments, spent)
     return best[0], best[1] * n * 1e-9

@@ -1,4 +1,4 @@
-"""Whether two pictures are the same, by their pixels; the limits are explained in `curate.near.images.phash`."""
+"""Compare the pixels of two images; `curate.near.images.copies` explains the limits."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from curate.near.text.minhash import n_threads
+from curate.near.threads import n_threads
 from pairwright.commands.progress import Progress
 from pairwright.images import ImageError, open_image
 
 if TYPE_CHECKING:
     from PIL import Image
 
-# Pictures are compared at this many pixels a side at most, and at two thirds of the smaller one if
-# their sizes differ, where the blur of scaling no longer tells.
+# Images are compared at this many pixels per side at most, and at two thirds of the smaller one if
+# their sizes differ: there the blur of resizing has no effect.
 _SIDE, _SCALE = 512, 0.67
-# Most that the medians of lightness and colour may differ, then the worst 4 x 4 and 8 x 8 field in
-# lightness and 16 x 16 field in colour (levels of 255).
+# Max differences of the medians of lightness and colors, then of the worst 4 x 4 and 8 x 8 field in
+# lightness and the worst 16 x 16 field in color (levels of 255).
 _LIMITS = np.array([2.0, 2.0, 2.0, 12.0, 8.0, 11.0])
-# Most that the mean colours of the 8 x 8 parts of likely pictures differ. Much for a part: of small
-# pictures with hard edges, copies scaled by a few pixels were seen to differ by 25.
-GRID_MOST = np.array([32, 40, 40], dtype=np.int64)
-# Width of the classes of lightness; copies differ by 2 in the middle of all pixels.
+# Max difference of the mean colors of the 8 x 8 parts of candidates. Large for a part: small images
+# with hard edges were seen to differ by 25 from copies resized by a few pixels.
+GRID_LIMITS = np.array([32, 40, 40], dtype=np.int64)
+# Width of the classes of lightness; the medians of copies differ by at most 2.
 _SHADE = 16
-# Pixels that an image is decoded to where only its coarse colours are wanted.
-_COARSE = 256 * 256
+# Pixels to which an image is decoded for its thumbnail.
+_THUMBNAIL_PIXELS = 256 * 256
 _CACHED_BYTES = 256 << 20
 _BATCH = 192
-# An image that is the same picture as so many others of lower number is not compared with more.
+# An image with this many copies of lower number is not compared with more images.
 ENOUGH = 8
 
 
-class Look(NamedTuple):
-    """Coarse looks of images.
+class Thumbnails(NamedTuple):
+    """Mean colors of n images, computed for some of them.
 
     Attributes:
-        shades: Class of lightness of every image.
-        rows: Row of every image in the grids, -1 where it was not asked for or cannot be read.
-        grids: Mean colours of the parts.
-        aspects: Logarithm of width / height; not-a-number where it cannot be read.
+        shades: [n] class of lightness.
+        rows: [n] row of each image in `grids`; -1 if it was not read or cannot be read.
+        grids: [m, 8 * 8 * 3] mean colors of 8 x 8 parts.
+        aspects: [n] logarithm of width / height; NaN if the image was not read or cannot be read.
     """
 
     shades: np.ndarray
@@ -53,8 +53,8 @@ class Look(NamedTuple):
     aspects: np.ndarray
 
 
-def same_picture(one: Image.Image, other: Image.Image) -> float:
-    """Similarity of two images if they show the same picture, else -1."""
+def copy_similarity(one: Image.Image, other: Image.Image) -> float:
+    """Similarity of two images if they are copies, else -1."""
     from curate.near.kernels import image as kernels
 
     if not abs(_aspect(one.size) - _aspect(other.size)) <= 0.05:
@@ -84,13 +84,13 @@ def _pixels(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(image.convert("YCbCr"))
 
 
-def look_at(n: int, candidates: Sequence[int], read: Callable[[int], bytes]) -> Look:
-    """Coarse colours of candidates, to spare most comparisons.
+def read_thumbnails(n: int, candidates: Sequence[int], read: Callable[[int], bytes]) -> Thumbnails:
+    """Compute the mean colors of candidates, which rule out most comparisons.
 
     Args:
         n: Number of images.
-        candidates: Those that are looked at, in the order in which they are read.
-        read: Gives the bytes of an image by number.
+        candidates: Images to read, in this order.
+        read: Returns the bytes of an image by number.
     """
     from curate.near.kernels.image import GRID
 
@@ -98,11 +98,11 @@ def look_at(n: int, candidates: Sequence[int], read: Callable[[int], bytes]) -> 
     grids = np.zeros((len(candidates), GRID * GRID * 3), dtype=np.uint8)
     aspects = np.full(n, np.nan, dtype=np.float32)
 
-    def look(row: int, content: bytes) -> None:
+    def compute(row: int, content: bytes) -> None:
         from PIL.Image import Resampling
 
         try:
-            image = open_image(content, fit=_COARSE)
+            image = open_image(content, fit=_THUMBNAIL_PIXELS)
         except ImageError:
             return
         small = image.resize((GRID, GRID), Resampling.BOX).convert("YCbCr")
@@ -110,55 +110,55 @@ def look_at(n: int, candidates: Sequence[int], read: Callable[[int], bytes]) -> 
         aspects[candidates[row]] = _aspect(image.size)
         rows[candidates[row]] = row
 
-    with Progress("looking at images", len(candidates), unit="images") as progress:
-        for _ in _in_order(look, ((row, i, read) for row, i in enumerate(candidates))):
+    with Progress("reading similar images", len(candidates), unit="images") as progress:
+        for _ in _in_order(compute, ((row, i, read) for row, i in enumerate(candidates))):
             progress.advance()
     shades = np.full(n, 255, dtype=np.uint8)
     known = np.flatnonzero(rows >= 0)
     for first in range(0, len(known), 65_536):
         part = known[first : first + 65_536]
         shades[part] = grids[rows[part], ::3].mean(axis=1) / _SHADE
-    return Look(shades, rows, grids, aspects)
+    return Thumbnails(shades, rows, grids, aspects)
 
 
 def _in_order(
     work: Callable[[int, bytes], None], jobs: Iterator[tuple[int, int, Callable[[int], bytes]]]
 ) -> Iterator[None]:
-    """Read here, work in threads, a bounded number of files in memory."""
+    """Read in this thread, work in others, with a bounded number of files in memory."""
     with ThreadPoolExecutor(n_threads()) as pool:
-        waiting: list[Future[None]] = []
+        running: list[Future[None]] = []
         for row, number, read in jobs:
             try:
                 content = read(number)
             except ImageError:
                 yield
                 continue
-            waiting.append(pool.submit(work, row, content))
-            if len(waiting) >= 4 * n_threads():
-                waiting.pop(0).result()
+            running.append(pool.submit(work, row, content))
+            if len(running) >= 4 * n_threads():
+                running.pop(0).result()
                 yield
-        for one in waiting:
+        for one in running:
             one.result()
             yield
 
 
-def confirm(
-    a: np.ndarray, b: np.ndarray, read: Callable[[int], bytes], place: np.ndarray
+def confirm_pairs(
+    a: np.ndarray, b: np.ndarray, read: Callable[[int], bytes], position: np.ndarray
 ) -> tuple[np.ndarray, int]:
-    """Similarity of pairs of images, -1 where their pixels differ or were not compared.
+    """Similarity of p pairs of images; -1 if they are not copies or were not compared.
 
     Args:
-        a: Lower numbers.
-        b: Higher numbers; an image is compared with its lower ones in order, until it is the same
-            picture as `ENOUGH` of them.
-        read: Gives the bytes of an image by number.
-        place: Of every image in the order in which reading is cheapest.
+        a: [p] lower numbers.
+        b: [p] higher numbers. An image is compared with its partners of lower number in order,
+            until it is a copy of `ENOUGH` of them.
+        read: Returns the bytes of an image by number.
+        position: Position of each image in the order that is cheapest to read.
 
     Returns:
-        The similarities, and the number of pairs that were compared.
+        [p] similarities, and the number of pairs that were compared.
     """
     out = np.full(len(a), -1.0)
-    order = np.lexsort((a, b, place[b])) if len(a) else np.empty(0, dtype=np.int64)
+    order = np.lexsort((a, b, position[b])) if len(a) else np.empty(0, dtype=np.int64)
     bounds = np.flatnonzero(np.r_[True, np.diff(b[order]) != 0, True]) if len(a) else [0]
     groups = [order[x:y] for x, y in itertools.pairwise(bounds)]
     compared = 0
@@ -166,35 +166,35 @@ def confirm(
         ThreadPoolExecutor(n_threads()) as pool,
         Progress("comparing pixels", len(a), unit="pairs") as progress,
     ):
-        shelf = _Shelf(pool, read, place)
+        cache = _ImageCache(pool, read, position)
         for batch in _batches(groups, a):
-            pictures = shelf.take({int(i) for group in batch for i in (b[group[0]], *a[group])})
+            images = cache.take({int(i) for group in batch for i in (b[group[0]], *a[group])})
 
-            def work(group: np.ndarray, pictures: _Pictures = pictures) -> int:
-                return _compare(group, a, b, pictures, out)
+            def work(group: np.ndarray, images: _Images = images) -> int:
+                return _compare(group, a, b, images, out)
 
             compared += sum(pool.map(work, batch))
             progress.advance(sum(len(group) for group in batch))
     return out, compared
 
 
-_Pictures = dict[int, "Image.Image | None"]
+_Images = dict[int, "Image.Image | None"]
 
 
 def _compare(
-    group: np.ndarray, a: np.ndarray, b: np.ndarray, pictures: _Pictures, out: np.ndarray
+    group: np.ndarray, a: np.ndarray, b: np.ndarray, images: _Images, out: np.ndarray
 ) -> int:
-    """Compare one image with its lower ones; returns how many."""
-    other, same = pictures[int(b[group[0]])], 0
+    """Compare one image with its partners of lower number; returns the number of comparisons."""
+    other, n_copies = images[int(b[group[0]])], 0
     if other is None:
         return 0
     for done, k in enumerate(group.tolist()):
-        if same == ENOUGH:
+        if n_copies == ENOUGH:
             return done
-        one = pictures[int(a[k])]
+        one = images[int(a[k])]
         if one is not None:
-            out[k] = same_picture(one, other)
-            same += out[k] >= 0
+            out[k] = copy_similarity(one, other)
+            n_copies += out[k] >= 0
     return len(group)
 
 
@@ -213,24 +213,24 @@ def _batches(groups: list[np.ndarray], a: np.ndarray) -> Iterator[list[np.ndarra
         yield batch
 
 
-class _Shelf:
-    """Decoded images, the last used ones, in bounded memory."""
+class _ImageCache:
+    """Least recently used cache of decoded images, in bounded memory."""
 
-    def __init__(self, pool: Executor, read: Callable[[int], bytes], place: np.ndarray) -> None:
-        self._pool, self._read, self._place = pool, read, place
+    def __init__(self, pool: Executor, read: Callable[[int], bytes], position: np.ndarray) -> None:
+        self._pool, self._read, self._position = pool, read, position
         self._images: OrderedDict[int, Image.Image | None] = OrderedDict()
         self._bytes = 0
 
-    def take(self, numbers: set[int]) -> _Pictures:
-        """Images by number, `None` where one cannot be read."""
-        missing = sorted(numbers - self._images.keys(), key=lambda i: self._place[i])
+    def take(self, numbers: set[int]) -> _Images:
+        """Images by number; None if an image cannot be read."""
+        missing = sorted(numbers - self._images.keys(), key=lambda i: self._position[i])
         for first in range(0, len(missing), 32):
             part = missing[first : first + 32]
             contents = [self._content(i) for i in part]
             for i, image in zip(part, self._pool.map(_decoded, contents), strict=True):
                 self._images[i] = image
                 self._bytes += _size(image)
-        taken: _Pictures = {}
+        taken: _Images = {}
         for i in numbers:
             self._images.move_to_end(i)
             taken[i] = self._images[i]
@@ -250,7 +250,7 @@ def _size(image: Image.Image | None) -> int:
 
 
 def _decoded(content: bytes | None) -> Image.Image | None:
-    """Large pictures made small enough to keep some hundred in memory."""
+    """Decode an image; large images are reduced, so that hundreds fit into memory."""
     from PIL.Image import Resampling
 
     if content is None:

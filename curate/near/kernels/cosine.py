@@ -1,4 +1,4 @@
-"""Compiled loops that pick near pairs out of products of vectors, and measure them exactly."""
+"""Compiled loops that find near pairs in products of vectors and compute their exact cosines."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _STRIDE = 256
 
 @jit
 def reaching(products: Any, width: int, limit: Any, diagonal: bool, a: Any, b: Any) -> int:
-    """Places of a block of products that reach a limit.
+    """Find the products of a block that reach a limit.
 
     Args:
-        products: Products of two blocks of vectors, row after row.
-        width: Products in a row.
-        limit: Least product.
-        diagonal: Whether the blocks are the same; then only places right of the diagonal count.
-        a: Gets row numbers, must be as long as `products`.
-        b: Gets column numbers.
+        products: Products of two blocks of vectors, row by row.
+        width: Products per row.
+        limit: Min product.
+        diagonal: Whether the blocks are the same; then only the upper triangle counts.
+        a: Receives row numbers; as long as `products`.
+        b: Receives column numbers.
 
     Returns:
-        Number of places.
+        Number of products found.
     """
     n = 0
     for block in range(products.size // _STRIDE):
@@ -58,20 +58,20 @@ def _take(
 def sieve(
     products: Any, lead: Any, middle: Any, first: int, second: int, limit: Any, a: Any, b: Any
 ) -> int:
-    """Move pairs whose bound with more coordinates reaches a limit to the front.
+    """Move pairs to the front whose bound with more coordinates reaches a limit.
 
     Args:
-        products: Products of the lead coordinates of two blocks, their last column included.
-        lead: Lead coordinates of all vectors; the last column is the length of the rest.
-        middle: Further coordinates; the last column is the length of what is left then.
-        first: Where the first block starts.
-        second: Where the second block starts.
-        limit: Least product.
+        products: Products of the leading coordinates of two blocks, last column included.
+        lead: Leading coordinates of all vectors; the last column is the norm of the rest.
+        middle: Further coordinates; the last column is the norm of what then remains.
+        first: First vector of the first block.
+        second: First vector of the second block.
+        limit: Min product.
         a: Row numbers of pairs, changed in place.
         b: Column numbers of pairs, changed in place.
 
     Returns:
-        Number of pairs that reach it.
+        Number of pairs that reach the limit.
     """
     n, end = 0, lead.shape[1] - 1
     for k in range(a.size):
@@ -87,22 +87,22 @@ def sieve(
 def measure(
     rows: Any, norms: Any, first: int, second: int, threshold: float, a: Any, b: Any, out: Any
 ) -> int:
-    """Cosines in 64-bit floats of the vectors as given; pairs that reach a threshold go to the front.
+    """Compute cosines of pairs in 64-bit floats; move those that reach a threshold to the front.
 
-    The order of additions depends on nothing but the width, so that a pair has one cosine.
+    The order of additions depends on the width only, so a pair always has the same cosine.
 
     Args:
-        rows: Vectors.
-        norms: Their lengths.
-        first: Is added to `a`.
-        second: Is added to `b`.
-        threshold: Least cosine.
+        rows: [n, width] vectors.
+        norms: [n] their norms.
+        first: Added to `a`.
+        second: Added to `b`.
+        threshold: Min cosine.
         a: First numbers of pairs, changed in place.
         b: Second numbers of pairs, changed in place.
-        out: Gets the cosines.
+        out: Receives the cosines.
 
     Returns:
-        Number of pairs that reach it.
+        Number of pairs that reach the threshold.
     """
     n = 0
     for k in range(a.size):

@@ -1,4 +1,4 @@
-"""Compiled loops over images: near perceptual hashes, and what differs between two pictures."""
+"""Compiled loops over images: near perceptual hashes, and the differences between two images."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from curate.near.kernels.jit import jit
 
 GRID = 8
-# Mean colours of copies mostly differ by less.
+# Mean colors of copies usually differ by less than this.
 CLOSE = 4
-# Their aspects by less than this; sizes are rounded where an image was shrunk to look at it.
+# Logarithms of the aspect ratios of copies differ by less; sizes of thumbnails are rounded.
 ASPECT = 0.1
 
 
@@ -38,11 +38,11 @@ def index_segments(hashes: Any, bits: int, starts: Any, order: Any) -> None:
             starts[s, _segment(value, s, bits) + 1] += 1
         for k in range(1, starts.shape[1]):
             starts[s, k] += starts[s, k - 1]
-        place = starts[s].copy()
+        cursor = starts[s].copy()
         for i in range(hashes.size):
             key = _segment(hashes[i], s, bits)
-            order[s, place[key]] = i
-            place[key] += 1
+            order[s, cursor[key]] = i
+            cursor[key] += 1
 
 
 @jit
@@ -50,26 +50,26 @@ def near_hashes(
     hashes: Any, bits: int, starts: Any, order: Any, probes: Any, radius: int, distance: int,
     first: int, last: int, out_a: Any, out_b: Any,
 ) -> Any:  # fmt: skip
-    """Pairs of hashes at most `distance` bits apart, those of numbers `first` to `last`.
+    """Pairs of a hash from `first` to `last` and a later hash, at most `distance` bits apart.
 
-    Multi-index: of m segments one differs in at most distance / m bits, so that only hashes that
-    share a segment, up to `probes`, are looked at.
+    Multi-index hashing: one of m segments differs in at most distance / m bits, so only hashes that
+    share a segment, except for the bits in `probes`, are compared.
 
     Args:
         hashes: Distinct hashes.
-        bits: Bits a segment.
+        bits: Bits per segment.
         starts: From `index_segments`.
         order: From `index_segments`.
         probes: Patterns of at most `radius` bits of a segment.
-        radius: Bits in which one segment may differ.
-        distance: Bits in which the hashes may differ.
-        first: First hash whose pairs with later ones are wanted.
-        last: One past the last.
-        out_a: Gets pairs; must have room for as many as there are hashes.
-        out_b: Gets pairs.
+        radius: Max bits in which one segment differs.
+        distance: Max bits in which the hashes differ.
+        first: First hash.
+        last: One past the last hash.
+        out_a: Receives the lower number of each pair; room for as many pairs as hashes.
+        out_b: Receives the higher number.
 
     Returns:
-        Number of pairs, and the hash at which to go on: `last`, or the first that did not fit.
+        Number of pairs, and the hash at which to continue: `last`, or the first that did not fit.
     """
     n = 0
     for i in range(first, last):
@@ -98,7 +98,7 @@ def has_near_hash(
     hashes: Any, bits: int, starts: Any, order: Any, probes: Any, radius: int, distance: int,
     first: int, last: int, has: Any,
 ) -> None:  # fmt: skip
-    """Mark the hashes that are near another; arguments as for `near_hashes`."""
+    """Set `has` for the hashes that are near another one; arguments as for `near_hashes`."""
     for i in range(first, last):
         for s in range(starts.shape[0]):
             if has[i]:
@@ -124,21 +124,21 @@ def _found_before(difference: Any, segment: int, bits: int, radius: int) -> bool
 
 
 @jit
-def _apart(grids: Any, a: int, b: int, most: Any) -> int:
-    """0 if two grids agree closely, 1 if so far as copies may differ, 2 if they differ more."""
-    apart = 0
+def _grid_distance(grids: Any, a: int, b: int, limits: Any) -> int:
+    """0 if two grids agree closely, 1 if they may be grids of copies, 2 if they differ more."""
+    distance = 0
     for k in range(grids.shape[1]):
         d = abs(np.int64(grids[a, k]) - np.int64(grids[b, k]))
         if d > CLOSE:
-            if d > most[k % 3]:
+            if d > limits[k % 3]:
                 return 2
-            apart = 1
-    return apart
+            distance = 1
+    return distance
 
 
 @jit
 def _first_of(shades: Any, members: Any, low: int, high: int, shade: int) -> int:
-    """First place from `low` to `high` whose member has at least this shade."""
+    """First position from `low` to `high` whose image has at least this shade."""
     while low < high:
         middle = (low + high) // 2
         if shades[members[middle]] < shade:
@@ -150,92 +150,93 @@ def _first_of(shades: Any, members: Any, low: int, high: int, shade: int) -> int
 
 @jit
 def likely_pairs(
-    pair_a: Any, pair_b: Any, starts: Any, members: Any, look: Any, counts: Any, partners: Any,
-    cut: Any,
+    pair_a: Any, pair_b: Any, starts: Any, members: Any, thumbnails: Any, counts: Any,
+    partners: Any, truncated: Any,
 ) -> None:  # fmt: skip
-    """For every image, those of lower number with a near hash whose coarse colours agree.
+    """For each image, the images of lower number with a near hash and similar mean colors.
 
     Args:
-        pair_a: Bucket of images of each pair; a bucket with itself for images that share a hash.
-        pair_b: The other.
-        starts: Where each bucket's images start in `members`.
-        members: Images, bucket after bucket, by shade and number.
-        look: Shade of each image (classes of lightness; those of likely pairs differ by 1 at
-            most), row of each image in the grids (-1 where it cannot be read), grids of mean
-            colours, logarithm of width / height of each image, and the differences of each channel
-            of the grids that are allowed.
-        counts: Partners of each row so far: those whose grids agree closely, and others.
-        partners: Lowest partners of each row, of both kinds, sorted.
-        cut: Is set for images that have more.
+        pair_a: First bucket of each pair of buckets; a bucket pairs with itself for images that
+            share a hash.
+        pair_b: Second bucket of each pair.
+        starts: Offsets of the buckets' images in `members`.
+        members: Images of all buckets, within a bucket by shade and number.
+        thumbnails: Shade of each image (class of lightness; the shades of copies differ by at most
+            1), row of each image in the grids (-1 if it cannot be read), grids of mean colors,
+            logarithm of width / height of each image, and max difference per channel of the grids.
+        counts: Partners per row so far: those whose grids agree closely, and others.
+        partners: Partners of lowest number of each row, of both kinds, sorted.
+        truncated: Set for images that have more partners.
     """
     for p in range(pair_a.size):
         own, other = pair_a[p], pair_b[p]
         for _ in range(1 if own == other else 2):
-            for place in range(starts[own], starts[own + 1]):
+            for k in range(starts[own], starts[own + 1]):
                 _partners_of(
-                    members[place], starts[other], starts[other + 1], members, look, counts,
-                    partners, cut,
+                    members[k], starts[other], starts[other + 1], members, thumbnails, counts,
+                    partners, truncated,
                 )  # fmt: skip
             own, other = other, own
 
 
 @jit
 def _partners_of(
-    i: int, low: int, high: int, members: Any, look: Any, counts: Any, partners: Any, cut: Any
-) -> None:
-    """Partners of one image among those of lower number in a bucket."""
-    shades, rows, grids, aspects, most = look
+    i: int, low: int, high: int, members: Any, thumbnails: Any, counts: Any, partners: Any,
+    truncated: Any,
+) -> None:  # fmt: skip
+    """Partners of one image among the images of lower number in a bucket."""
+    shades, rows, grids, aspects, limits = thumbnails
     row, room = rows[i], partners.shape[2]
     if row < 0:
         return
     shade = np.int64(shades[i])
     for near in range(shade - 1, shade + 2):
-        place = _first_of(shades, members, low, high, near)
-        while place < high:
-            j = members[place]
-            place += 1
+        position = _first_of(shades, members, low, high, near)
+        while position < high:
+            j = members[position]
+            position += 1
             if shades[j] != near or j >= i:
                 break
             if counts[row, 0] == room and j > partners[row, 0, room - 1]:
-                cut[i] = True
+                truncated[i] = True
                 break
             if not abs(aspects[i] - aspects[j]) <= ASPECT:
                 continue
-            apart = _apart(grids, row, rows[j], most)
-            if apart < 2 and not _put(partners[row, apart], counts[row], apart, j):
-                cut[i] = True
+            kind = _grid_distance(grids, row, rows[j], limits)
+            if kind < 2 and not _put(partners[row, kind], counts[row], kind, j):
+                truncated[i] = True
 
 
 @jit
-def _put(sorted_ones: Any, counts: Any, kind: int, value: int) -> bool:
-    """Keep the lowest values sorted; false if one does not fit or drives another out."""
-    n, room = counts[kind], sorted_ones.size
+def _put(lowest: Any, counts: Any, kind: int, value: int) -> bool:
+    """Insert a value into the sorted lowest values; false if there is no room for all values."""
+    n, room = counts[kind], lowest.size
     fits: bool = n < room
-    if not fits and value > sorted_ones[room - 1]:
+    if not fits and value > lowest[room - 1]:
         return False
-    place = min(n, room - 1)
-    while place > 0 and sorted_ones[place - 1] > value:
-        sorted_ones[place] = sorted_ones[place - 1]
-        place -= 1
-    sorted_ones[place] = value
+    position = min(n, room - 1)
+    while position > 0 and lowest[position - 1] > value:
+        lowest[position] = lowest[position - 1]
+        position -= 1
+    lowest[position] = value
     counts[kind] = min(n + 1, room)
     return fits
 
 
 @jit
 def difference(a: Any, b: Any, limits: Any, out: Any) -> bool:
-    """How much two pictures of one size differ, after slight smoothing.
+    """Measure how much two images of one size differ, after slight smoothing.
 
     Args:
-        a: YCbCr, height x width x 3.
-        b: YCbCr, of the same shape.
-        limits: Most of each of the first six figures; the rest is spared once one is exceeded.
-        out: Gets the absolute medians of the three channels, the largest mean absolute difference
-            of lightness in 4 x 4 and in 8 x 8 fields, that of colour in 16 x 16 fields, and the
-            mean absolute difference of all.
+        a: [height, width, 3] YCbCr.
+        b: [height, width, 3] YCbCr.
+        limits: [6] max of each of the first six numbers; the loop stops once one is exceeded.
+        out: [7] receives the absolute medians of the three channels, the largest mean absolute
+            difference of lightness in 4 x 4 and in 8 x 8 fields, that of color in 16 x 16 fields,
+            and the mean absolute difference of all pixels.
 
     Returns:
-        Whether all figures are within the limits.
+        Whether all numbers are within the limits.
     """
     height, width = a.shape[0], a.shape[1]
     smooth = np.empty((height, width), dtype=np.float32)
@@ -284,7 +285,7 @@ def _median(histogram: Any, n: int) -> int:
 
 @jit
 def _worst_field(values: Any, size: int) -> float:
-    """Largest mean of whole size x size fields; the last field in a row overlaps."""
+    """Largest mean of complete size x size fields; the last field in a row overlaps."""
     height, width = values.shape
     rows, columns = min(size, height), min(size, width)
     worst = 0.0
@@ -302,7 +303,7 @@ def _worst_field(values: Any, size: int) -> float:
 
 @jit
 def components(n: int, a: Any, b: Any) -> Any:
-    """Lowest number of each one's connected component."""
+    """[n] lowest number in the connected component of each of n nodes; edges are (a, b)."""
     parent = np.arange(n, dtype=np.int32)
     unite(parent, a, b)
     flatten(parent)
@@ -325,6 +326,6 @@ def unite(parent: Any, a: Any, b: Any) -> None:
 
 @jit
 def flatten(parent: Any) -> None:
-    """Let every parent be the lowest number of its component."""
+    """Set each parent to the lowest number of its component."""
     for x in range(parent.size):
         parent[x] = parent[parent[x]]

@@ -1,8 +1,8 @@
-"""Compiled loops, cached where the user may write.
+"""Compile loops with numba and cache the machine code in a folder that the user may write to.
 
-numba caches beside the source by default, which fails for read-only installs; and it does not
-notice when a function that another file calls has changed, so the folder is named after the
-content of all kernel files.
+By default numba caches next to the source, which fails for read-only installs. It also does not
+notice that a function in another file has changed, so the name of the cache folder contains a hash
+of all kernel files.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _private_folder(path: Path) -> bool:
-    """Whether the folder exists (or could be made), is ours and nobody else may write to it.
+    """Whether the folder exists (or could be made), is ours, and only we may write to it.
 
-    Cached machine code is executed, so a folder that others can fill is not used.
+    Cached machine code is executed, so a folder that others may write to is not used.
     """
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -52,17 +52,17 @@ _FOLDER = _cache_folder()
 
 
 def is_cold() -> bool:
-    """Whether nothing was compiled on this machine yet."""
+    """Whether nothing has been compiled on this machine yet."""
     return _FOLDER is None or not any(_FOLDER.iterdir())
 
 
 def jit(function: F) -> F:
-    """Compile a function on first use; it releases the GIL and its machine code is cached."""
+    """Compile a function on its first call; it releases the GIL, and its machine code is cached."""
     return _compiled(function, fastmath=False)
 
 
 def jit_sums(function: F) -> F:
-    """As `jit`, for sums: vector code adds in an order of its own, the same in every call."""
+    """As `jit`, for sums: vector instructions change the order of additions, always the same way."""
     return _compiled(function, fastmath={"reassoc", "contract"})
 
 

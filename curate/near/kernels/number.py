@@ -1,4 +1,4 @@
-"""Compiled loops that number things: 128-bit keys of texts, images and rows."""
+"""Compiled loops that hash texts and lists, and number 128-bit keys."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GOLDEN, _MIX1, _MIX2 = (
 
 @jit
 def hash_lists(at: Any, values: Any, seed: Any, out: Any) -> None:
-    """64-bit hash of every list of numbers, order and length included."""
+    """64-bit hash of each list of numbers; order and length count."""
     for i in range(out.size):
         h = seed ^ (np.uint64(at[i + 1] - at[i]) * _GOLDEN)
         for k in range(at[i], at[i + 1]):
@@ -31,7 +31,7 @@ def hash_lists(at: Any, values: Any, seed: Any, out: Any) -> None:
 
 @jit
 def hash_texts(data: Any, begin: Any, stop: Any, low: Any, high: Any) -> None:
-    """128-bit hash of every text: XXH3, and a multiplicative one that shares nothing with it."""
+    """Two independent 64-bit hashes of each text: XXH3, and a multiplicative hash."""
     for i in range(low.size):
         start, end = begin[i], stop[i]
         low[i] = xxh3(data, start, end - start)
@@ -51,7 +51,7 @@ def hash_texts(data: Any, begin: Any, stop: Any, low: Any, high: Any) -> None:
 
 @jit
 def place_keys(low: Any, high: Any, n: int, slots: Any) -> None:
-    """Enter known keys into an empty hash table (open addressing, a power of two slots)."""
+    """Enter n known keys into an empty hash table (open addressing, 2**k slots)."""
     mask = np.uint64(slots.size - 1)
     for i in range(n):
         slot = (low[i] ^ (high[i] * _GOLDEN)) & mask
@@ -67,16 +67,16 @@ def number_keys(
     """Number keys in order of first appearance.
 
     Args:
-        low: Low halves.
+        low: Low halves of the keys.
         high: High halves.
-        known_low: Low halves by number, with room for new ones.
-        known_high: High halves by number.
-        n: Keys known.
+        known_low: Low halves of known keys by number, with room for new keys.
+        known_high: High halves of known keys.
+        n: Number of known keys.
         slots: Hash table of numbers, at most half full.
-        out: Gets the numbers.
+        out: Receives the numbers.
 
     Returns:
-        Keys known now.
+        Number of known keys after the call.
     """
     mask = np.uint64(slots.size - 1)
     for i in range(low.size):

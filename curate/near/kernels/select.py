@@ -1,4 +1,4 @@
-"""Compiled loops of selection: gains of facility location, kept up to date."""
+"""Compiled loop of facility location: updates the gains after a choice."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from curate.near.kernels.jit import jit
 
 
 @jit
-def cover(likeness: Any, weights: Any, chosen: int, covered: Any, gains: Any) -> None:
-    """Choose a point: raise what it covers, lower what others would still add.
+def cover(similarity: Any, weights: Any, chosen: int, covered: Any, gains: Any) -> None:
+    """Choose a point: update the coverage, and the gains of the other points.
 
     Args:
-        likeness: Symmetric, not negative.
-        weights: Of each point as one that is to be covered.
+        similarity: [n, n] symmetric, not negative.
+        weights: [n] weight of each point in the coverage.
         chosen: The point.
-        covered: Likeness of each point to the nearest chosen one.
-        gains: What each point would add.
+        covered: [n] similarity of each point to its nearest chosen point.
+        gains: [n] coverage that each point would add.
     """
     for i in range(covered.size):
-        old, new = covered[i], likeness[chosen, i]
+        old, new = covered[i], similarity[chosen, i]
         if new <= old:
             continue
         covered[i] = new
         weight = weights[i]
         for j in range(gains.size):
-            like = likeness[i, j]
-            gains[j] -= weight * (max(like - old, 0.0) - max(like - new, 0.0))
+            value = similarity[i, j]
+            gains[j] -= weight * (max(value - old, 0.0) - max(value - new, 0.0))

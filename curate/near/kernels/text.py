@@ -1,7 +1,7 @@
-"""Compiled loops over texts: shingle sets, MinHash signatures, band keys.
+"""Compiled loops over texts: folding of ASCII, shingle sets, MinHash signatures, band keys.
 
-Texts are slices of one byte buffer, folded so that one space stands between words. A word n-gram
-is therefore a slice as well, and nothing is copied to hash it.
+Texts are slices of one byte buffer, folded so that one space separates words. A word n-gram is
+therefore also a slice, and nothing is copied to hash it.
 """
 
 from __future__ import annotations
@@ -34,24 +34,24 @@ def mix(value: Any) -> Any:
 
 
 @jit
-def tagged(value: Any, place: int) -> Any:
-    """Hash of a shingle at the given turn of a conversation; turn 0 leaves it as it is."""
-    if place == 0:
+def tagged(value: Any, turn: int) -> Any:
+    """Hash of a shingle in the given turn of a conversation; turn 0 leaves it unchanged."""
+    if turn == 0:
         return value
-    return mix(value + np.uint64(place) * _GOLDEN)
+    return mix(value + np.uint64(turn) * _GOLDEN)
 
 
 @jit
-def _among(byte: Any, signs: Any) -> bool:
+def _among(byte: Any, characters: Any) -> bool:
     found = False
-    for sign in signs:
-        found |= byte == sign
+    for character in characters:
+        found |= byte == character
     return found
 
 
 @jit
 def _spaces(word: Any) -> Any:
-    """The top bit of every byte that is a space."""
+    """The top bit of each byte that is a space."""
     word ^= np.uint64(0x2020202020202020)
     low = np.uint64(0x7F7F7F7F7F7F7F7F)
     return ~(((word & low) + low) | word | low)
@@ -59,9 +59,9 @@ def _spaces(word: Any) -> Any:
 
 @jit
 def lower(data: Any, out: Any) -> None:
-    """Write bytes with ASCII letters in lower case.
+    """Write the bytes to `out` with ASCII letters in lower case.
 
-    Over the whole array and without branches, so that the compiler makes wide instructions of it.
+    Without branches, so that the compiler can use vector instructions.
     """
     for k in range(data.size):
         byte = data[k]
@@ -71,7 +71,7 @@ def lower(data: Any, out: Any) -> None:
 
 @jit
 def _kind(data: Any, start: int, stop: int) -> Any:
-    """Whether a text is ASCII, and whether it has control characters or spaces in a row."""
+    """Whether a text is ASCII, and whether it has control characters or repeated spaces."""
     top = np.uint64(0x8080808080808080)
     high, odd, before = np.uint64(0), np.uint64(0), np.uint64(0)
     k = start
@@ -97,18 +97,18 @@ def fold_ascii(
     data: Any, start: Any, stop: Any, before: Any, after: Any, out: Any, low: Any, high: Any,
     plain: Any,
 ) -> None:  # fmt: skip
-    """Fold texts of ASCII: lower case, single spaces, signs dropped at both ends.
+    """Fold n ASCII texts: lower case, single spaces, punctuation removed at both ends.
 
     Args:
         data: Bytes of the texts.
-        start: Where each begins.
-        stop: Where each ends.
-        before: Signs dropped in front, unless nothing would be left.
-        after: Signs dropped behind.
-        out: The bytes in lower case (`lower`); gets the folded texts, each within its old place.
-        low: Gets where each folded text begins.
-        high: Gets where each ends.
-        plain: Gets whether each is ASCII; others are not folded.
+        start: [n] first byte of each text.
+        stop: [n] one past its last byte.
+        before: Characters removed at the beginning, unless nothing would remain.
+        after: Characters removed at the end.
+        out: The bytes in lower case (`lower`); receives the folded texts, each within its old slice.
+        low: [n] receives the first byte of each folded text.
+        high: [n] receives one past its last byte.
+        plain: [n] receives whether the text is ASCII; other texts are not folded.
     """
     for i in range(start.size):
         plain[i], odd = _kind(data, start[i], stop[i])
@@ -136,7 +136,7 @@ def fold_ascii(
 
 @jit
 def gather_bytes(data: Any, start: Any, stop: Any, ends: Any, out: Any) -> None:
-    """Copy slices one after the other."""
+    """Copy slices one after another."""
     for i in range(start.size):
         for k in range(stop[i] - start[i]):
             out[ends[i] + k] = data[start[i] + k]
@@ -144,7 +144,7 @@ def gather_bytes(data: Any, start: Any, stop: Any, ends: Any, out: Any) -> None:
 
 @jit
 def count_words(data: Any, start: Any, stop: Any, words: Any) -> None:
-    """Words of every text."""
+    """Count the words of each text."""
     for i in range(words.size):
         k, end = start[i], stop[i]
         n: Any = 1 if end > k else 0
@@ -160,7 +160,7 @@ def count_words(data: Any, start: Any, stop: Any, words: Any) -> None:
 
 @jit
 def _word_starts(data: Any, begin: int, end: int, out: Any) -> int:
-    """Where the words of a text begin, and one past where the last ends; the number of words."""
+    """Write the first byte of each word of a text; returns the number of words."""
     out[0] = begin
     k = begin
     words = 1 if end > begin else 0
@@ -183,7 +183,7 @@ def _word_starts(data: Any, begin: int, end: int, out: Any) -> int:
 
 @jit
 def n_shingles(words: int, ngram: int) -> int:
-    """Shingles of a text, doubles counted: n-grams, or for short texts the whole and its words."""
+    """Shingles of a text, repeats counted: n-grams, or for short texts the whole and its words."""
     if words >= ngram:
         return words - ngram + 1
     return 1 if words < 2 else words + 1
@@ -191,21 +191,21 @@ def n_shingles(words: int, ngram: int) -> int:
 
 @jit
 def fill_shingles(
-    data: Any, start: Any, stop: Any, ngram: int, most_words: int, first: int, at: Any, out: Any
+    data: Any, start: Any, stop: Any, ngram: int, max_words: int, first: int, at: Any, out: Any
 ) -> None:
-    """Sorted distinct shingle hashes of texts from number `first` on.
+    """Write the sorted distinct shingle hashes of the texts from number `first` on.
 
     Args:
         data: Bytes of the texts.
-        start: Where each begins.
-        stop: Where each ends.
-        ngram: Words a shingle.
-        most_words: Words of the longest text.
+        start: First byte of each text.
+        stop: One past its last byte.
+        ngram: Words per shingle.
+        max_words: Words of the longest text.
         first: Number of the text that `at[0]` belongs to.
-        at: Where each text's shingles start in `out`; the number of distinct ones replaces it.
-        out: Room for all shingles, doubles counted.
+        at: First position of each text's shingles in `out`; replaced by their number.
+        out: Room for all shingles, repeats counted.
     """
-    starts = np.empty(most_words + 2, dtype=np.int64)
+    starts = np.empty(max_words + 2, dtype=np.int64)
     room, count = np.empty(_SMALL, dtype=np.uint64), np.empty(_N_BUCKETS + 1, dtype=np.int64)
     for i in range(at.size):
         begin, end = start[first + i], stop[first + i]
@@ -213,7 +213,7 @@ def fill_shingles(
         n, base = n_shingles(words, ngram), at[i]
         span = ngram if words >= ngram else 1
         for k in range(n):
-            # One call only, so that it is inlined: of short texts the last shingle is the whole.
+            # One call only, so that it is inlined: the last shingle of a short text is the whole.
             whole = words < ngram and k == n - 1
             low = begin if whole else starts[k]
             high = end if whole else starts[k + span] - 1
@@ -223,12 +223,12 @@ def fill_shingles(
 
 @jit
 def _sort_distinct(values: Any, room: Any, count: Any) -> int:
-    """Sort hashes and drop doubles; `room` and `count` are scratch space."""
+    """Sort hashes and remove repeats; `room` and `count` are scratch space."""
     n = values.size
     if n > room.size:
         values.sort()
     else:
-        # Hashes spread evenly: by their top bits they are nearly in order.
+        # Hashes are spread evenly: sorted by their top bits they are nearly in order.
         count[:] = 0
         for i in range(n):
             count[(values[i] >> _BUCKET_SHIFT) + np.uint64(1)] += 1
@@ -254,7 +254,7 @@ def _sort_distinct(values: Any, room: Any, count: Any) -> int:
 
 @jit
 def compact(at: Any, counts: Any, values: Any) -> int:
-    """Close the gaps between the texts' shingles; `at` gets the new starts."""
+    """Close the gaps between the texts' shingles; `at` receives the new offsets."""
     n = 0
     for i in range(counts.size):
         start = at[i]
@@ -268,11 +268,11 @@ def compact(at: Any, counts: Any, values: Any) -> int:
 
 @jit
 def _signature(shingles: Any, at: Any, texts: Any, a: Any, b: Any, out: Any) -> None:
-    """MinHash of the union of the texts' shingles, each tagged with its text's place."""
+    """MinHash of the union of the texts' shingles, each tagged with its text's turn."""
     out[:] = _TOP
-    for place in range(texts.size):
-        for k in range(at[texts[place]], at[texts[place] + 1]):
-            h = np.uint32(tagged(shingles[k], place))
+    for turn in range(texts.size):
+        for k in range(at[texts[turn]], at[texts[turn] + 1]):
+            h = np.uint32(tagged(shingles[k], turn))
             h ^= h >> np.uint32(16)
             h = np.uint32(h * _FMIX1)
             h ^= h >> np.uint32(13)
@@ -287,7 +287,7 @@ def _signature(shingles: Any, at: Any, texts: Any, a: Any, b: Any, out: Any) -> 
 def fill_signatures(
     shingles: Any, at: Any, texts_at: Any, texts: Any, a: Any, b: Any, first: int, out: Any
 ) -> None:
-    """Signatures of items (lists of texts) from number `first` on."""
+    """Write the signatures of items (lists of texts) from number `first` on."""
     for i in range(out.shape[0]):
         mine = texts[texts_at[first + i] : texts_at[first + i + 1]]
         _signature(shingles, at, mine, a, b, out[i])
@@ -298,9 +298,9 @@ def fill_band_keys(
     shingles: Any, at: Any, texts_at: Any, texts: Any, groups: Any, a: Any, b: Any,
     rows: int, first: int, last: int, out: Any,
 ) -> None:  # fmt: skip
-    """32-bit key of every band of items `first` to `last`, the item's group included.
+    """Write the 32-bit key of each band of the items `first` to `last`; includes the item's group.
 
-    32 bits suffice: equal keys only make candidates, and those are verified.
+    32 bits are enough: equal keys only make candidates, which are then verified.
     """
     signature = np.empty(a.size, dtype=np.uint32)
     for i in range(first, last):

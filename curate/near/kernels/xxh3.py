@@ -1,6 +1,6 @@
-"""XXH3 (64 bit, seed 0) over slices of one byte buffer, for compiled loops.
+"""XXH3 (64 bits, seed 0) of slices of a byte buffer, for compiled loops.
 
-The same values as `xxhash.xxh3_64_intdigest`; follows the reference description of XXH3.
+Equal to `xxhash.xxh3_64_intdigest`; follows the reference description of XXH3.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SECRET = bytes.fromhex(
     "eac5ac8334d3ebc3c581a0fffa1363eb170ddd51b7f0da49d316552629d4689e"
     "2b16be587d47a1fc8ff8b8d17ad031ce45cb3a8f95160428afd7fbcabb4b407e"
 )
-# Eight bytes of the secret from every offset, so that kernels need no unaligned reads of it.
+# Eight bytes of the secret at each offset, so that kernels need no unaligned reads of it.
 _KEYS = np.array(
     [int.from_bytes(_SECRET[i : i + 8], "little") for i in range(len(_SECRET) - 7)], dtype=np.uint64
 )

@@ -1,1 +1,1 @@
-"""Similarity of texts: folding, shingles, MinHash."""
+"""Texts: folding, shingles and MinHash signatures."""

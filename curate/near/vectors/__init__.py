@@ -1,1 +1,1 @@
-"""Similarity of vectors: exact and graph search for near pairs."""
+"""Pairs of vectors above a cosine: exact search, or approximate search by a graph."""

@@ -1,4 +1,4 @@
-"""Near pairs by a graph of neighbours (HNSW of usearch), measured exactly, recall on a sample."""
+"""Approximate search by a graph of neighbors (HNSW of usearch), with its recall on a sample."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from curate.near.text.minhash import n_threads
-from curate.near.vectors.search import SLACK, Cost, NearPairs, Recall, Vectors
+from curate.near.threads import n_threads
+from curate.near.vectors.base import SLACK, Cost, NearPairs, Recall, Vectors
 from pairwright.errors import MissingExtraError
 
-# Neighbours that are looked at, and of a vector all whose neighbours are near.
-_NEIGHBOURS, _MORE = 16, 256
+# Neighbors per vector, and per vector whose neighbors are all near.
+_NEIGHBORS, _MORE = 16, 256
 _CONNECTIVITY, _EXPANSION_ADD, _EXPANSION_SEARCH = 16, 64, 32
 _BATCH = 8192
 _TRIAL, _SAMPLE = 2000, 2000
-# The graph holds numbers of 16 bits, which move a cosine by about .0002; what seems this much too
-# low is measured too.
+# The graph stores 16-bit floats, which change a cosine by about 0.0002; a pair this much below the
+# threshold is verified as well.
 _COARSE = 0.004
 
 
 class GraphSearch:
-    """Nearly all pairs: those of vectors that a graph finds among each other's neighbours."""
+    """Finds nearly all pairs: those that a graph has as neighbors."""
 
     def __init__(self, vectors: Vectors, threshold: float) -> None:
-        """Try a small graph for the cost.
+        """Estimate the cost with a small graph.
 
         Raises:
             MissingExtraError: If usearch is not installed.
@@ -37,19 +37,19 @@ class GraphSearch:
         n, width = vectors.rows.shape
         trial = min(n, _TRIAL)
         started = time.process_time()
-        self._searched(self._built(trial), np.arange(trial), _NEIGHBOURS)
+        self._searched(self._built(trial), np.arange(trial), _NEIGHBORS)
         spent = time.process_time() - started
-        # A search takes steps by the logarithm of the size, and leaves the caches behind.
+        # The steps of a search grow with the logarithm of the size, and the caches become too small.
         grown = 3 * math.log(max(n, 2)) / math.log(max(trial, 2)) if n > trial else 1.0
         seconds = spent / max(trial, 1) * n * grown + min(n, _SAMPLE) * n * width * 1e-11
-        n_bytes = n * (2 * width + 16 * _CONNECTIVITY + 64) + 12 * n * _NEIGHBOURS
+        n_bytes = n * (2 * width + 16 * _CONNECTIVITY + 64) + 12 * n * _NEIGHBORS
         self.cost = Cost("hnsw", n, width, width, n * (n - 1) // 2, 0, seconds, n_bytes)
 
     def pairs(self, values: bool = True) -> Iterator[NearPairs]:
-        """Pairs that the graph finds, measured; sets `recall` before it ends.
+        """Yield the verified pairs in batches; sets `recall` at the end.
 
         Args:
-            values: Is taken for true.
+            values: Ignored: cosines are always computed.
         """
         n = self.cost.n
         if n < 2:
@@ -59,19 +59,19 @@ class GraphSearch:
         numbers = self._vectors.numbers
         for first in range(0, len(keys), 1 << 20):
             part = keys[first : first + (1 << 20)]
-            found = self._measured((part >> 32).astype(np.int32), part.astype(np.int32))
+            found = self._verified((part >> 32).astype(np.int32), part.astype(np.int32))
             yield NearPairs(numbers[found.a], numbers[found.b], found.cosine)
         self.recall = self._recall(keys)
 
     def _keys(self, index: Any) -> Iterator[np.ndarray]:
-        """Pairs of neighbours that may reach the threshold, as numbers."""
+        """Keys of the pairs of neighbors that may reach the threshold."""
         from pairwright.commands.progress import Progress
 
         n = self.cost.n
-        with Progress("searching neighbours", n, unit="vectors") as bar:
+        with Progress("searching neighbors", n, unit="vectors") as bar:
             for first in range(0, n, _BATCH):
                 rows = np.arange(first, min(first + _BATCH, n))
-                a, b, full = self._searched(index, rows, _NEIGHBOURS)
+                a, b, full = self._searched(index, rows, _NEIGHBORS)
                 yield _as_keys(a, b)
                 if len(full):
                     yield _as_keys(*self._searched(index, full, _MORE)[:2])
@@ -80,16 +80,17 @@ class GraphSearch:
     def _searched(
         self, index: Any, rows: np.ndarray, count: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Pairs of rows and near neighbours, and the rows all whose neighbours are near."""
+        """Pairs of a row and a near neighbor, and the rows whose neighbors are all near."""
         count = min(count, len(index) - 1)
         found = index.search(self._units(rows), count + 1, threads=n_threads())
         near = found.distances.reshape(len(rows), -1) <= 1 - self._threshold + _COARSE
-        a, place = np.nonzero(near)
-        b = found.keys.reshape(len(rows), -1)[a, place].astype(np.int64)
+        a, column = np.nonzero(near)
+        b = found.keys.reshape(len(rows), -1)[a, column].astype(np.int64)
         a = rows[a]
         return a[a != b], b[a != b], rows[near.all(axis=1)]
 
     def _built(self, n: int) -> Any:
+        """A graph of the first n vectors."""
         from pairwright.commands.progress import Progress
 
         try:
@@ -109,10 +110,12 @@ class GraphSearch:
         return index
 
     def _units(self, rows: np.ndarray) -> np.ndarray:
+        """[m, width] unit vectors of m rows."""
         units = self._vectors.rows[rows] / self._vectors.norms[rows, None]
         return np.asarray(units, dtype=np.float32)
 
-    def _measured(self, a: np.ndarray, b: np.ndarray) -> NearPairs:
+    def _verified(self, a: np.ndarray, b: np.ndarray) -> NearPairs:
+        """The candidates whose cosine reaches the threshold; `a` and `b` are changed in place."""
         from curate.near.kernels import cosine as kernels
 
         rows, norms, _ = self._vectors
@@ -121,7 +124,7 @@ class GraphSearch:
         return NearPairs(a[:n], b[:n], cosine[:n])
 
     def _recall(self, keys: np.ndarray) -> Recall:
-        """Share of the pairs of some vectors that are among those found."""
+        """Recall of the pairs `keys`, measured on the vectors of a sample."""
         n = self.cost.n
         some = np.sort(np.random.default_rng(2).choice(n, min(n, _SAMPLE), replace=False))
         units = self._units(some)
@@ -130,16 +133,16 @@ class GraphSearch:
             rows = np.arange(first, min(first + _BATCH, n))
             a, b = np.nonzero(units @ self._units(rows).T >= self._threshold - 1e-4)
             a, b = some[a].astype(np.int32), rows[b].astype(np.int32)
-            apart = a != b
-            near = self._measured(a[apart].copy(), b[apart].copy())
-            mine = _as_keys(near.a, near.b)
-            place = np.searchsorted(keys, mine).clip(0, max(len(keys) - 1, 0))
-            found += int((keys[place] == mine).sum()) if len(keys) else 0
-            wanted += len(mine)
+            different = a != b
+            near = self._verified(a[different].copy(), b[different].copy())
+            expected = _as_keys(near.a, near.b)
+            position = np.searchsorted(keys, expected).clip(0, max(len(keys) - 1, 0))
+            found += int((keys[position] == expected).sum()) if len(keys) else 0
+            wanted += len(expected)
         return Recall(found, wanted)
 
 
 def _as_keys(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pairs in one number each, the lower in the high half."""
+    """Pairs as one 64-bit key each: lower number in the high half, higher number in the low half."""
     low, high = np.minimum(a, b).astype(np.int64), np.maximum(a, b).astype(np.int64)
     return np.asarray((low << 32) | high)

@@ -86,12 +86,12 @@ def test_ingest_makes_the_dataset(tmp_path):
         ({"threshold": True}, "threshold must be a number, got True"),
         ({"limit": 2.5}, "limit must be a whole number or None, got 2.5"),
         ({"limit": 0}, "limit must be at least 1"),
-        ({"rescue": "yes"}, "rescue must be True or False, got 'yes'"),
+        ({"promote": "yes"}, "promote must be True or False, got 'yes'"),
         ({"on": "texts"}, "on must be one of 'sample', 'image', 'text', got 'texts'"),
         ({"against": 3}, "against must be a list of which each is a path, got 3"),
         ({"run": pl.DataFrame()}, "run must be a text or None, got"),
         ({"image_match": "clip"}, "^image_match='clip' needs embeddings"),
-        ({"extend": True, "rescue": True}, "^extend=True keeps .* and rescue=True changes them"),
+        ({"extend": True, "promote": True}, "^extend=True keeps .* and promote=True changes them"),
     ],
 )
 def test_wrong_options_are_usage_errors(data, options, message):
