@@ -99,9 +99,10 @@ def alpha(ratings: Floats, level: Level) -> Statistic:
 
     values = np.unique(ratings[known])
     k = values.size
-    per = np.stack([((ratings == v) & known).sum(1) for v in values], 1).astype(np.float64)
+    per = (ratings[:, :, None] == values).sum(1).astype(np.float64)
     pairs = per[:, :, None] * per[:, None, :] - per[:, :, None] * np.eye(k)
-    pairs = np.where(pairable[:, None, None], pairs / safe[:, None, None], 0.0).reshape(-1, k * k)
+    pairs = np.where(pairable[:, None, None], pairs / safe[:, None, None], 0.0)
+    pairs = pairs.reshape(len(pairs), k * k)
 
     def value(weights: Floats) -> float:
         table = (weights @ pairs).reshape(k, k)

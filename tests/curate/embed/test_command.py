@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from pairwright.errors import Error
 from pairwright.images import open_image
 from schemas.tables import Embeddings
 
-pytestmark = pytest.mark.slow
-
-open_clip = pytest.importorskip("open_clip")
+pytestmark = [
+    pytest.mark.slow,
+    # Not importorskip: collecting the fast tests should not import torch.
+    pytest.mark.skipif(find_spec("open_clip") is None, reason="needs the extra clip"),
+]
 
 CONFIG = {
     "model_cfg": {
@@ -53,6 +56,8 @@ def trained(bare: Path) -> Path:
     folder.mkdir()
     (folder / "open_clip_config.json").write_text(json.dumps(CONFIG))
     torch.manual_seed(7)
+    import open_clip
+
     model = open_clip.create_model(f"local-dir:{bare}", load_weights=False)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return folder
@@ -82,6 +87,8 @@ def test_vectors_are_open_clip_s_of_unit_length(data, trained):
     assert "images/s on cpu" in outcome.message
     vectors = rows["vector"].cast(pl.Array(pl.Float32, 24)).to_numpy()
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=2e-3)
+    import open_clip
+
     model, preprocess = open_clip.create_model_from_pretrained(f"local-dir:{trained}")
     expected = model.eval().encode_image(preprocess(open_image(picture(3)))[None])
     expected = (expected / expected.norm()).detach().numpy()[0]
@@ -97,6 +104,8 @@ def test_preparing_in_two_steps_gives_the_same_bits(trained):
     from curate.clip.preprocess import Preprocess
 
     contents = [picture(n, size=(90 + 7 * n, 70)) for n in range(3)]
+    import open_clip
+
     _, transform = open_clip.create_model_from_pretrained(f"local-dir:{trained}")
     expected = torch.stack([transform(open_image(content)) for content in contents])
     split = Preprocess(transform)

@@ -184,6 +184,7 @@ def test_pairs_come_back_the_same(dataset, tmp_path, capsys, form):
     assert sorted(map(plain, found)) == sorted(wanted)
 
 
+@pytest.mark.slow
 def test_datasets_reads_the_trl_folder_with_its_images(dataset, tmp_path, capsys):
     datasets = pytest.importorskip("datasets")
     out = tmp_path / "out"

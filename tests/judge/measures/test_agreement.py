@@ -7,7 +7,7 @@ from typing import Any
 import krippendorff
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -93,6 +93,7 @@ def test_auc_is_the_fraction_of_pairs(rows):
     ),
     st.sampled_from(["nominal", "ordinal", "interval"]),
 )  # fmt: skip
+@example([[NAN] * 3] * 2, "nominal")
 def test_alpha_is_that_of_the_package_krippendorff(rows, level):
     got = value(measures.alpha(np.array(rows), level), len(rows))
     units = [[v for v in row if not np.isnan(v)] for row in rows]

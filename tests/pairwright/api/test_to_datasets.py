@@ -17,6 +17,7 @@ def pairs(preferences, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_pairs_as_trl_reads_them(pairs):
     rows = pairs.to_datasets()
     assert rows.column_names == ["images", "prompt", "chosen", "rejected"]

@@ -24,6 +24,7 @@ def test_losses_and_weights_stay_together() -> None:
     assert config["loss_type"] == ["robust", "aot"]
 
 
+@pytest.mark.slow
 def test_every_loss_of_ours_is_one_of_trl() -> None:
     trl = pytest.importorskip("trl")
     for name in BY_NAME:
