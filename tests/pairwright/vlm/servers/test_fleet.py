@@ -102,9 +102,9 @@ def test_two_servers_share_the_images_and_one_goes_on_alone(small, marks, tiny_q
             assert len(asked) == 2
             assert min(asked) >= 6
             os.kill(pid_of(urls[0]), signal.SIGKILL)
-            told = "".join(lines_until(process.stderr, "go on"))
-            assert f"{urls[0]}: vLLM ended by itself" in told
-            assert "1 of 2 servers go on" in told
+            told = "".join(lines_until(process.stderr, "still running"))
+            assert f"{urls[0]}: vLLM stopped" in told
+            assert "1 of 2 servers are still running" in told
             values = SETTINGS | {"base_url": (urls[1],)}
             call("judge score", dataset, run=RunOptions(run="left"), model=MODEL, **values)
             assert read(dataset, "left") == pytest.approx(expected, rel=1e-3)
