@@ -1,4 +1,4 @@
-"""Rows a second of every text filter of `curate filter`, images a second of the image filters.
+"""Rows per second of every text rule of `curate filter`, images per second of the image rules.
 
     python benchmarks/filters.py --rows 100000 --images 400
 
@@ -20,13 +20,10 @@ import numpy as np
 import polars as pl
 from PIL import Image
 
-from curate.filter.found import Rows
+from curate.filter.imagestats import WORK_PIXELS, measure
 from curate.filter.options import FilterOptions
-from curate.filter.rules import answers, texts
-from curate.filter.rules.images import WORK_PIXELS, look_at
-from curate.filter.rules.languages import language
-from curate.filter.rules.pii import pii
-from curate.filter.rules.repetition import repeated_turns, repetition
+from curate.filter.rows import Rows
+from curate.filter.rules.base import Inputs, Rule
 from pairwright.images import open_image
 
 TEXT = (
@@ -78,29 +75,28 @@ def timed(name: str, count: int, work: Callable[[], Any]) -> float:
 
 
 def time_texts(count: int) -> None:
-    """Every text filter on the same rows."""
+    """Every text rule on the same rows."""
     rows = make_rows(count)
     options = FilterOptions(preset="llava", language="en", pii="all", min_answer_words=1)
     chars = int(rows.turns["text"].str.len_chars().sum())
     print(f"{count:,} rows, {chars / count:.0f} characters each, {os.cpu_count()} cores\n")
-    print("| filter           | wall s | CPU s  |     rows/s |")
+    print("| rule             | wall s | CPU s  |     rows/s |")
     print("|------------------|-------:|-------:|-----------:|")
     fresh = Rows(rows.samples)
-    nobody = np.zeros(count, dtype=bool)
+    inputs: Any = Inputs(
+        dataset=None,  # type: ignore[arg-type]
+        runs={},
+        removed=np.zeros(count, dtype=bool),
+        unreadable={},
+    )
     total = timed("(turns)", count, lambda: (fresh.turns, fresh.answers, fresh.questions))
-    for name, work in (
-        ("empty_answer", lambda: answers.empty(fresh)),
-        ("template_leak", lambda: answers.leaks(fresh)),
-        ("refusal", lambda: answers.refusals(fresh, options.max_refusal_words)),
-        ("repetition", lambda: repetition(fresh, options.max_repetition)),
-        ("cut_answer", lambda: answers.cut_off(fresh, options.cut_certainty)),
-        ("repeated_turn", lambda: repeated_turns(fresh, 0)),
-        ("answer_words", lambda: list(texts.lengths(fresh, options))),
-        ("language", lambda: language(fresh, options)),
-        ("pii", lambda: pii(fresh, options)),
-        ("templated", lambda: texts.templated(fresh, options, nobody)),
-    ):
-        total += timed(name, count, work)
+
+    def work(rule: Rule) -> Any:
+        return lambda: list(rule.find(fresh, options.of(rule), inputs))
+
+    for rule in options.rules_on():
+        if not rule.needs:
+            total += timed(rule.name, count, work(rule))
     print(f"| all              | {total:6.2f} |        | {count / total:>10,.0f} |")
 
 
@@ -118,7 +114,7 @@ def time_images(count: int) -> None:
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         timed(
             "images", count,
-            lambda: list(pool.map(lambda n: look_at(open_image(files[n % 16], fit=WORK_PIXELS)), range(count))),
+            lambda: list(pool.map(lambda n: measure(open_image(files[n % 16], fit=WORK_PIXELS)), range(count))),
         )  # fmt: skip
 
 

@@ -177,9 +177,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--naive", type=int, default=20, help="photos that the naive loop gets")
     parser.add_argument("--ceiling", type=int, default=20_000, help="requests; 0 leaves it out")
-    parser.add_argument(
-        "--pixels", type=int, default=64 * 64, help="pixel limit of the model"
-    )
+    parser.add_argument("--pixels", type=int, default=64 * 64, help="pixel limit of the model")
     parser.add_argument("--base-url")
     parser.add_argument("--peers", type=Path)
     parser.add_argument("--no-peers", action="store_true")

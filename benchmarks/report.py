@@ -28,7 +28,7 @@ SHORT = np.array(["yes", "no", "red", "blue", "2"])
 WORDS = np.array([f"w{n}" for n in range(20_000)] + ["the", "a", "is", "of", "red", "car"] * 300)
 STEPS = (
     ("dedup", 0.2, ("exact", "near_text", "near_image")),
-    ("filter-rules", 0.1, ("blur", "cut_answer", "refusal", "templated", "language", "pii")),
+    ("filter-rules", 0.1, ("blur", "truncated_answer", "refusal", "templated", "language", "pii")),
     ("filter", 0.08, ("score",)),
     ("decontaminate", 0.005, ("benchmark_image", "benchmark_text")),
     ("select", 0.5, ("not_selected",)),
@@ -77,7 +77,7 @@ def make(path: Path, rows: int, rng: np.random.Generator) -> None:
     for step, share, reasons in STEPS:
         alive = decide(dataset, step, alive, share, reasons, rng)
         if step == "dedup":
-            write_marks(dataset, alive, rng)
+            write_scores(dataset, alive, rng)
 
 
 def write_images(dataset: Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -171,7 +171,7 @@ def decide(
     return stays
 
 
-def write_marks(dataset: Dataset, alive: np.ndarray, rng: np.random.Generator) -> None:
+def write_scores(dataset: Dataset, alive: np.ndarray, rng: np.random.Generator) -> None:
     """Two criteria a sample, and contradictions of a twentieth of them."""
     with dataset.write("scores", "score", step="score", config={}) as writer:
         for criterion in ("accuracy", "relevance"):

@@ -62,13 +62,13 @@ COMMANDS = (
         name="filter",
         target="curate.filter.command:filter_samples",
         options="curate.filter.options:FilterOptions",
-        summary="drop samples by their scores, images or texts",
+        summary="drop samples by rules on their scores, images or texts",
         examples=(
             "curate filter data/ --min-score 3",
             "curate filter data/ --min-score 3 --criterion accuracy --dry-run",
             "curate filter data/ --preset basic --dry-run --show 10",
             "curate filter data/ --preset llava --without blur --language en --pii email,phone",
-            "curate filter data/ --min-side 224 --max-aspect 3 --broken empty,refusal",
+            "curate filter data/ --min-side 224 --max-aspect 3 --rules empty_answer,refusal",
         ),
     ),
     Command(
@@ -122,7 +122,7 @@ COMMANDS = (
         summary="write kept samples or pairs for the Hub or other loaders",
         examples=(
             "curate export data/ out/",
-            "curate export data/ out/ --what samples --test-share 0.1",
+            "curate export data/ out/ --what samples --test-fraction 0.1",
             "curate export data/ pairs/ --pairs best-of-n",
             "curate export data/ out/ --format llava",
             "curate export data/ out/ --format sharegpt --what pairs",

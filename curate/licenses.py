@@ -1,11 +1,11 @@
-"""What the licenses of sources allow, as far as their names tell."""
+"""What the licenses of sources allow, judged by their names."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-# Identifiers of the Hub's list that data sets use.
+# Identifiers of the Hub's list that datasets use.
 _HUB_IDS: Final = {
     "apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc", "cc0-1.0", "cc-by-2.0", "cc-by-2.5",
     "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0",

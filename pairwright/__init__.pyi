@@ -260,6 +260,7 @@ class _Curate:
         dataset: Dataset | str | os.PathLike[str],
         *,
         preset: Literal['basic', 'llava'] | None = None,
+        rules: str | None = None,
         without: str | None = None,
         show: int = 3,
         min_score: float | None = None,
@@ -276,15 +277,10 @@ class _Curate:
         min_std: float | None = None,
         min_entropy: float | None = None,
         min_sharpness: float | None = None,
-        broken: str | None = None,
-        max_repetition: float = 0.4,
-        cut_certainty: float = 0.8,
         max_refusal_words: int = 60,
-        max_template_share: float | None = None,
-        template_of: Literal['answer', 'question', 'both'] = 'answer',
-        template_mask: Literal['names', 'rare'] = 'names',
-        template_words: int = 6,
-        template_rows: int = 20,
+        max_repetition: float = 0.4,
+        truncation_certainty: float = 0.8,
+        max_repeated_turns: int | None = None,
         min_answer_words: int | None = None,
         max_answer_words: int | None = None,
         min_question_words: int | None = None,
@@ -296,83 +292,88 @@ class _Curate:
         language: str | None = None,
         min_confidence: float = 0.8,
         language_letters: int = 25,
-        min_clip_score: float | None = None,
-        drop_clip_share: float | None = None,
-        embeddings: str | None = None,
-        clip_words: int = 3,
-        max_repeated_turns: int | None = None,
         pii: str | None = None,
         phone_region: str = 'US',
+        min_clip_score: float | None = None,
+        drop_clip_fraction: float | None = None,
+        embeddings: str | None = None,
+        clip_words: int = 3,
+        max_template_fraction: float | None = None,
+        template_of: Literal['answer', 'question', 'both'] = 'answer',
+        template_mask: Literal['names', 'rare'] = 'names',
+        template_words: int = 6,
+        template_rows: int = 20,
         run: str | None = None,
         replace: bool = False,
         limit: int | None = None,
         dry_run: bool = False,
         max_rejects: float = 0.05,
     ) -> Result:
-        """Drop samples by their scores, images or texts.
+        """Drop samples by rules on their scores, images or texts.
 
         On the command line: `curate filter data/ --min-score 3`.
 
         Args:
             dataset: The dataset, or its folder.
-            preset: turn on a conservative set: basic takes what no training can use, llava also
-                what instruction tuning should not see; --print-config with it shows the values.
-            without: comma list of filters to leave out of the preset, such as blur,cut_answer.
-            show: examples to print of every filter.
-            min_score: score: samples with a lower mark go.
+            preset: turn on a conservative set of rules: basic removes what no training can use,
+                llava also what instruction tuning should not see; --print-config with it shows
+                the values.
+            rules: comma list of rules that need no threshold: empty_answer, template_leak,
+                refusal, repetition, truncated_answer, or all.
+            without: comma list of rules to leave out of the preset, such as
+                blur,truncated_answer.
+            show: examples to print of every rule.
+            min_score: samples with a lower score are removed.
             criterion: criterion of the rubric (default: the mean over all criteria).
-            scores: run of scores (default: the one in force).
-            by: judge whose marks count (default: the jury's where the run has one, else the
+            scores: run of scores (default: the active one).
+            by: judge whose scores count (default: the jury's where the run has one, else the
                 mean).
-            calibrated: read marks as a calibration reads them; refused where a mark has none.
-            min_label_mass: take marks with less probability on the labels for no mark.
-            unscored: what to do with samples without mark.
-            min_side: resolution: least shorter side of an image, pixels.
-            min_pixels: resolution: least width times height.
-            max_pixels: resolution: most width times height.
-            max_aspect: aspect_ratio: most longer side over shorter side of an image.
-            min_std: blank_image: least standard deviation of the colours, 0 to 128 (try 3).
-            min_entropy: low_information: least entropy of the grey values, 0 to 8 bits; drawings
+            calibrated: read calibrated scores; refused where a score has none.
+            min_label_mass: ignore scores with less probability on the labels.
+            unscored: what to do with samples without a score.
+            min_side: resolution: min shorter side of an image, pixels.
+            min_pixels: resolution: min width times height.
+            max_pixels: resolution: max width times height.
+            max_aspect: aspect_ratio: max longer side over shorter side of an image.
+            min_std: blank_image: min standard deviation of the colors, 0 to 128 (try 3).
+            min_entropy: low_information: min entropy of the gray values, 0 to 8 bits; drawings
                 and charts have little of it.
-            min_sharpness: blur: least variance of the Laplacian over the contrast, in the
-                sharpest tenth of the image, at one size for all (try 0.05).
-            broken: broken answers: comma list of empty, cut, repetition, refusal, template, or
-                all; the filters are empty_answer, cut_answer, repetition, refusal, template_leak.
-            max_repetition: repetition: most of an answer's words that only repeat what it said.
-            cut_certainty: cut_answer: 1 takes only ends that nothing ends with, 0.5 any without
-                full stop.
-            max_refusal_words: refusal: an answer that says more words than this is not a mere
-                refusal.
-            max_template_share: templated: most of all rows that one wording may have, numbers and
-                names left out; rows above it go (try 0.01).
-            template_of: templated: whose wording counts.
-            template_mask: templated: what may differ in one wording: numbers, names and quotes
-                (names), or also every word that under 5 % of the texts have (rare), as in `is
-                there a _ in the image`.
-            template_words: templated: shorter texts never count, so that closed answers stay.
-            template_rows: templated: so many rows of a wording always stay.
-            min_answer_words: answer_words: least words of the longest answer.
-            max_answer_words: answer_words: most words of the longest answer.
-            min_question_words: question_words: least words of the longest question.
-            max_question_words: question_words: most words of the longest question.
-            min_chars: characters: least of the whole conversation.
-            max_chars: characters: most of the whole conversation.
-            min_turns: turns: least number of answers.
-            max_turns: turns: most number of answers.
-            language: language: comma list of languages that stay (en,fr); extra filters.
-            min_confidence: language: a row goes only if another language is this probable.
-            language_letters: language: texts with fewer letters, names and quotes left out, are
-                not guessed.
-            min_clip_score: image_text: least cosine of an image and the answer, of `curate embed
-                --text`.
-            drop_clip_share: image_text: share of the rows with the lowest cosines that goes.
-            embeddings: run of embeddings with texts (default: the one in force).
-            clip_words: image_text: shorter answers are not measured.
-            max_repeated_turns: repeated_turn: most questions or long answers that a conversation
-                says again (try 0).
-            pii: pii: comma list of email, phone, card, iban, ssn, ip, secret, or all; a row with
-                one of them goes; extra filters.
-            phone_region: pii: country of telephone numbers without a country code; ZZ for none.
+            min_sharpness: blur: min variance of the Laplacian over the contrast, in the sharpest
+                10 % of the image, at one size for all (try 0.05).
+            max_refusal_words: an answer of more words is not a mere refusal.
+            max_repetition: max fraction of an answer's words that only repeat what it contains
+                before.
+            truncation_certainty: 1 takes only ends that nothing ends with, 0.5 any without a full
+                stop.
+            max_repeated_turns: max questions or long answers that a conversation repeats (try 0).
+            min_answer_words: answer_words: min words of the longest answer.
+            max_answer_words: answer_words: max words of the longest answer.
+            min_question_words: question_words: min words of the longest question.
+            max_question_words: question_words: max words of the longest question.
+            min_chars: characters: min characters of the conversation.
+            max_chars: characters: max characters of the conversation.
+            min_turns: turns: min number of answers.
+            max_turns: turns: max number of answers.
+            language: comma list of languages that are kept (en,fr) (needs the extra `filters`).
+            min_confidence: min probability of another language for which a row is removed.
+            language_letters: texts with fewer letters, names and quotes left out, are not
+                guessed.
+            pii: comma list of email, phone, card, iban, ssn, ip, secret, or all; a row with one
+                is removed (needs the extra `filters`).
+            phone_region: country of telephone numbers without a country code; ZZ for none.
+            min_clip_score: min cosine of an image and the answer, of `curate embed --text`.
+            drop_clip_fraction: fraction of the rows, those with the lowest cosines, that is
+                removed.
+            embeddings: run of embeddings with texts (default: the active one).
+            clip_words: answers of fewer words are not measured.
+            max_template_fraction: max fraction of all rows that one wording may have, numbers and
+                names left out; rows above it are removed (try 0.01).
+            template_of: whose wording counts.
+            template_mask: what may differ in one wording: numbers, names and quotes (names), or
+                also every word that under 5 % of the texts have (rare), as in `is there a _ in
+                the image`.
+            template_words: texts of fewer words never count.
+            template_rows: rows of a wording that are always kept.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -563,11 +564,11 @@ class _Curate:
             output: folder for report.html and report.json (default: reports/ in the dataset, and
                 reports/NAME with run=NAME).
             title: heading of the page (default: the dataset's name).
-            examples: examples to show of every kind; 0 shows no row of the data.
+            examples: examples of every kind; 0 shows no row of the data.
             images: show thumbnails of the examples' images.
             thumbnail: longest side of a thumbnail in pixels.
-            max_mb: most megabytes of the page; thumbnails shrink to fit.
-            seed: chooses among examples that are equally telling.
+            max_mb: max megabytes of the page; thumbnails shrink to fit.
+            seed: seed of the examples that are sampled at random.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -589,7 +590,7 @@ class _Curate:
         pairs: str | None = None,
         scores: str | None = None,
         content: Literal['auto', 'text', 'parts'] = 'auto',
-        test_share: float = 0.0,
+        test_fraction: float = 0.0,
         seed: int = 0,
         shard_bytes: str = '500MB',
         title: str | None = None,
@@ -607,21 +608,21 @@ class _Curate:
         Args:
             dataset: The dataset, or its folder.
             what: kept samples or preference pairs; auto: pairs where there are any; both: each as
-                a configuration of one data set.
-            pairs: run of pairs (default: the one in force).
-            scores: run of scores to add to samples (default: the one in force).
-            content: form of message contents: text, with the images in front of the first user
-                turn; parts, a list that holds each image where it stands; auto: text where all
-                images stand in front.
-            test_share: share of rows for a test split; rows that share an image stay together (0:
+                a configuration of one dataset.
+            pairs: run of pairs (default: the active one).
+            scores: run of scores to add to samples (default: the active one).
+            content: form of message contents: text, with the images before the first user turn;
+                parts, a list that has each image at its position; auto: text where all images
+                come first.
+            test_fraction: fraction of rows for a test split; rows on one image stay together (0:
                 the splits of the source).
             seed: seed of the test split.
-            shard_bytes: size at which a new Parquet file is begun.
+            shard_bytes: size at which a new Parquet file begins.
             title: title of the dataset card (default: the name).
             out: folder to make; must be new or empty (or replace=True).
-            format: hub: Parquet shards with the images inside; the others for the loaders of that
-                name, images as files: llava, messages (conversations), sharegpt (LLaMA-Factory),
-                trl (both), rlhf-v (pairs).
+            format: hub: Parquet shards that contain the images; the others for the loaders of
+                that name, images as files: llava, messages (conversations), sharegpt
+                (LLaMA-Factory), trl (both), rlhf-v (pairs).
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
@@ -643,7 +644,7 @@ class _Curate:
         pairs: str | None = None,
         scores: str | None = None,
         content: Literal['auto', 'text', 'parts'] = 'auto',
-        test_share: float = 0.0,
+        test_fraction: float = 0.0,
         seed: int = 0,
         shard_bytes: str = '500MB',
         title: str | None = None,
@@ -666,16 +667,16 @@ class _Curate:
         Args:
             dataset: The dataset, or its folder.
             what: kept samples or preference pairs; auto: pairs where there are any; both: each as
-                a configuration of one data set.
-            pairs: run of pairs (default: the one in force).
-            scores: run of scores to add to samples (default: the one in force).
-            content: form of message contents: text, with the images in front of the first user
-                turn; parts, a list that holds each image where it stands; auto: text where all
-                images stand in front.
-            test_share: share of rows for a test split; rows that share an image stay together (0:
+                a configuration of one dataset.
+            pairs: run of pairs (default: the active one).
+            scores: run of scores to add to samples (default: the active one).
+            content: form of message contents: text, with the images before the first user turn;
+                parts, a list that has each image at its position; auto: text where all images
+                come first.
+            test_fraction: fraction of rows for a test split; rows on one image stay together (0:
                 the splits of the source).
             seed: seed of the test split.
-            shard_bytes: size at which a new Parquet file is begun.
+            shard_bytes: size at which a new Parquet file begins.
             title: title of the dataset card (default: the name).
             repo: dataset repository on the Hub, as owner/name.
             folder: push this exported folder instead of exporting the dataset first.

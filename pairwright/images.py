@@ -153,7 +153,7 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 
 def perceptual_hash(image: Image.Image) -> int:
-    """64-bit DCT hash: the signs of the 8x8 lowest frequencies against their median.
+    """64-bit DCT hash: which of the 8x8 lowest frequencies are above their median.
 
     The image is reduced to 32x32 grey; the constant term is left out of the median. Near in
     Hamming distance is a hint, never a proof: plain scenes collide.

@@ -1,4 +1,4 @@
-"""A small dataset for tests of the report: doubles, contradictions, hostile text, rejects."""
+"""A small dataset for tests of the report: duplicates, conflicts, hostile text, invalid rows."""
 
 import json
 from pathlib import Path
@@ -29,7 +29,7 @@ LONG = (
 
 
 def build(path: Path) -> Dataset:
-    """24 samples on 6 images: plain ones, doubles, a near double, contradictions, hostile text."""
+    """24 samples on 6 images: plain ones, duplicates, near ones, conflicting answers, hostile text."""
     images = [picture(n) for n in range(6)]
     rows = [
         sample(f"{n}-{q}", [image], f"<image>\nquestion {q} about it?", f"answer {n} {q}")
@@ -37,7 +37,7 @@ def build(path: Path) -> Dataset:
         for q in range(2)
     ]
     rows += [
-        sample("double", [images[0]], "<image>\nquestion 0 about it?", "answer 0 0"),
+        sample("duplicate", [images[0]], "<image>\nquestion 0 about it?", "answer 0 0"),
         sample("other", [images[1]], "<image>\nquestion 0 about it?", "nothing of the kind"),
         sample("long", [images[2]], "<image>\ndescribe it", LONG),
         sample(
@@ -46,7 +46,7 @@ def build(path: Path) -> Dataset:
         sample("none", [], "what is two and two?", "four"),
     ]
     rows += [sample(f"<b>{n}", [images[3]], f"{e} <image>", e) for n, e in enumerate(EVIL)]
-    rows.append(sample("evil-double", [images[3]], f"{EVIL[0]} <image>", EVIL[0] + "."))
+    rows.append(sample("evil-duplicate", [images[3]], f"{EVIL[0]} <image>", EVIL[0] + "."))
     for number, row in enumerate(rows):
         row |= {"source": "<i>a" if number % 2 else "b", "license": "mit" if number % 3 else None}
     dataset = write_dataset(path, images, rows)
@@ -57,7 +57,7 @@ def build(path: Path) -> Dataset:
 
 
 def curated(dataset: Dataset) -> Dataset:
-    """With a dedup, marks and a filter that takes every third current row."""
+    """With a dedup, scores and a filter that drops every third current row."""
     dedup(dataset, DedupOptions(), RunOptions())
     ids = dataset.current_samples().collect()["sample_id"].to_list()
     with dataset.write("scores", "score", step="score", config={}) as writer:
@@ -81,5 +81,5 @@ def curated(dataset: Dataset) -> Dataset:
 def made(dataset: Dataset, run: RunOptions | None = None, **options: Any) -> tuple[dict, str]:
     report(dataset, ReportOptions(**options), run or RunOptions())
     folder = options.get("output") or dataset.path / "reports"
-    figures = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    return figures, (folder / "report.html").read_text(encoding="utf-8")
+    metrics = json.loads((folder / "report.json").read_text(encoding="utf-8"))
+    return metrics, (folder / "report.html").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ import pytest
 
 REPO = Path(__file__).resolve().parents[1]
 AREAS = ("docs", "schemas", "pairwright", "curate", "judge", "prefs", "train", "examples")
-HELD = ("docs", "judge", "schemas")
+HELD = ("curate", "docs", "examples", "judge", "pairwright", "prefs", "schemas", "train")
 
 # What is not said, and what is said instead.
 WORDS = {
@@ -106,7 +106,7 @@ def texts(area: str) -> Iterator[tuple[Path, int, str]]:
         if file.suffix == ".py":
             for line, text in _strings(file.read_text(encoding="utf-8")):
                 yield file, line, text
-        elif file.suffix in (".yaml", ".html", ".j2"):
+        elif file.suffix in (".yaml", ".html", ".jinja"):
             yield file, 1, file.read_text(encoding="utf-8")
 
 

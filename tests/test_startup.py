@@ -8,7 +8,7 @@ import pytest
 HEAVY = {
     "torch", "transformers", "vllm", "trl", "peft", "datasets", "open_clip", "ray", "datasketch",
     "numba", "polars", "pyarrow", "dataframely", "numpy", "PIL", "rich", "httpx", "aiohttp", "huggingface_hub",
-    "starlette", "yaml",
+    "starlette", "yaml", "jinja2", "altair",
 }  # fmt: skip
 
 

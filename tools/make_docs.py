@@ -1,8 +1,9 @@
 """Writes the generated pages of `docs/`: `python tools/make_docs.py`.
 
 Generated are the command-line reference (from the parsers), the Python reference (from docstrings),
-the tables page (from the schemas), the table of row formats (from their files), the tree in
-`docs/architecture.md` (from the packages' docstrings) and `llms.txt` (from the navigation). Tests compare each file with what this makes.
+the tables page (from the schemas), the tables of row formats and filter
+rules (from their files), the tree in `docs/architecture.md` (from the packages' docstrings) and
+`llms.txt` (from the navigation). Tests compare each file with what this makes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ for name in [key for key in os.environ if key.startswith("PAIRWRIGHT_")]:
     del os.environ[name]
 
 from schemas.docs import tables_page  # noqa: E402
-from tools import docs_cli, docs_formats, docs_llms, docs_python, docs_tree  # noqa: E402
+from tools import docs_cli, docs_filters, docs_formats, docs_llms, docs_python, docs_tree  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -27,6 +28,7 @@ def generated() -> dict[str, str]:
     pages = {"docs/tables.md": tables_page(), **docs_cli.pages(), **docs_python.pages()}
     pages["docs/architecture.md"] = docs_tree.with_tree(ROOT)
     pages[docs_formats.PAGE] = docs_formats.with_table(ROOT)
+    pages[docs_filters.PAGE] = docs_filters.with_table(ROOT)
     pages["llms.txt"] = docs_llms.page(ROOT, pages)
     return pages
 

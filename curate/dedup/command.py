@@ -24,7 +24,7 @@ from pairwright.commands.options import RunOptions, current_config
 from pairwright.commands.progress import Progress, say
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.scores import mean_marks
+from pairwright.scores import mean_scores
 
 if TYPE_CHECKING:
     import polars as pl
@@ -181,5 +181,5 @@ def _scores(dataset: Dataset, manifest: Manifest | None) -> pl.DataFrame | None:
     """Mean score of each sample over criteria, judges and repeats."""
     if manifest is None:
         return None
-    means = mean_marks(dataset.scan(manifest), kind="sample")
-    return means.rename({"mark": "score"}).collect(engine="streaming")
+    means = mean_scores(dataset.scan(manifest), kind="sample")
+    return means.collect(engine="streaming")

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from curate.export.hub import row_images
+from curate.export.hub_rows import hub_row
 from curate.export.images import ExportImages
 from curate.export.options import TableOptions
 from curate.export.parquet_file import schema_of
-from curate.export.parquet_table import HubTable, hub_row, hub_tables
+from curate.export.parquet_table import HubTable, hub_tables
 from pairwright.commands.options import as_config
 from pairwright.commands.progress import Progress, say
 from pairwright.dataset.ids import config_hash
@@ -114,7 +115,7 @@ def _batches(
                         lost += 1
                         continue
                     values = {i: images.value(i, content) for i, content in contents.items()}
-                    rows.append(hub_row(row, table, values))
+                    rows.append(hub_row(row, table.columns, values, parts=table.parts))
                     n_bytes += row["n_bytes"] + sum(map(len, contents.values()))
                     if n_bytes >= _BATCH_BYTES:
                         yield rows

@@ -1,20 +1,21 @@
 """The dataset card: what is in an export, where it comes from and how it was made.
 
-Texts of strangers (names of sources, licenses, commands) are escaped: mark-up in them stays text.
+Text of others (names of sources, licenses, commands) is escaped: markup in it is shown as text.
 """
 
 from __future__ import annotations
 
 import html
+import importlib.resources
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from curate.export.parquet_table import HubTable
 from curate.licenses import hub_id, objection
+from pairwright.dataset.lineage import ancestors, public_command
 from pairwright.dataset.manifest import Manifest
 from pairwright.dataset.store import Dataset
 from pairwright.text.texts import n_words
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 
 _SIZES = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M")]
 _SIZES += [(10**7, "1M<n<10M")]
-# In one line, inside a cell or a heading, nothing else makes mark-up.
+# In one line, inside a cell or a heading, nothing else is markup.
 _MARKUP = re.compile(r"([\\`*_{}\[\]|~$])")
 _LONGEST = 200
 
 
 @dataclass(slots=True, kw_only=True)
 class CardFacts:
-    """What only the export itself knows: counts of the rows that were written.
+    """Counts of the rows that were written.
 
     Attributes:
         rows: By split.
@@ -41,7 +42,7 @@ class CardFacts:
         methods: Pairs by method and control.
         turns: Turns of conversations by role.
         words: Words by role of a turn or side of a pair.
-        marks: Marks of samples: their number and sum.
+        scores: Scores of samples: their number and sum.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
@@ -51,7 +52,7 @@ class CardFacts:
     methods: Counter[tuple[str, str | None]] = field(default_factory=Counter)
     turns: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
-    marks: tuple[int, float] = (0, 0.0)
+    scores: tuple[int, float] = (0, 0.0)
 
     @property
     def n_rows(self) -> int:
@@ -77,8 +78,8 @@ class CardFacts:
                 self.turns[role] += n
                 self.words[role] += words
             if "score" in frame.columns:
-                marks = frame["score"].drop_nulls()
-                self.marks = (self.marks[0] + len(marks), self.marks[1] + float(marks.sum()))
+                scores = frame["score"].drop_nulls()
+                self.scores = (self.scores[0] + len(scores), self.scores[1] + float(scores.sum()))
             return
         self.methods.update(frame.select("method", "control").iter_rows())
         for side in ("chosen", "rejected"):
@@ -90,13 +91,13 @@ class Layout:
     """What depends on the format of an export.
 
     Attributes:
-        front: More of the head that the Hub reads.
+        metadata: More of the header that the Hub reads.
         reading: How to read it, in Markdown.
         notes: What the format leaves out.
         command: The command of the export.
     """
 
-    front: dict[str, Any]
+    metadata: dict[str, Any]
     reading: str
     notes: Sequence[str] = ()
     command: str
@@ -104,7 +105,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardPart:
-    """One configuration of a data set.
+    """One configuration of a dataset.
 
     Attributes:
         table: Where its rows came from.
@@ -118,7 +119,7 @@ class CardPart:
 
 
 def escape(text: str) -> str:
-    """Text of strangers in Markdown: one line, no mark-up, not too long."""
+    """Text of others in Markdown: one line, no markup, not too long."""
     line = "".join(c if c.isprintable() else " " for c in text)
     line = line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "\u2026"
     return html.escape(_MARKUP.sub(r"\\\1", line), quote=False)
@@ -138,45 +139,36 @@ def write_card(
         dataset: The dataset.
         parts: Its configurations.
         layout: What depends on the format.
-        images: Figures of the images of all parts.
+        images: Numbers on the images of all parts.
         title: Title, if not the dataset's name.
     """
-    import yaml
+    from huggingface_hub import DatasetCard, DatasetCardData
 
-    front = {**_front_matter(parts, title or dataset.name), **layout.front}
-    head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True)
-    roots = [root for part in parts for root in part.table.roots]
-    manifests = _lineage(dataset, roots)
-    sections = [
-        f"# {escape(title or dataset.name)}",
-        "\n\n".join(_introduction(part) for part in parts),
-        "## Rows",
-        _rows(parts),
-        "## Sources and licenses",
-        _sources(parts),
-        "## Columns",
-    ]
-    for part in parts:
-        sections += [f"### `{part.table.what}`"] if len(parts) > 1 else []
-        sections.append(_table(("column", "meaning"), [(f"`{n}`", doc) for n, doc in part.fields]))
-    if layout.notes:
-        sections += ["What this format leaves out:", "\n".join(f"- {n}" for n in layout.notes)]
-    figures = [*images, *(figure for part in parts for figure in _figures(part))]
-    sections += [
-        "## Figures",
-        _table(("figure", "value"), figures),
-        "## How it was made",
-        "Every step reads tables and adds one; these are the steps, oldest first.",
-        _table(("table", "rows", "command"), _steps(manifests)),
-        "To make it again:",
-        _reproduce(manifests, layout.command),
-        "## Reading it",
-        layout.reading,
-    ]
-    return f"---\n{head}---\n\n" + "\n\n".join(sections) + "\n"
+    name = title or dataset.name
+    runs = ancestors(dataset, [root for part in parts for root in part.table.roots])
+    template = importlib.resources.files("curate.export").joinpath("templates", "card.md.jinja")
+    card = DatasetCard.from_template(
+        DatasetCardData(**_metadata(parts, name), **layout.metadata),
+        template_str=template.read_text(encoding="utf-8"),
+        title=escape(name),
+        introduction=[_introduction(part) for part in parts],
+        rows=_rows(parts),
+        sources=_sources(parts),
+        columns=[
+            {"name": part.table.what, "fields": [(f"`{n}`", doc) for n, doc in part.fields]}
+            for part in parts
+        ],
+        notes=layout.notes,
+        numbers=[*images, *(number for part in parts for number in _numbers(part))],
+        steps=[(escape(m.ref), f"{m.rows:,}", escape(public_command(m.command))) for m in runs],
+        commands=_commands(runs, layout.command),
+        versions=_versions(runs),
+        reading=layout.reading,
+    )
+    return f"{card}\n"
 
 
-def _front_matter(parts: Sequence[CardPart], title: str) -> dict[str, Any]:
+def _metadata(parts: Sequence[CardPart], title: str) -> dict[str, Any]:
     licenses = sorted({hub_id(license) for part in parts for _, license in part.facts.sources})
     images = any(part.facts.n_images for part in parts)
     n_rows = sum(part.facts.n_rows for part in parts)
@@ -198,21 +190,22 @@ def _introduction(part: CardPart) -> str:
     return f"{part.facts.n_rows:,} {kind}{images}, made with pairwright."
 
 
-def _rows(parts: Sequence[CardPart]) -> str:
-    rows = [
+def _rows(parts: Sequence[CardPart]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Head and rows of the table of splits."""
+    rows: list[tuple[str, ...]] = [
         (part.table.what, f"`{s}`", f"{n:,}") for part in parts for s, n in part.facts.rows.items()
     ]
     if len(parts) > 1:
-        return _table(("configuration", "split", "rows"), rows)
-    return _table(("split", "rows"), [row[1:] for row in rows])
+        return ("configuration", "split", "rows"), rows
+    return ("split", "rows"), [row[1:] for row in rows]
 
 
-def _sources(parts: Sequence[CardPart]) -> str:
+def _sources(parts: Sequence[CardPart]) -> list[tuple[str, str, str, str]]:
     counts: Counter[tuple[str, str]] = Counter()
     for part in parts:
         for (source, license), n in part.facts.sources.items():
             counts[source or "", license or ""] += n
-    rows = [
+    return [
         (
             escape(source or "unknown"),
             escape(license or "not stated"),
@@ -221,24 +214,21 @@ def _sources(parts: Sequence[CardPart]) -> str:
         )
         for (source, license), n in sorted(counts.items())
     ]
-    return _table(("source", "license", "rows", "caution"), rows)
 
 
-def _figures(part: CardPart) -> list[tuple[str, str]]:
+def _numbers(part: CardPart) -> list[tuple[str, str]]:
     rows, facts = [], part.facts
     if part.table.what == "samples":
         rows.append(("turns", f"{facts.turns.total():,}"))
         for role, n in sorted(facts.turns.items()):
-            rows.append(
-                (f"words of a turn of `{role}`, on average", f"{facts.words[role] / n:.1f}")
-            )
-        if facts.marks[0]:
-            n, total = facts.marks
-            rows.append((f"mean mark of the judge, of {n:,} rows", f"{total / n:.2f}"))
+            rows.append((f"mean words of a turn of `{role}`", f"{facts.words[role] / n:.1f}"))
+        if facts.scores[0]:
+            n, total = facts.scores
+            rows.append((f"mean score of the judge, of {n:,} rows", f"{total / n:.2f}"))
     else:
         for side in ("chosen", "rejected"):
             mean = facts.words[side] / max(1, facts.n_rows)
-            rows.append((f"words of `{side}`, on average", f"{mean:.1f}"))
+            rows.append((f"mean words of `{side}`", f"{mean:.1f}"))
         for (method, control), n in sorted(
             facts.methods.items(), key=lambda item: (item[0][0], item[0][1] or "")
         ):
@@ -250,59 +240,19 @@ def _figures(part: CardPart) -> list[tuple[str, str]]:
     return rows
 
 
-def _lineage(dataset: Dataset, roots: Sequence[Manifest]) -> list[Manifest]:
-    """All runs that the export rests on, oldest first."""
-    found: dict[str, Manifest] = {}
-    pending = list(roots)
-    while pending:
-        manifest = pending.pop()
-        if manifest.ref in found:
-            continue
-        found[manifest.ref] = manifest
-        for entry in manifest.inputs:
-            kind, _, run = entry["table"].rpartition("/")
-            parent = dataset.manifest(kind, run) if kind else None
-            if parent is not None:
-                pending.append(parent)
-    return sorted(found.values(), key=lambda m: (m.finished_at or "", m.ref))
+def _commands(runs: Sequence[Manifest], last: str) -> list[str]:
+    """The distinct commands, for a block of code."""
+    commands = dict.fromkeys([*(public_command(m.command) for m in runs), last])
+    # In a block nothing is markup but the line that ends it.
+    lines = ("".join(c if c.isprintable() else " " for c in one) for one in commands)
+    return [line.replace("`", "'") for line in lines]
 
 
-def _steps(manifests: Sequence[Manifest]) -> list[tuple[str, str, str]]:
-    return [(escape(m.ref), f"{m.rows:,}", escape(public_command(m.command))) for m in manifests]
-
-
-def _reproduce(manifests: Sequence[Manifest], last: str) -> str:
-    """The distinct commands as a block, and the versions they ran with."""
-    commands = dict.fromkeys([*(public_command(m.command) for m in manifests), last])
-    # In a block nothing is mark-up but the line that ends it.
-    lines = ["".join(c if c.isprintable() else " " for c in one) for one in commands]
+def _versions(runs: Sequence[Manifest]) -> str:
+    """The versions that the runs were made with."""
     versions: dict[str, set[str]] = {}
-    for manifest in manifests:
+    for manifest in runs:
         for name, version in manifest.packages.items():
             versions.setdefault(name, set()).add(version)
-    told = ", ".join(f"{name} {' and '.join(sorted(v))}" for name, v in sorted(versions.items()))
-    block = "```bash\n" + "\n".join(line.replace("`", "'") for line in lines) + "\n```"
-    return block + (f"\n\nVersions: {escape_long(told)}." if told else "")
-
-
-def escape_long(text: str) -> str:
-    """As `escape`, of any length."""
-    return html.escape(_MARKUP.sub(r"\\\1", text), quote=False)
-
-
-def public_command(command: str) -> str:
-    """A command line without what only its author's machine knows: folders and credentials."""
-    return " ".join(_public_word(word) for word in command.split(" "))
-
-
-def _public_word(word: str) -> str:
-    flag, equals, value = word.rpartition("=") if word.startswith("-") else ("", "", word)
-    value = re.sub(r"//[^/@\s]*@", "//", value)
-    if "://" not in value and re.match(r"[/~]|[A-Za-z]:\\", value):
-        value = PurePath(value.replace("\\", "/")).name
-    return flag + equals + value
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + " --- |" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+    found = (f"{name} {' and '.join(sorted(v))}" for name, v in sorted(versions.items()))
+    return ", ".join(escape(one) for one in found)

@@ -1,4 +1,4 @@
-"""`curate export`: a folder that the Hub, or another project's loader, reads as it stands."""
+"""`curate export`: a folder that the Hub, or another project's loader, reads as it is."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from pairwright.commands.options import RunOptions, as_config
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
+from pairwright.text.counts import counted
 
-# What an export may have left besides the files that its card names.
+# What an export may contain besides the files that its card names.
 _OURS = {
     "README.md",
     "data",
@@ -51,11 +52,11 @@ def export(dataset: Dataset, options: ExportOptions, run: RunOptions) -> Outcome
         if options.format == "hub":
             done = write_folder(dataset, tables, options, folder)
         else:
-            from curate.export.files import write_files
+            from curate.export.loaders.files import write_files
 
             done = write_files(dataset, tables[0], options, folder)
     record_rejects(dataset, done, options, run)
-    tell(done, options)
+    warn_about(done, options)
     return Outcome(
         message=_message(done, options),
         rows=done.n_rows,
@@ -82,35 +83,35 @@ def _message(done: Exported, options: ExportOptions) -> str:
             f"load_dataset({str(options.out)!r}{more}) reads it; `curate push` publishes it"
         )
     else:
-        lines.append(f"for {options.format}; README.md in it says how to read it")
+        lines.append(f"for {options.format}; its README.md explains how to read it")
     lines += [f"left out: {note}" for note in done.notes]
     return "\n  ".join(lines)
 
 
-def tell(done: Exported, options: TableOptions) -> None:
-    """Say on stderr what a user should know of an export besides its result."""
+def warn_about(done: Exported, options: TableOptions) -> None:
+    """Print to stderr what a user should know of an export besides its result."""
     if done.rejects:
         reasons: dict[str, int] = {}
         for _, reason, _ in done.rejects:
             reasons[reason] = reasons.get(reason, 0) + 1
         most = sorted(reasons.items(), key=lambda item: -item[1])[:_SHOWN_REASONS]
-        told = ", ".join(f"{n:,} {reason}" for reason, n in most)
-        say(f"not exported: {told}; the first: {': '.join(done.rejects[0])}")
+        reasons_of_most = ", ".join(f"{n:,} {reason}" for reason, n in most)
+        say(f"not exported: {reasons_of_most}; the first: {': '.join(done.rejects[0])}")
     if done.shared_images:
         say(
-            f"{done.shared_images:,} images stand in more than one split of the source; "
-            "--test-share makes splits that share none"
+            f"{counted(done.shared_images, 'image is', 'images are')} in more than one split of the "
+            "source; --test-fraction makes splits that have none in common"
         )
 
 
 def check_target(dataset: Dataset, out: Path, *, replace: bool) -> None:
-    """Refuse a folder that holds anything but an export that may be replaced.
+    """Refuse a folder that contains anything but an export that may be replaced.
 
     Raises:
         UsageError: If it does.
     """
     if out.absolute() == dataset.path or dataset.path.is_relative_to(out.absolute()):
-        msg = f"{out} holds the dataset; choose another folder"
+        msg = f"{out} contains the dataset; choose another folder"
         raise UsageError(msg)
     if not out.exists():
         return
@@ -119,18 +120,19 @@ def check_target(dataset: Dataset, out: Path, *, replace: bool) -> None:
         msg = f"{out} exists and is not an export; choose a new or empty folder"
         raise UsageError(msg)
     if names and not replace:
-        msg = f"{out} is not empty; choose another folder, or --replace to make it anew"
+        msg = f"{out} is not empty; choose another folder, or --replace to make it again"
         raise UsageError(msg)
 
 
 def _named_files(out: Path) -> set[str]:
     """Top-level names of the files that an earlier export's card lists."""
     import yaml
+    from huggingface_hub import DatasetCard
 
     try:
-        head = yaml.safe_load((out / "README.md").read_text(encoding="utf-8").split("---\n")[1])
-        files = [file["path"] for one in head["configs"] for file in one["data_files"]]
-        if "pairwright" not in head["tags"]:
+        card: Any = DatasetCard((out / "README.md").read_text(encoding="utf-8"))
+        files = [file["path"] for one in card.data["configs"] for file in one["data_files"]]
+        if "pairwright" not in card.data["tags"]:
             return set()
         return {str(path).partition("/")[0] for path in files}
     except (OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
@@ -140,7 +142,7 @@ def _named_files(out: Path) -> set[str]:
 def record_rejects(
     dataset: Dataset, done: Exported, options: TableOptions, run: RunOptions
 ) -> None:
-    """Keep the rows that could not be exported, with reasons."""
+    """Record the rows that could not be exported, with reasons."""
     if not done.rejects:
         return
     with dataset.write(

@@ -1,4 +1,4 @@
-"""The Hub's form of an export: Parquet shards with the images inside, and a card."""
+"""The Hub's form of an export: Parquet shards that contain the images, and a card."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from curate.export.card import CardFacts, CardPart, Layout, write_card
+from curate.export.hub_rows import hub_row
 from curate.export.images import ExportImages
 from curate.export.options import TableOptions, export_command, parse_bytes
 from curate.export.parquet_file import SplitWriter, schema_of, yaml_feature
-from curate.export.parquet_table import HubTable, hub_row
+from curate.export.parquet_table import HubTable
 from pairwright.commands.progress import Progress
 from pairwright.dataset.manifest import Manifest, write_bytes
 from pairwright.dataset.store import Dataset
@@ -35,7 +36,7 @@ class Exported:
         parts: Configurations: one, or samples and pairs.
         n_images: Distinct images.
         image_bytes: Their bytes.
-        shared_images: Images that stand in several splits.
+        shared_images: Images that are in several splits.
         rejects: Id, reason and detail of rows that could not be written.
         notes: What the format leaves out.
     """
@@ -58,7 +59,7 @@ class Exported:
         return list({root.ref: root for part in self.parts for root in part.table.roots}.values())
 
     def summary(self) -> dict[str, Any]:
-        """Figures for machines."""
+        """Numbers for programs."""
         first, *more = self.parts
         splits = {part.table.what: part.facts.rows for part in self.parts}
         content = ["parts" if part.table.parts else "text" for part in self.parts]
@@ -99,16 +100,16 @@ def write_folder(
     rejects: list[Reject] = []
     parts, written = [], []
     for table in tables:
-        place = table.what if len(tables) > 1 else "data"
+        name = table.what if len(tables) > 1 else "data"
         images.start_part()
         facts = CardFacts()
-        written.append(_write_table(table, options, folder / place, images, facts, rejects))
+        written.append(_write_table(table, options, folder / name, images, facts, rejects))
         check_rows(table, facts, rejects)
         facts.n_images = len(images)
         fields = [(column.name, column.doc) for column in table.columns]
         parts.append(CardPart(table=table, facts=facts, fields=fields))
     layout = hub_layout(dataset.name, tables, written, options)
-    card = write_card(dataset, parts, layout, images.figures(), title=options.title)
+    card = write_card(dataset, parts, layout, images.numbers(), title=options.title)
     write_bytes(folder / "README.md", card.encode("utf-8", "replace"))
     return Exported(
         parts=parts,
@@ -161,7 +162,10 @@ def row_images(
     """Bytes of a row's images by id, or why it cannot be exported."""
     prompt = row["prompt"] if table.what == "pairs" else row["messages"]
     if count_images(prompt) != len(row["image_ids"]):
-        return "image_marks", f"{count_images(prompt)} marks for {len(row['image_ids'])} images"
+        return (
+            "image_placeholders",
+            f"{count_images(prompt)} placeholders for {len(row['image_ids'])} images",
+        )
     try:
         return {i: images.read(i) for i in [*row["image_ids"], *rejected_ids(row)]}
     except ImageError as error:
@@ -187,7 +191,10 @@ def _add(
         return False
     values = {i: images.value(i, content) for i, content in contents.items()}
     ids = [*row["image_ids"], *rejected_ids(row)]
-    writer.add(hub_row(row, table, values), row["n_bytes"] + sum(len(contents[i]) for i in ids))
+    writer.add(
+        hub_row(row, table.columns, values, parts=table.parts),
+        row["n_bytes"] + sum(len(contents[i]) for i in ids),
+    )
     for image_id, content in contents.items():
         images.use(image_id, content, row["split"])
     return True
@@ -196,7 +203,7 @@ def _add(
 def hub_layout(
     name: str, tables: Sequence[HubTable], written: Sequence[_Written], options: TableOptions
 ) -> Layout:
-    """What the card says of Parquet shards, with the head that `datasets` writes."""
+    """What the card has on Parquet shards, with the header that `datasets` writes."""
     several = len(tables) > 1
     infos: list[dict[str, Any]] = []
     configs: list[dict[str, Any]] = []
@@ -219,7 +226,7 @@ def hub_layout(
     loads = "\n".join(f"rows = load_dataset({one})" for one in words)
     code = f"```python\nfrom datasets import load_dataset\n\n{loads}\n```"
     return Layout(
-        front={"dataset_info": infos if several else infos[0], "configs": configs},
+        metadata={"dataset_info": infos if several else infos[0], "configs": configs},
         reading="\n\n".join([code, *(_trainer(table) for table in tables)]),
         command=export_command(options, name),
     )
@@ -228,5 +235,5 @@ def hub_layout(
 def _trainer(table: HubTable) -> str:
     kind = "`DPOTrainer`" if table.what == "pairs" else "`SFTTrainer`"
     if table.parts:
-        return f"TRL's {kind} takes the {table.what} as they stand; an image part of a content takes the next of `images`."
-    return f"TRL's {kind} takes the {table.what} as they stand; the images belong in front of the first user turn."
+        return f"TRL's {kind} takes the {table.what} as they are; an image part of a content is the next of `images`."
+    return f"TRL's {kind} takes the {table.what} as they are; the images belong before the first user turn."

@@ -30,7 +30,7 @@ class ExportImages:
         self.n_bytes = 0
 
     def start_part(self) -> None:
-        """Begin another configuration: its splits are its own, its images count together."""
+        """Begin another configuration: it has splits of its own, its images are counted together."""
         self._earlier |= self._splits.keys()
         self._splits = {}
 
@@ -67,15 +67,15 @@ class ExportImages:
 
     @property
     def n_shared(self) -> int:
-        """Images that stand in more than one split."""
+        """Images that are in more than one split."""
         return len(self._shared)
 
     def __len__(self) -> int:
         """Distinct images that this part used."""
         return len(self._splits)
 
-    def figures(self) -> list[tuple[str, str]]:
-        """What a card says of the images that were used."""
+    def numbers(self) -> list[tuple[str, str]]:
+        """What a card has on the images that were used."""
         import polars as pl
 
         ids = self._earlier | self._splits.keys()
@@ -102,14 +102,14 @@ class ImageFolder:
 
         Args:
             images: The images.
-            root: Where the file of rows lies; paths are relative to it.
+            root: Folder of the file of rows; paths are relative to it.
             folder: Folder of the images in there.
         """
         self._images, self._root, self._folder = images, root, folder
         self._written: set[str] = set()
 
     def write(self, image_id: str, content: bytes) -> str:
-        """Write an image unless it is there, and tell its path from the root."""
+        """Write an image unless it is there; returns its path from the root."""
         path = f"{self._folder}/{self._images.name(image_id)}"
         if image_id not in self._written:
             target = self._root / path

@@ -13,7 +13,7 @@ from pairwright.commands.options import flag_of, option
 from pairwright.errors import UsageError
 
 FORMATS = ("hub", "llava", "sharegpt", "messages", "trl", "rlhf-v")
-# Formats that hold one kind of rows only.
+# Formats that have one kind of rows only.
 ONLY = {"llava": "samples", "messages": "samples", "rlhf-v": "pairs"}
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 
@@ -22,11 +22,11 @@ def parse_bytes(text: str) -> int:
     """Bytes in a size such as `500MB`, `2 GiB` or `1000`.
 
     Raises:
-        UsageError: If it is none.
+        UsageError: If it is not one.
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]?I?)B?\s*", text.upper())
     if match is None or match[2] not in _UNITS or float(match[1]) <= 0:
-        msg = f"{text!r} is no size: write it like 500MB"
+        msg = f"{text!r} is not a size: write it like 500MB"
         raise UsageError(msg)
     return max(1, int(float(match[1]) * _UNITS[match[2]]))
 
@@ -38,34 +38,34 @@ class TableOptions:
     what: Literal["auto", "samples", "pairs", "both"] = option(
         "auto",
         help="kept samples or preference pairs; auto: pairs where there are any; both: each as a "
-        "configuration of one data set",
+        "configuration of one dataset",
     )
-    pairs: str | None = option(None, help="run of pairs (default: the one in force)")
+    pairs: str | None = option(None, help="run of pairs (default: the active one)")
     scores: str | None = option(
-        None, help="run of scores to add to samples (default: the one in force)"
+        None, help="run of scores to add to samples (default: the active one)"
     )
     content: Literal["auto", "text", "parts"] = option(
         "auto",
-        help="form of message contents: text, with the images in front of the first user turn; "
-        "parts, a list that holds each image where it stands; auto: text where all images stand "
-        "in front",
+        help="form of message contents: text, with the images before the first user turn; parts, a "
+        "list that has each image at its position; auto: text where all images come first",
     )
-    test_share: float = option(
+    test_fraction: float = option(
         0.0,
-        help="share of rows for a test split; rows that share an image stay together "
-        "(0: the splits of the source)",
+        help="fraction of rows for a test split; rows on one image stay together (0: the splits of "
+        "the source)",
+        aliases=("test_share",),
     )
     seed: int = option(0, help="seed of the test split")
-    shard_bytes: str = option("500MB", help="size at which a new Parquet file is begun")
+    shard_bytes: str = option("500MB", help="size at which a new Parquet file begins")
     title: str | None = option(None, help="title of the dataset card (default: the name)")
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing."""
-        if not 0 <= self.test_share < 1:
-            msg = f"--test-share is a share of at least 0 and less than 1, got {self.test_share}"
+        if not 0 <= self.test_fraction < 1:
+            msg = f"--test-fraction is at least 0 and less than 1, got {self.test_fraction}"
             raise UsageError(msg)
         if self.pairs is not None and self.what == "samples":
-            msg = "--pairs names pairs, --what samples asks for samples: leave one out"
+            msg = "--pairs names pairs, --what samples means samples: leave one out"
             raise UsageError(msg)
         parse_bytes(self.shard_bytes)
 
@@ -77,7 +77,7 @@ class ExportOptions(TableOptions):
     out: Path = option(help="folder to make; must be new or empty (or --replace)", positional=True)
     format: Literal["hub", "llava", "sharegpt", "messages", "trl", "rlhf-v"] = option(
         "hub",
-        help="hub: Parquet shards with the images inside; the others for the loaders of that name, "
+        help="hub: Parquet shards that contain the images; the others for the loaders of that name, "
         "images as files: llava, messages (conversations), sharegpt (LLaMA-Factory), trl (both), "
         "rlhf-v (pairs)",
     )
@@ -87,14 +87,14 @@ class ExportOptions(TableOptions):
         # super() without arguments fails in dataclasses with slots.
         TableOptions.__post_init__(self)
         if self.what == "both" and self.format != "hub":
-            msg = f"--what both makes two configurations, which --format {self.format} has not; export samples and pairs apart"
+            msg = f"--what both makes two configurations, which --format {self.format} does not have; export samples and pairs separately"
             raise UsageError(msg)
         only = ONLY.get(self.format)
         if only is not None and (
             self.what not in ("auto", only) or (self.pairs and only != "pairs")
         ):
             others = ", ".join(name for name in FORMATS if ONLY.get(name) != only)
-            msg = f"--format {self.format} holds {only} only; for {self.what if self.what != 'auto' else 'pairs'} take one of {others}"
+            msg = f"--format {self.format} has {only} only; for {self.what if self.what != 'auto' else 'pairs'} take one of {others}"
             raise UsageError(msg)
 
 

@@ -2,7 +2,7 @@
 
 Row groups of 100 MB, page indexes, chunks cut by content (so that a changed export shares chunks
 with the last one), image bytes stored as they are, and the features that `datasets` reads in the
-schema's metadata. A test holds the footer against one that `datasets` wrote.
+schema's metadata. A test compares the footer with one that `datasets` wrote.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ SPANS: Final = pa.list_(
 
 INTEGER: Final = pa.int64()
 
-# A reader holds a group at a time, and the Hub's viewer refuses groups above 286 MiB.
+# A reader has one group in memory, and the Hub's viewer refuses groups above 286 MiB.
 GROUP_BYTES: Final = 100_000_000
-# Rows that are held as Python objects before they become Arrow.
+# Rows that are kept as Python objects before they become Arrow.
 _CHUNK_ROWS: Final = 500
 # datasets.config.DEFAULT_CDC_OPTIONS, which it also writes into the footer.
 CHUNKING: Final = {"min_chunk_size": 256 << 10, "max_chunk_size": 1 << 20, "norm_level": 0}
@@ -57,7 +57,7 @@ def schema_of(columns: list[Column]) -> pa.Schema:
 
 
 def feature_of(kind: pa.DataType) -> Any:
-    """A type as `datasets` writes it down."""
+    """A type as `datasets` writes it."""
     if kind == IMAGE:
         return {"_type": "Image"}
     if pa.types.is_list(kind):
@@ -72,7 +72,7 @@ def _value_name(kind: pa.DataType) -> str:
 
 
 def yaml_feature(name: str, kind: pa.DataType) -> dict[str, Any]:
-    """A column as `datasets` lists it in the head of a README."""
+    """A column as `datasets` lists it in the header of a README."""
     return {"name": name, **_yaml_type(kind)}
 
 
@@ -111,7 +111,7 @@ class SplitWriter:
         self.n_rows = self.n_bytes = 0
 
     def __enter__(self) -> Self:
-        """Nothing to open yet: a split without rows leaves nothing behind."""
+        """Nothing to open yet: a split without rows leaves no file."""
         return self
 
     def add(self, row: dict[str, Any], n_bytes: int) -> None:

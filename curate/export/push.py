@@ -1,7 +1,7 @@
 """`curate push`: an export to a dataset repository of the Hub.
 
 The token comes from the environment or from `hf auth login`, as huggingface_hub finds it; it is
-neither printed nor stored here. `HF_ENDPOINT` is honoured by huggingface_hub itself.
+not printed or stored here. `HF_ENDPOINT` is honoured by huggingface_hub itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.export.command import record_rejects, tell
+from curate.export.command import record_rejects, warn_about
 from curate.export.hub import write_folder
 from curate.export.options import PushOptions
 from curate.export.parquet_table import hub_tables
@@ -24,6 +24,7 @@ from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
 from pairwright.errors import Error, NotFoundError, UsageError
+from pairwright.text.counts import counted
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -44,7 +45,7 @@ class Content:
 
     Attributes:
         rows: Number of rows.
-        objections: Rows that should not be public as they are, by (source, license, why).
+        objections: Rows that should not be public, by (source, license, why).
         examples: Some of their ids.
     """
 
@@ -59,7 +60,7 @@ class Content:
             source, license, why = key
             what = f"license {license!r}" if license else "no license"
             ids = ", ".join(self.examples.get(key, []))
-            lines.append(f"{n:,} rows of {source!r} ({what}: {why}), as {ids}")
+            lines.append(f"{counted(n, 'row')} of {source!r} ({what}: {why}), such as {ids}")
         more = len(self.objections) - _SHOWN
         return "; ".join(lines) + (f"; and {more} more sources" if more > 0 else "")
 
@@ -68,7 +69,7 @@ def push(dataset: Dataset, options: PushOptions, run: RunOptions) -> Outcome:
     """Export, unless a folder is given, and upload what changed.
 
     Raises:
-        UsageError: If a public repository would get rows whose license does not allow it.
+        UsageError: If rows would become public that their license does not allow.
         PushError: If the Hub refuses or cannot be reached.
     """
     if options.folder is not None:
@@ -78,7 +79,7 @@ def push(dataset: Dataset, options: PushOptions, run: RunOptions) -> Outcome:
         done = write_folder(dataset, tables, options, out)
         if not run.dry_run:
             record_rejects(dataset, done, options, run)
-        tell(done, options)
+        warn_about(done, options)
         outcome = push_folder(out, options, run)
     return Outcome(
         message=outcome.message,
@@ -92,7 +93,7 @@ def push_folder(folder: Path, options: PushOptions, run: RunOptions) -> Outcome:
     """Upload an exported folder.
 
     Raises:
-        NotFoundError: If it is no exported folder.
+        NotFoundError: If it is not an exported folder.
         UsageError: As `push`.
         PushError: As `push`.
     """
@@ -134,13 +135,13 @@ def read_content(folder: Path) -> Content:
     """Count the rows of an exported folder and look at their licenses.
 
     Raises:
-        NotFoundError: If it is no exported folder.
+        NotFoundError: If it is not an exported folder.
     """
     import polars as pl
 
     files = sorted(file for pattern in SHARDS for file in folder.glob(pattern))
     if not files or not (folder / "README.md").is_file():
-        msg = f"{folder}: no exported folder (README.md and data/*.parquet); make one with `curate export`"
+        msg = f"{folder}: not an exported folder (README.md and data/*.parquet); make one with `curate export`"
         raise NotFoundError(msg)
     objections: Counter[tuple[str, str, str]] = Counter()
     examples: dict[tuple[str, str, str], list[str]] = {}
@@ -150,8 +151,10 @@ def read_content(folder: Path) -> Content:
         known = frame.collect_schema().names()
         key = next((name for name in ("pair_id", "sample_id") if name in known), None)
         columns = [
-            pl.col(name) if name in known else pl.lit(None, dtype=pl.String).alias(name)
-            for name in ("source", "license")
+            next((pl.col(n) for n in names if n in known), pl.lit(None, dtype=pl.String)).alias(
+                names[0]
+            )
+            for names in (("source",), ("license", "licence"))  # the last in older exports
         ]
         row_id = pl.lit("?").alias("id") if key is None else pl.col(key).alias("id")
         counts = (
@@ -172,7 +175,7 @@ def read_content(folder: Path) -> Content:
 
 
 def check_licenses(content: Content, options: PushOptions, *, private: bool) -> None:
-    """Refuse what must not be public; warn where it stays private.
+    """Refuse what must not be public; warn if the repository is private.
 
     Raises:
         UsageError: If a public repository would get such rows.
@@ -183,7 +186,7 @@ def check_licenses(content: Content, options: PushOptions, *, private: bool) -> 
     if private or options.allow_license:
         say(f"licenses: {complaint}")
         return
-    msg = f"{options.repo} is public, and licenses stand against it: {complaint}. Push to a private repository, leave these rows out, or take it on yourself with --allow-license"
+    msg = f"{options.repo} is public, and licenses do not allow it: {complaint}. Push to a private repository, leave these rows out, or allow it with --allow-license"
     raise UsageError(msg)
 
 
@@ -199,7 +202,7 @@ def _is_private(api: HfApi, options: PushOptions) -> bool:
         asked = "public" if options.public else "private"
         msg = f"{options.repo} exists and is not {asked}: change that on the Hub, or leave --{asked} out"
         raise UsageError(msg)
-    # What does not say that it is private counts as public.
+    # A repository counts as public unless the Hub reports it as private.
     return bool(private)
 
 
@@ -224,7 +227,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
     except Error:
         raise
     except HFValidationError as error:
-        msg = f"{repo!r} is no name of a repository: use owner/name ({error})"
+        msg = f"{repo!r} is not the name of a repository: use owner/name ({error})"
         raise UsageError(msg) from error
     except OfflineModeIsEnabled as error:
         msg = "HF_HUB_OFFLINE is set, so nothing can be pushed; unset it"
@@ -243,7 +246,7 @@ def _hub_errors(repo: str) -> Iterator[None]:
 
 
 def _no_access(repo: str, why: str) -> str:
-    return f"{repo}: no right to write there ({why}); log in with `hf auth login`, or set HF_TOKEN to a token with write access"
+    return f"{repo}: you cannot write there ({why}); log in with `hf auth login`, or set HF_TOKEN to a token with write access"
 
 
 def _first_line(error: BaseException) -> Any:

@@ -1,4 +1,4 @@
-"""Folders that are made under a hidden name and appear whole, or not at all."""
+"""Folders that are made under a hidden name and appear complete, or not at all."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pairwright.errors import DataError, UsageError
 
 @contextmanager
 def scratch(parent: Path, name: str) -> Iterator[Path]:
-    """A new hidden folder in `parent` that is gone after the block, whatever happens in it.
+    """A new hidden folder in `parent` that is deleted after the block, whatever happens in it.
 
-    What a killed run left under the same name is removed first. A run that is alive holds a lock
-    on its folder, which the kernel drops when it dies.
+    What a killed run left under the same name is deleted first. A running process has a lock on
+    its folder, which the kernel releases when it ends.
 
     Raises:
         UsageError: If nothing can be written there.
@@ -58,10 +58,10 @@ def _remove_if_dead(folder: Path) -> None:
 
 @contextmanager
 def staged(out: Path) -> Iterator[Path]:
-    """A folder that takes the place of `out` when the block ends well, and goes when not.
+    """A folder that replaces `out` when the block ends without an error, and is deleted otherwise.
 
     Raises:
-        UsageError: If `out` cannot be written, or came into being meanwhile.
+        UsageError: If `out` cannot be written, or something else made it meanwhile.
         DataError: If the disk is full or fails.
     """
     out = out.absolute()
@@ -78,5 +78,5 @@ def staged(out: Path) -> Iterator[Path]:
                 out.rename(outer / f"{out.name}.old")
             folder.rename(out)
         except OSError as error:
-            msg = f"{out}: cannot be written ({error}); nothing is left of it"
+            msg = f"{out}: cannot be written ({error}); nothing of it was kept"
             raise DataError(msg) from error

@@ -1,9 +1,8 @@
-"""What every filter returns, and the rows that it looks at."""
+"""What a rule found in the rows."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,120 +12,70 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Found:
-    """What one filter found.
+    """What a rule found for one of its reasons.
 
     Attributes:
-        name: Its stable name, the `reason` of rows that it removes first.
-        rule: What goes, as a sentence's end, such as `shorter side below 56`.
+        name: The reason.
+        rule: What is removed, as a sentence's end, such as `shorter side below 56`.
         values: Measured value of every row, null where there is nothing to measure.
-        removes: Whether each row goes.
-        cut: The threshold in the histogram, if it is one number.
-        low_goes: Whether values below the threshold go, else those above.
+        removes: Whether each row is removed.
+        threshold: The limit between kept and removed values, if it is one number.
+        removes_low: Whether values below the threshold are removed, else those above it.
         unit: What the values are.
-        where: Of some rows, what a reader should look at; filled for the rows that go.
+        of_images: Whether they are of the row's images.
+        masked: Whether the texts of these rows must not be printed, only their evidence.
+        evidence: Of some rows, the passage that a reader should look at.
+        detail: Of some rows, a word on why they are removed.
+        reasons: Of some rows, another reason than `name`.
+        notes: What else a reader should know, one line each.
     """
 
     name: str
     rule: str
     values: pl.Series
     removes: np.ndarray
-    cut: float | None = None
-    low_goes: bool = False
+    threshold: float | None = None
+    removes_low: bool = False
     unit: str = ""
-    where: dict[int, str] = field(default_factory=dict)
+    of_images: bool = False
+    masked: bool = False
+    evidence: dict[int, str] = field(default_factory=dict)
     detail: dict[int, str] = field(default_factory=dict)
+    reasons: dict[int, str] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
-class Rows:
-    """Samples to filter, their turns and texts taken apart once."""
-
-    def __init__(self, samples: pl.DataFrame) -> None:
-        """Take samples (`sample_id`, `image_ids`, `messages`)."""
-        self.samples = samples
-
-    def __len__(self) -> int:
-        """Number of samples."""
-        return self.samples.height
-
-    @cached_property
-    def turns(self) -> pl.DataFrame:
-        """Turns as `row`, `turn`, `role`, `images` so far, `text` without image marks."""
-        import polars as pl
-
-        turns = (
-            self.samples.select("messages")
-            .with_row_index("row")
-            .explode("messages")
-            .unnest("messages")
-            .drop_nulls("role")
-        )
-        content = pl.col("content").fill_null("").str.replace_all("\\<image>", "\0", literal=True)
-        text = (
-            content.str.replace_all("<image>", " ", literal=True)
-            .str.replace_all("\0", "<image>", literal=True)
-            .str.strip_chars()
-        )
-        number = pl.int_range(pl.len()).over("row").alias("turn")
-        marks = content.str.count_matches("<image>", literal=True)
-        seen = marks.cum_sum().over("row").alias("images")
-        return turns.select("row", number, "role", seen, text.alias("text"))
-
-    @cached_property
-    def answers(self) -> pl.DataFrame:
-        """Turns of the assistant."""
-        import polars as pl
-
-        return self.turns.filter(pl.col("role") == "assistant")
-
-    @cached_property
-    def questions(self) -> pl.DataFrame:
-        """Turns of the user."""
-        import polars as pl
-
-        return self.turns.filter(pl.col("role") == "user")
-
-    @cached_property
-    def _first_turn(self) -> list[int]:
-        import numpy as np
-
-        rows = self.turns["row"].to_numpy()
-        return [int(n) for n in np.searchsorted(rows, np.arange(len(self) + 1))]
-
-    def turns_of(self, row: int) -> list[tuple[str, str]]:
-        """Role and text of every turn of one sample."""
-        start, end = self._first_turn[row], self._first_turn[row + 1]
-        return list(self.turns[start:end].select("role", "text").iter_rows())
-
-    def spread(self, found: pl.DataFrame, column: str, how: str = "max") -> pl.Series:
-        """Values of turns as one value a sample: the worst turn counts.
-
-        Args:
-            found: `row` and `column`; a row may come several times.
-            column: The values.
-            how: `max`, `min` or `sum`.
-        """
-        import polars as pl
-
-        value = getattr(pl.col(column).cast(pl.Float64), how)()
-        one = found.drop_nulls(column).group_by("row").agg(value.alias("value"))
-        every = pl.DataFrame({"row": pl.int_range(len(self), dtype=pl.UInt32, eager=True)})
-        return every.join(
-            one.with_columns(pl.col("row").cast(pl.UInt32)),
-            on="row",
-            how="left",
-            maintain_order="left",
-        )["value"]
-
-
-def low(values: pl.Series, least: float) -> np.ndarray:
-    """Rows with a value below the least one; those without a value stay."""
+def below(values: pl.Series, threshold: float) -> np.ndarray:
+    """Rows with a value below the threshold; not those without a value."""
     import numpy as np
 
-    return np.asarray((values < least).fill_null(value=False).to_numpy(), dtype=bool)
+    return np.asarray((values < threshold).fill_null(value=False).to_numpy(), dtype=bool)
 
 
-def high(values: pl.Series, most: float) -> np.ndarray:
-    """Rows with a value above the greatest one; those without a value stay."""
+def above(values: pl.Series, threshold: float) -> np.ndarray:
+    """Rows with a value above the threshold; not those without a value."""
     import numpy as np
 
-    return np.asarray((values > most).fill_null(value=False).to_numpy(), dtype=bool)
+    return np.asarray((values > threshold).fill_null(value=False).to_numpy(), dtype=bool)
+
+
+def at_least(values: pl.Series, threshold: float) -> np.ndarray:
+    """Rows with a value of the threshold or more; not those without a value."""
+    import numpy as np
+
+    return np.asarray((values >= threshold).fill_null(value=False).to_numpy(), dtype=bool)
+
+
+def note_passages(found: Found, hits: pl.DataFrame, pattern: str) -> None:
+    """Note the passage around the first match in every row as its evidence.
+
+    Args:
+        found: What was found.
+        hits: `row` and `text`; the first thousand are looked at.
+        pattern: What matched.
+    """
+    import polars as pl
+
+    passage = pl.col("text").str.extract(f"(?s)(.{{0,40}}(?:{pattern}).{{0,60}})", 1)
+    shown = hits.head(1000).select("row", passage.alias("passage")).drop_nulls()
+    found.evidence = dict(zip(shown["row"].to_list(), shown["passage"].to_list(), strict=True))

@@ -7,11 +7,14 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
+from curate.ingest.options import IngestOptions
 from curate.ingest.plan import STEP, Plan
 from curate.read.rows import RowError, printable
+from pairwright.commands.options import current_config
 from pairwright.dataset.manifest import Manifest
 from pairwright.dataset.store import Dataset
 from pairwright.dataset.writer import RunWriter
@@ -71,6 +74,7 @@ class Tables:
                 fingerprints=plan.fingerprints,
                 replace=plan.replace,
                 rejects=rejects if kind == self._main else False,
+                current_config=partial(current_config, IngestOptions),
                 part_rows=_NEVER,
                 part_bytes=_NEVER,
                 part_seconds=float(_NEVER),

@@ -1,5 +1,5 @@
 """`curate report`: a dataset as one page and one JSON file.
 
-`facts` counts, `funnel`, `spread` and `examples` shape what was counted into the JSON file, `page`
-and `charts` draw that file, `thumbs` brings the pictures.
+`facts` counts; `funnel`, `spread` and `examples` make the JSON file of it. `sections` and `galleries`
+shape that file for the page, `charts` and `sankey` for its charts; `page` draws it.
 """

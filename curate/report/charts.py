@@ -20,11 +20,8 @@ _KEPT, _DROPPED = "var(--kept)", "var(--dropped)"
 _SOFT, _INK, _LINE = "var(--soft)", "var(--ink)", "var(--line)"
 _FONT: Final = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
 _SHORT: Final = "datum.value >= 1000 ? format(datum.value, '~s') : format(datum.value, ',')"
-# Marks of the data. A `title` in each is what a browser shows under the pointer.
-_MARK: Final = re.compile(
-    r'<(path|line) aria-label="([^"]*)" (role="graphics-symbol" aria-roledescription="'
-    r'(?:bar|rule|area mark|rect mark|rule mark)"[^>]*)/>'
-)
+# The shapes of the data. A `title` in each is what a browser shows under the pointer.
+_SHAPE: Final = re.compile(r'<(path|line) aria-label="([^"]*)" (role="graphics-symbol"[^>]*)/>')
 
 
 def need_charts() -> None:
@@ -61,12 +58,12 @@ def histogram(
 
 
 def similarity(bins: list[dict[str, Any]], threshold: float | None) -> Markup:
-    """Likeness of removed rows to the row that stands for them, with the threshold as a line."""
+    """Similarity of removed rows to their kept row, with the threshold as a line."""
     import altair as alt
 
-    title = "likeness of removed rows to the row that stays"
+    title = "similarity of removed rows to the kept row"
     dropped = [{**one, "kept": 0, "dropped": one["rows"]} for one in bins]
-    axis = alt.Axis(title="likeness to the row that stays", tickCount=6, format=".2f")
+    axis = alt.Axis(title="similarity to the kept row", tickCount=6, format=".2f")
     chart = _bars(dropped, axis, None)
     if threshold is not None:
         at = alt.Data(values=[{"at": threshold, "name": f"threshold {threshold:g}"}])
@@ -79,7 +76,7 @@ def _bars(bins: list[dict[str, Any]], axis: Any, width: float | None) -> Any:
     import altair as alt
 
     values = []
-    # A bar of one whole number stands over it, not beside it.
+    # A bar of one whole number is above it, not next to it.
     shift = 0.5 if width == 1 else 0.0
     for one in bins:
         end = one["from"] + width if width else one["to"]
@@ -92,7 +89,9 @@ def _bars(bins: list[dict[str, Any]], axis: Any, width: float | None) -> Any:
                      "rows": one[fate], "order": order}
                 )  # fmt: skip
     fates = alt.Scale(domain=["kept", "dropped"], range=[_KEPT, _DROPPED])
-    rows = alt.Axis(title=None, tickMinStep=1, labelExpr=_SHORT)
+    most = max((one.get("kept", 0) + one.get("dropped", 0) for one in bins), default=0)
+    few = {"values": list(range(most + 1))} if most <= 4 else {}  # no half rows
+    rows = alt.Axis(title=None, tickMinStep=1, labelExpr=_SHORT, **few)
     return (
         alt.Chart(alt.Data(values=values), width=300, height=170)
         .mark_bar(binSpacing=1)
@@ -119,8 +118,8 @@ def sankey(flow: Sankey) -> Markup:
     """The funnel as a Sankey diagram."""
     import altair as alt
 
-    place: dict[str, Any] = {"scale": None, "axis": None}  # layout is in pixels
-    x, y = alt.X("x:Q", **place), alt.Y("y:Q", **place)
+    pixels: dict[str, Any] = {"scale": None, "axis": None}  # layout is in pixels
+    x, y = alt.X("x:Q", **pixels), alt.Y("y:Q", **pixels)
     color = alt.Color("color:N", scale=None)
     links = (
         alt.Chart(alt.Data(values=flow.curves()))
@@ -156,7 +155,7 @@ def _svg(chart: Any, title: str) -> Markup:
     text = vl_convert.vegalite_to_svg(
         chart.configure(**_look()).to_dict(), vl_version=version, allowed_base_urls=[]
     )
-    text = _MARK.sub(r'<\1 aria-label="\2" \3><title>\2</title></\1>', text)
+    text = _SHAPE.sub(r'<\1 aria-label="\2" \3><title>\2</title></\1>', text)
     name = f'<svg role=graphics-document aria-label="{escape(title)}" '
     return trusted(text.replace("<svg ", name, 1))
 
@@ -173,5 +172,11 @@ def _look() -> dict[str, Any]:
         "view": {"stroke": None},
         "axis": axis,
         "axisY": {"domain": False, "ticks": False, "tickCount": 4, "labelPadding": 6},
-        "axisX": {"grid": False, "labelPadding": 4},
+        "axisX": {
+            "grid": False,
+            "labelPadding": 4,
+            "labelFlush": False,
+            "labelOverlap": "greedy",
+            "labelSeparation": 6,
+        },
     }

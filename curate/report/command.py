@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from curate.report.spread import Used
 
 FORMAT: Final = "pairwright-report"
-VERSION: Final = 1
+VERSION: Final = 2
 _GENERATOR: Final = b'<meta name=generator content="pairwright'
 
 
 def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome:
-    """Write `report.html` and `report.json`; they are remade whole every time.
+    """Write `report.html` and `report.json`; they are made again each time.
 
     Raises:
         Error: If the extra `report` is missing, or the folder holds another's page.
@@ -38,25 +38,25 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
     _check(folder / "report.html", replace=run.replace)
     if not run.dry_run:
         need_charts()
-    facts, figures = collect(dataset, options, run)
-    summary = _summary(figures)
+    facts, metrics = collect(dataset, options, run)
+    summary = _summary(metrics)
     if run.dry_run:
         return Outcome(
-            message=f"dry run, nothing written\n{_text(figures)}", summary=summary, rows=facts.read
+            message=f"dry run, nothing written\n{_text(metrics)}", summary=summary, rows=facts.read
         )
     most = int(options.max_mb * 1e6)
-    thumbs = _thumbs(dataset, options, figures, most)
-    page = render(figures, thumbs).encode()
+    thumbs = _thumbs(dataset, options, metrics, most)
+    page = render(metrics, thumbs).encode()
     over = len(page) - most
-    if over > 0 and thumbs[0]:  # pictures that stand in several places count several times
-        thumbs = _thumbs(dataset, options, figures, most - 2 * over)
-        page = render(figures, thumbs).encode()
-    write_json(folder / "report.json", figures)
+    if over > 0 and thumbs[0]:  # images that several examples show count several times
+        thumbs = _thumbs(dataset, options, metrics, most - 2 * over)
+        page = render(metrics, thumbs).encode()
+    write_json(folder / "report.json", metrics)
     write_bytes(folder / "report.html", page)
     seconds = time.monotonic() - started
     files = {"html": str(folder / "report.html"), "json": str(folder / "report.json")}
     message = (
-        f"{_text(figures)}\n{files['html']}: {len(page) / 1e6:.1f} MB, "
+        f"{_text(metrics)}\n{files['html']}: {len(page) / 1e6:.1f} MB, "
         f"{len(thumbs[0]):,} thumbnails, in {seconds:.1f} s; open it in any browser\n{files['json']}"
     )
     return Outcome(message=message, rows=facts.read, summary={**summary, "files": files})
@@ -67,6 +67,8 @@ def collect(
 ) -> tuple[Facts, dict[str, Any]]:
     """Everything that the page shows, as JSON values."""
     from curate.report import examples, funnel, spread
+    from curate.report.dropped import dropped
+    from curate.report.duplicates import duplicates
     from curate.report.facts import read_facts
     from curate.report.image_spread import image_distributions
 
@@ -75,7 +77,7 @@ def collect(
     tags = spread.tag_distribution(dataset, facts)
     samples += [] if tags is None else [tags]
     images, n_images = image_distributions(dataset, used)
-    figures: dict[str, Any] = {
+    metrics: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "title": (options.title or dataset.name).encode(errors="replace").decode(),
@@ -88,61 +90,61 @@ def collect(
         "notes": funnel.notes(dataset, facts),
         "distributions": samples,
         "images": images,
-        "marks": spread.mark_distributions(dataset, facts),
-        "duplicates": examples.duplicates(dataset, facts, options),
-        "victims": examples.victims(dataset, facts, options),
+        "scores": spread.score_distributions(dataset, facts),
+        "duplicates": duplicates(dataset, facts, options),
+        "dropped": dropped(dataset, facts, options),
         "conflicts": examples.conflicts(dataset, facts, options),
-        "rejects": examples.rejects(dataset),
+        "invalid_rows": examples.invalid_rows(dataset),
         "runs": funnel.lineage(dataset),
     }
-    figures["samples"] = examples.fetch(dataset, facts, examples.shown_ids(figures))
-    figures["headline"] = _headline(facts, figures, n_images, used)
-    return facts, figures
+    metrics["samples"] = examples.fetch(dataset, facts, examples.shown_ids(metrics))
+    metrics["headline"] = _headline(facts, metrics, n_images, used)
+    return facts, metrics
 
 
-def _headline(facts: Facts, figures: dict[str, Any], images: int, used: Used) -> dict[str, Any]:
-    flow, found = figures["funnel"], figures["duplicates"]
+def _headline(facts: Facts, metrics: dict[str, Any], images: int, used: Used) -> dict[str, Any]:
+    flow, found = metrics["funnel"], metrics["duplicates"]
     return {
         "samples_read": facts.read,
         "samples_kept": flow["kept"],
         "samples_dropped": facts.read - flow["kept"],
-        "rows_rejected": sum(source["rejected"] for source in flow["sources"]),
+        "invalid_rows": sum(source["invalid"] for source in flow["sources"]),
         "sources": len(flow["sources"]),
         "images": images,
         "images_used": len(used.every),
         "images_kept": len(used.kept),
         "duplicate_groups": found["groups"] if found else None,
-        "conflicts": figures["conflicts"]["rows"] if figures["conflicts"] else None,
-        "conflicting_questions": figures["conflicts"]["questions"]
-        if figures["conflicts"]
+        "conflicts": metrics["conflicts"]["rows"] if metrics["conflicts"] else None,
+        "conflicting_questions": metrics["conflicts"]["questions"]
+        if metrics["conflicts"]
         else None,
         "steps": len(flow["steps"]),
     }
 
 
-def _summary(figures: dict[str, Any]) -> dict[str, Any]:
-    dropped = {
+def _summary(metrics: dict[str, Any]) -> dict[str, Any]:
+    reasons = {
         step["step"]: {one["reason"]: one["rows"] for one in step["reasons"]}
-        for step in figures["funnel"]["steps"]
+        for step in metrics["funnel"]["steps"]
     }
-    return {**figures["headline"], "dropped": dropped, "notes": figures["notes"]}
+    return {**metrics["headline"], "dropped": reasons, "notes": metrics["notes"]}
 
 
-def _text(figures: dict[str, Any]) -> str:
-    head, lines = figures["headline"], []
+def _text(metrics: dict[str, Any]) -> str:
+    head, lines = metrics["headline"], []
     lines.append(
         f"{head['samples_read']:,} samples read, {head['samples_kept']:,} kept, "
-        f"{head['samples_dropped']:,} dropped; {head['rows_rejected']:,} rows rejected at ingest"
+        f"{head['samples_dropped']:,} dropped; {head['invalid_rows']:,} invalid rows at ingest"
     )
-    for step in figures["funnel"]["steps"]:
+    for step in metrics["funnel"]["steps"]:
         lines.append(f"  {step['dropped']:>9,} dropped by {step['run']}, {step['left']:,} left")
-    return "\n".join([*lines, *(f"  note: {note}" for note in figures["notes"])])
+    return "\n".join([*lines, *(f"  note: {note}" for note in metrics["notes"])])
 
 
 def _folder(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Path:
     if options.output is not None:
         if options.output.exists() and not options.output.is_dir():
-            msg = f"-o {options.output}: is a file; give a folder, the report goes into it"
+            msg = f"-o {options.output}: is a file; give a folder for the report"
             raise UsageError(msg)
         return options.output
     base = dataset.path / "reports"
@@ -163,24 +165,24 @@ def _check(path: Path, *, replace: bool) -> None:
         return
     with path.open("rb") as file:
         if _GENERATOR not in file.read(4096):
-            msg = f"{path}: exists and is no report of ours; choose another folder with -o, or --replace"
+            msg = f"{path}: exists and is not a report of pairwright; choose another folder with -o, or --replace"
             raise UsageError(msg)
 
 
 def _thumbs(
-    dataset: Dataset, options: ReportOptions, figures: dict[str, Any], room: int
+    dataset: Dataset, options: ReportOptions, metrics: dict[str, Any], room: int
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     from pairwright.webpage.parts import IMAGES_A_SAMPLE
     from pairwright.webpage.thumbs import thumbnails
 
     if not options.images:
         return {}, {}
-    # Texts stand in the page about twice: as they are and with the words of their mark-up.
-    texts = len(json.dumps(figures, ensure_ascii=False).encode()) * 2 + 100_000
+    # The page has each text about twice: as it is, and in its markup.
+    texts = len(json.dumps(metrics, ensure_ascii=False).encode()) * 2 + 100_000
     budget = int((room - texts) * 3 / 4)
     wanted = [
         image_id
-        for sample in figures["samples"].values()
+        for sample in metrics["samples"].values()
         for image_id in sample["image_ids"][:IMAGES_A_SAMPLE]
     ]
     return thumbnails(dataset, wanted, side=options.thumbnail, budget=max(0, budget))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from curate.report.words import double_words, reason_words
+from curate.report.words import duplicate_words, reason_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,12 +20,12 @@ KEPT = -1  # `step` of a sample that no decision drops
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A decisions run in force, and what it was the first to drop.
+    """An active decisions run, and what it was the first to drop.
 
     Attributes:
         manifest: The run.
         reasons: Dropped rows by reason, most first.
-        undecided: Samples that came to it and that it holds no row for: they were ingested later.
+        undecided: Samples that it has no row for, because they were ingested later.
         images: Whether the dataset has images.
     """
 
@@ -38,8 +38,8 @@ class Step:
         """A reason of this run in plain words."""
         if self.manifest.step == "dedup":
             on = str(self.manifest.config.get("on"))
-            return double_words(reason, on, images=self.images)
-        return reason_words(reason)
+            return duplicate_words(reason, on, images=self.images)
+        return _rule_words(self.manifest, reason) or reason_words(reason)
 
     @property
     def dropped(self) -> int:
@@ -52,9 +52,9 @@ class Facts:
     """Every sample once.
 
     Attributes:
-        frame: `sample_id`, `place` (number of the samples run), `row` (in that run), `source`,
+        frame: `sample_id`, `ingest` (number of the samples run), `row` (in that run), `source`,
             `step` (number of the decisions run that dropped it, or `KEPT`).
-        samples: The runs that `place` counts.
+        samples: The runs that `ingest` counts.
         steps: The decisions runs that `step` counts, in the order they were made.
     """
 
@@ -73,8 +73,19 @@ class Facts:
         return int((self.frame["step"] == KEPT).sum())
 
 
+def _rule_words(run: Manifest, reason: str) -> str | None:
+    """What a rule of `curate filter` calls its reason, in the summary of its run."""
+    rules = run.summary.get("filters")
+    if not isinstance(rules, dict):
+        return None
+    words: dict[str, str] = {}
+    for rule in rules.values():
+        words |= rule.get("words", {})
+    return words.get(reason)
+
+
 def steps_in_order(dataset: Dataset) -> list[Manifest]:
-    """Decisions runs in force, each after those that it was built on."""
+    """Active decisions runs, each after those that it was built on."""
     found = list(dataset.active("decisions").values())
     refs = {one.ref for one in found}
 
@@ -102,8 +113,8 @@ def read_facts(dataset: Dataset, limit: int | None = None) -> Facts:
     for number, manifest in enumerate(steps_in_order(dataset)):
         rows = dataset.scan(manifest).select("sample_id", "kept", "reason").collect()
         joined = frame.join(rows, on="sample_id", how="left", maintain_order="left")
-        still_in = joined["step"] == KEPT
-        gone = still_in & ~joined["kept"].fill_null(value=True)
+        undropped = joined["step"] == KEPT
+        gone = undropped & ~joined["kept"].fill_null(value=True)
         counts = (
             joined.filter(gone)["reason"]
             .value_counts()
@@ -115,12 +126,12 @@ def read_facts(dataset: Dataset, limit: int | None = None) -> Facts:
                 reasons=list(
                     zip(counts["reason"].to_list(), counts["count"].to_list(), strict=True)
                 ),
-                undecided=int((still_in & joined["kept"].is_null()).sum()),
+                undecided=int((undropped & joined["kept"].is_null()).sum()),
                 images=images,
             )
         )
-        mark = pl.when(gone).then(pl.lit(number, pl.Int16)).otherwise(pl.col("step"))
-        frame = frame.with_columns(mark.alias("step"))
+        step = pl.when(gone).then(pl.lit(number, pl.Int16)).otherwise(pl.col("step"))
+        frame = frame.with_columns(step.alias("step"))
     return Facts(frame=frame, samples=samples, steps=steps)
 
 
@@ -131,13 +142,15 @@ def _ids(dataset: Dataset, samples: list[Manifest]) -> pl.DataFrame:
         dataset.scan(one)
         .select("sample_id", pl.col("source").cast(pl.Categorical))
         .with_row_index("row")
-        .with_columns(pl.lit(place, pl.UInt16).alias("place"), pl.lit(KEPT, pl.Int16).alias("step"))
-        for place, one in enumerate(samples)
+        .with_columns(
+            pl.lit(number, pl.UInt16).alias("ingest"), pl.lit(KEPT, pl.Int16).alias("step")
+        )
+        for number, one in enumerate(samples)
     ]
     if not parts:
         schema = {
             "row": pl.UInt32, "sample_id": pl.String, "source": pl.Categorical,
-            "place": pl.UInt16, "step": pl.Int16,
+            "ingest": pl.UInt16, "step": pl.Int16,
         }  # fmt: skip
         return pl.DataFrame(schema=schema)
     frame = pl.concat(parts).collect()
@@ -156,8 +169,8 @@ def sample_parts(
     import polars as pl
 
     done = 0
-    for place, manifest in enumerate(facts.samples):
-        mine = facts.frame.filter(pl.col("place") == place).select(
+    for number, manifest in enumerate(facts.samples):
+        mine = facts.frame.filter(pl.col("ingest") == number).select(
             "row", (pl.col("step") == KEPT).alias("kept")
         )
         start = at = 0

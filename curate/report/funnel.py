@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.report.facts import KEPT, Facts
 from curate.report.words import step_title
+from pairwright.text.counts import counted
 
 if TYPE_CHECKING:
     from pairwright.dataset.manifest import Manifest
@@ -16,19 +17,19 @@ def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
     """Rows by source, then what every step dropped and why, then what is kept."""
     import polars as pl
 
-    rejected = _rejected(dataset, facts)
+    invalid = _invalid(dataset, facts)
     counts = (
         facts.frame.group_by(pl.col("source").cast(pl.String))
         .agg(pl.len().alias("rows"), (pl.col("step") == KEPT).sum().alias("kept"))
         .sort("rows", "source", descending=[True, False])
     )
     sources = [
-        {"source": source, "rows": rows, "kept": kept, "rejected": rejected.pop(source, 0)}
+        {"source": source, "rows": rows, "kept": kept, "invalid": invalid.pop(source, 0)}
         for source, rows, kept in counts.iter_rows()
     ]
-    # An ingest whose rows were all rejected has no samples at all.
+    # An ingest whose rows are all invalid has no samples at all.
     sources += [
-        {"source": run, "rows": 0, "kept": 0, "rejected": n} for run, n in rejected.items() if n
+        {"source": run, "rows": 0, "kept": 0, "invalid": n} for run, n in invalid.items() if n
     ]
     left, steps = facts.read, []
     for step in facts.steps:
@@ -56,12 +57,12 @@ def funnel(dataset: Dataset, facts: Facts) -> dict[str, Any]:
     return {"sources": sources, "steps": steps, "read": facts.read, "kept": left}
 
 
-def _rejected(dataset: Dataset, facts: Facts) -> dict[str, int]:
-    """Rows that ingests of samples rejected, by source (by name of the run where it has no rows)."""
+def _invalid(dataset: Dataset, facts: Facts) -> dict[str, int]:
+    """Invalid rows of ingests of samples, by source (by name of the run where it has no rows)."""
     import polars as pl
 
-    first = facts.frame.group_by("place").agg(pl.col("source").cast(pl.String).first())
-    source_of = {facts.samples[place].run: source for place, source in first.iter_rows()}
+    first = facts.frame.group_by("ingest").agg(pl.col("source").cast(pl.String).first())
+    source_of = {facts.samples[number].run: source for number, source in first.iter_rows()}
     samples = {one.run for one in dataset.runs("samples")}
     out: dict[str, int] = {}
     for manifest in dataset.runs("rejects"):
@@ -73,21 +74,21 @@ def _rejected(dataset: Dataset, facts: Facts) -> dict[str, int]:
 
 
 def notes(dataset: Dataset, facts: Facts) -> list[str]:
-    """What a reader of the figures has to know: steps that are out of date or contradict."""
+    """What a reader of the numbers has to know: steps that are out of date or contradict each other."""
     active = {step.manifest.ref: step.manifest for step in facts.steps}
     out = []
     for step in facts.steps:
         if step.undecided:
             out.append(
-                f"{step.undecided:,} samples were read in after {step.manifest.ref} was made and are "
-                f"kept without having been looked at by it: run `curate {step.manifest.step}` again "
+                f"{counted(step.undecided, 'sample was', 'samples were')} added after {step.manifest.ref} "
+                f"was made, which did not decide on them: run `curate {step.manifest.step}` again "
                 "with --replace."
             )
         for entry in step.manifest.inputs:
             parent = _parent(dataset, entry["table"])
             if entry["table"].startswith("decisions/") and entry["table"] not in active:
                 out.append(
-                    f"{step.manifest.ref} was made after {entry['table']}, which is no longer in force."
+                    f"{step.manifest.ref} was made after {entry['table']}, which is no longer active."
                 )
             elif parent is not None and parent.fingerprint != entry["fingerprint"]:
                 out.append(
@@ -96,8 +97,8 @@ def notes(dataset: Dataset, facts: Facts) -> list[str]:
     orphans = _orphaned_groups(dataset, facts)
     if orphans:
         out.append(
-            f"In {orphans:,} groups of duplicates the row that stood for the others was dropped by a "
-            "later step, so no row of the group is left; `curate dedup --rescue` brings the next one."
+            f"In {counted(orphans, 'group')} of duplicates a later step dropped the kept row, so "
+            "no row of the group is left; `curate dedup --promote` keeps the next one."
         )
     unfinished = [one.ref for one in dataset.runs("decisions") if not one.is_complete]
     out += [f"{ref} is unfinished and does not count." for ref in unfinished]
@@ -119,16 +120,16 @@ def _orphaned_groups(dataset: Dataset, facts: Facts) -> int:
     for number, step in enumerate(facts.steps):
         if step.manifest.step != "dedup":
             continue
-        stood = dataset.scan(step.manifest).filter(~pl.col("kept")).select("kept_id").unique()
+        kept = dataset.scan(step.manifest).filter(~pl.col("kept")).select("kept_id").unique()
         later = gone.filter(pl.col("step") > number)
-        lost = stood.join(later, left_on="kept_id", right_on="sample_id", how="semi")
+        lost = kept.join(later, left_on="kept_id", right_on="sample_id", how="semi")
         total += int(lost.select(pl.len()).collect().item())
     return total
 
 
 def lineage(dataset: Dataset) -> list[dict[str, Any]]:
-    """Every table of the dataset: what made it, when, from what, and whether it is in force."""
-    from curate.export.card import public_command
+    """Every table of the dataset: what made it, when, from what, and whether it is active."""
+    from pairwright.dataset.lineage import public_command
     from schemas.tables import TABLES
 
     out = []

@@ -1,4 +1,4 @@
-"""Sizes, shapes and formats of the images, those of kept samples and the others apart."""
+"""Sizes, shapes and formats of the images, those of kept samples and the others separately."""
 
 from __future__ import annotations
 

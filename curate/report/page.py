@@ -1,4 +1,4 @@
-"""The page: one HTML file that asks the network for nothing and runs no script but its own."""
+"""The page: one HTML file that makes no network request and runs no script but its own."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _SECTIONS: Final = (
     ("spread", "Distributions", "distributions.html.jinja"),
     ("duplicates", "Duplicates", "duplicates.html.jinja"),
     ("filters", "Filters", "filters.html.jinja"),
-    ("conflicts", "Contradictions", "conflicts.html.jinja"),
-    ("rejects", "Rejects", "rejects.html.jinja"),
+    ("conflicts", "Conflicting answers", "conflicts.html.jinja"),
+    ("invalid", "Invalid rows", "invalid.html.jinja"),
     ("lineage", "Lineage", "lineage.html.jinja"),
 )
 
 
-def render(figures: dict[str, Any], thumbs: tuple[dict[str, bytes], dict[str, str]]) -> str:
+def render(metrics: dict[str, Any], thumbs: tuple[dict[str, bytes], dict[str, str]]) -> str:
     """The page as text.
 
     Args:
-        figures: Content of report.json.
+        metrics: Content of report.json.
         thumbs: WebP thumbnails by image id, and why some are missing.
     """
     thumbnails = Thumbnails(*thumbs)
@@ -34,20 +34,20 @@ def render(figures: dict[str, Any], thumbs: tuple[dict[str, bytes], dict[str, st
     return render_template(
         "curate.report",
         "page.html.jinja",
-        version=figures["pairwright"],
-        figures=figures,
+        version=metrics["pairwright"],
+        metrics=metrics,
         script=trusted(files.joinpath("page.js").read_text(encoding="utf-8")),
         sections=[
             dict(zip(("anchor", "title", "template"), one, strict=True)) for one in _SECTIONS
         ],
-        absent=sections.absent(figures),
-        spread=sections.spread(figures),
-        filters=galleries.filters(figures, thumbnails),
-        filters_ran=any(one["step"] != "dedup" for one in figures["funnel"]["steps"]),
-        versions=sections.versions(figures),
-        sankey=_sankey(figures["funnel"]),
-        duplicates=_duplicates(figures, thumbnails),
-        conflicts=_conflicts(figures, thumbnails),
+        absent=sections.absent(metrics),
+        spread=sections.spread(metrics),
+        filters=galleries.filters(metrics, thumbnails),
+        filters_ran=any(one["step"] != "dedup" for one in metrics["funnel"]["steps"]),
+        versions=sections.versions(metrics),
+        sankey=_sankey(metrics["funnel"]),
+        duplicates=_duplicates(metrics, thumbnails),
+        conflicts=_conflicts(metrics, thumbnails),
         day=sections.day,
         funnel_rows=sections.funnel_rows,
         minute=sections.minute,
@@ -63,28 +63,28 @@ def _sankey(flow: dict[str, Any]) -> dict[str, Any]:
     return {"svg": charts.sankey(diagram), "width": diagram.width}
 
 
-def _duplicates(figures: dict[str, Any], thumbnails: Thumbnails) -> dict[str, Any]:
-    found = figures["duplicates"]
+def _duplicates(metrics: dict[str, Any], thumbnails: Thumbnails) -> dict[str, Any]:
+    found = metrics["duplicates"]
     if found is None:
         return {}
-    cut = found["threshold"]
+    threshold = found["threshold"]
     below = found["similarity"]["below"]
     chart = charts.similarity(
-        found["similarity"]["bins"], cut if isinstance(cut, int | float) else None
+        found["similarity"]["bins"], threshold if isinstance(threshold, int | float) else None
     )
     return {
         "chart": chart if below else "",
         "sizes": galleries.group_sizes(found),
-        "groups": galleries.groups(figures, thumbnails),
-        "near_but_kept": galleries.near_but_kept(figures, thumbnails),
+        "groups": galleries.groups(metrics, thumbnails),
+        "kept_as_distinct": galleries.kept_as_distinct(metrics, thumbnails),
     }
 
 
-def _conflicts(figures: dict[str, Any], thumbnails: Thumbnails) -> dict[str, Any]:
-    found = figures["conflicts"]
+def _conflicts(metrics: dict[str, Any], thumbnails: Thumbnails) -> dict[str, Any]:
+    found = metrics["conflicts"]
     if found is None:
         return {}
     return {
         "pairs": galleries.answer_pairs(found),
-        "examples": galleries.conflicts(figures, thumbnails),
+        "examples": galleries.conflicts(metrics, thumbnails),
     }

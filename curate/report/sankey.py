@@ -1,7 +1,7 @@
 """Where the nodes and links of the funnel's Sankey diagram lie, in pixels.
 
-Rows run along the top from their sources to the kept ones; what goes falls off downwards. The
-first step's losses lie lowest, so that no link ever crosses a label.
+Kept rows run along the top; dropped rows leave downwards. The rows that the first step drops are
+lowest, so that no link crosses a label.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, Final
 from pairwright.text.htmltext import plain
 
 NODE: Final = 10  # width of a node
-_KEPT, _DROPPED, _REJECTED = "var(--kept)", "var(--dropped)", "var(--rejected)"
+_KEPT, _DROPPED, _INVALID = "var(--kept)", "var(--dropped)", "var(--rejected)"
 _TRUNK: Final = 210  # height of all rows together
 _TOP: Final = 64.0
 _LINE: Final = 21
@@ -28,7 +28,7 @@ _READ: Final = "Read in"
 
 @dataclass(slots=True, kw_only=True)
 class Node:
-    """Rows at one step. `label` stands beside it, `head` and `under` above its column."""
+    """Rows at one step. `label` is next to it, `head` and `under` are above its column."""
 
     column: int
     y: float
@@ -56,7 +56,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """A step: its title, the rows it leaves, and what it loses: words, rows, color."""
+    """A step: its title, the rows that are left, and those it drops: words, rows, color."""
 
     title: str
     left: int
@@ -122,7 +122,7 @@ class Sankey:
         return points
 
     def labels(self, kind: str) -> list[dict[str, Any]]:
-        """Texts of a kind (`label`, `head`, `under`) and where they stand."""
+        """Texts of a kind (`label`, `head`, `under`) and their positions."""
         out = []
         for node in self.nodes:
             text, x = getattr(node, kind), self._gap * node.column
@@ -139,7 +139,7 @@ class Sankey:
         return out
 
     def _hover(self, one: Node | Link) -> str:
-        return f"{one.name}; rows: {one.rows:,}; share: {100 * one.rows / self.total:.1f} %"
+        return f"{one.name}; rows: {one.rows:,}; fraction: {100 * one.rows / self.total:.1f} %"
 
     def _node(self, column: int, y: float, rows: int, color: str, name: str, **words: str) -> Node:
         node = Node(
@@ -163,37 +163,37 @@ class Sankey:
             flow: `funnel` of report.json.
         """
         sources = _few_sources(flow["sources"])
-        rejected = sum(one["rejected"] for one in sources)
-        total = max(1, flow["read"] + rejected)
-        stages = _stages(flow, rejected if len(sources) > 1 or rejected else None)
+        invalid = sum(one["invalid"] for one in sources)
+        total = max(1, flow["read"] + invalid)
+        stages = _stages(flow, invalid if len(sources) > 1 or invalid else None)
         out = cls(total, _TRUNK / total, len(stages) + 1)
-        starts = out._draw_sources(sources, spaced=len(sources) > 1 or rejected > 0)
-        out._draw_stages(stages, sources, starts)
+        starts = out._add_sources(sources, spaced=len(sources) > 1 or invalid > 0)
+        out._add_stages(stages, sources, starts)
         return out
 
-    def _draw_sources(self, sources: Sequence[dict[str, Any]], *, spaced: bool) -> list[float]:
+    def _add_sources(self, sources: Sequence[dict[str, Any]], *, spaced: bool) -> list[float]:
         """Nodes of the first column.
 
         Returns:
             Where each source begins.
         """
         y, starts = _TOP, []
-        total = sum(one["rows"] + one["rejected"] for one in sources)
+        total = sum(one["rows"] + one["invalid"] for one in sources)
         for number, one in enumerate(sources):
             words = {"head": "", "under": ""}
             if number == 0:
                 name = "Source" if len(sources) == 1 else "Sources"
                 words = {"head": name, "under": f"{total:,} rows"}
-            rows = one["rows"] + one["rejected"]
+            rows = one["rows"] + one["invalid"]
             node = self._node(0, y, rows, _KEPT, one["source"], label=one["source"], **words)
             starts.append(y)
             y += node.height + (16 if spaced else 0)
         return starts
 
-    def _draw_stages(
+    def _add_stages(
         self, stages: list[_Stage], sources: list[dict[str, Any]], starts: list[float]
     ) -> None:
-        places = self._places(stages, self.nodes[-1] if self.nodes else None)
+        positions = self._positions(stages, self.nodes[-1] if self.nodes else None)
         for number, stage in enumerate(stages):
             column = number + 1
             last = number == len(stages) - 1
@@ -207,18 +207,18 @@ class Sankey:
                 label=f"{stage.left:,} kept" if last else "",
             )  # fmt: skip
             if number == 0:
-                self._draw_first_links(sources, starts, stage, places[0])
+                self._add_first_links(sources, starts, stage, positions[0])
             elif stage.left:
                 self._link(column, _TOP, _TOP, stage.left, _KEPT, trunk.name)
             y0 = _TOP + stage.left * self.scale
-            for (words, rows, color), y in zip(stage.lost, places[number], strict=True):
+            for (words, rows, color), y in zip(stage.lost, positions[number], strict=True):
                 end = self._node(column, y, rows, color, words, label=f"{rows:,} \u00b7 {words}")
                 if number or color == _DROPPED:
                     self._link(column, y0, y, rows, color, end.name)
                 y0 += rows * self.scale
 
-    def _places(self, stages: list[_Stage], last_source: Node | None) -> list[list[float]]:
-        """Where each stage's losses lie: below the sources, the last stage's highest."""
+    def _positions(self, stages: list[_Stage], last_source: Node | None) -> list[list[float]]:
+        """Where the rows that each stage drops lie: below the sources, the last stage's highest."""
         floor = (last_source.y + last_source.height if last_source else _TOP) + 26
         out: list[list[float]] = [[] for _ in stages]
         for number in reversed(range(len(stages))):
@@ -227,34 +227,34 @@ class Sankey:
                 floor += max(_LINE, rows * self.scale + 9)
         return out
 
-    def _draw_first_links(
+    def _add_first_links(
         self,
         sources: list[dict[str, Any]],
         starts: list[float],
         stage: _Stage,
-        places: list[float],
+        positions: list[float],
     ) -> None:
-        """From every source to what was read in, and to what was rejected."""
-        into, into_lost = _TOP, places[0] if places else 0.0
-        alone = len(sources) == 1 and not sources[0]["rejected"]
+        """From every source to what was read in, and to what was invalid."""
+        into, into_lost = _TOP, positions[0] if positions else 0.0
+        alone = len(sources) == 1 and not sources[0]["invalid"]
         for one, start in zip(sources, starts, strict=True):
             rows = stage.left if alone else one["rows"]
             arrow = f"{plain(one['source'])} \u2192 "
             if rows:
                 self._link(1, start, into, rows, _KEPT, f"{arrow}read in")
             into += rows * self.scale
-            if one["rejected"]:
+            if one["invalid"]:
                 words, _, color = stage.lost[0]
                 y0 = start + one["rows"] * self.scale
-                self._link(1, y0, into_lost, one["rejected"], color, arrow + words)
-                into_lost += one["rejected"] * self.scale
+                self._link(1, y0, into_lost, one["invalid"], color, arrow + words)
+                into_lost += one["invalid"] * self.scale
 
 
-def _stages(flow: dict[str, Any], rejected: int | None) -> list[_Stage]:
+def _stages(flow: dict[str, Any], invalid: int | None) -> list[_Stage]:
     """What was read in, where that is a step of its own, then every step that dropped rows."""
     stages = []
-    if rejected is not None:
-        lost = [("rejected: could not be read", rejected, _REJECTED)] if rejected else []
+    if invalid is not None:
+        lost = [("invalid: could not be read", invalid, _INVALID)] if invalid else []
         stages.append(_Stage(_READ, flow["read"], lost))
     for step in flow["steps"]:
         gone = [(one["words"], one["rows"], _DROPPED) for one in _few_reasons(step["reasons"])]
@@ -269,7 +269,7 @@ def _few_sources(sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
     other = {
         "source": f"{len(rest)} other sources",
         "rows": sum(one["rows"] for one in rest),
-        "rejected": sum(one["rejected"] for one in rest),
+        "invalid": sum(one["invalid"] for one in rest),
     }
     return [*sources[:_SOURCES], other]
 

@@ -1,4 +1,4 @@
-"""What the other sections of the page show, from the figures of report.json."""
+"""What the other sections of the page show, from report.json."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from curate.report import charts
 from curate.report.words import MISSING, STEPS
 from pairwright.webpage.numbers import percent
 
-Figures = dict[str, Any]
+Metrics = dict[str, Any]
 
 _AXIS: Final = {
     "question_words": "words", "answer_words": "words", "answers": "answers",
-    "images_a_sample": "images", "long_side": "pixels",
+    "images_per_sample": "images", "long_side": "pixels",
 }  # fmt: skip
 
 
-def absent(figures: Figures) -> dict[str, Figures]:
-    """What a section says where its table is missing, and the command that makes it."""
-    data = shlex.quote(figures["dataset"] + "/")
+def absent(metrics: Metrics) -> dict[str, Metrics]:
+    """What a section shows where its table is missing, and the command that makes it."""
+    data = shlex.quote(metrics["dataset"] + "/")
     return {
         name: {"text": text, "command": command.format(data=data)}
         for name, (text, command) in MISSING.items()
     }
 
 
-def step_story(step: Figures, images: int) -> str:
+def step_story(step: Metrics, images: int) -> str:
     """What a step did to the rows that it dropped, as a sentence's end."""
-    what = STEPS.get(step["step"], ("", f"went by {step['step']}"))[1]
+    what = STEPS.get(step["step"], ("", f"were removed by {step['step']}"))[1]
     return what if images else what.replace(" about the same image", "")
 
 
-def funnel_rows(flow: Figures) -> list[tuple[str, ...]]:
+def funnel_rows(flow: Metrics) -> list[tuple[str, ...]]:
     """The funnel as a table: step, what, rows, rows left."""
     rows: list[tuple[str, ...]] = [
-        (one["source"], "read from here", f"{one['rows'] + one['rejected']:,}", "")
+        (one["source"], "read from here", f"{one['rows'] + one['invalid']:,}", "")
         for one in flow["sources"]
     ]
-    rejected = sum(one["rejected"] for one in flow["sources"])
-    if rejected:
+    invalid = sum(one["invalid"] for one in flow["sources"])
+    if invalid:
         rows.append(
-            ("ingest", "rejected: could not be read", f"\u2212{rejected:,}", f"{flow['read']:,}")
+            ("ingest", "invalid: could not be read", f"\u2212{invalid:,}", f"{flow['read']:,}")
         )
     for step in flow["steps"]:
         left = step["left"] + step["dropped"]
@@ -55,10 +55,10 @@ def funnel_rows(flow: Figures) -> list[tuple[str, ...]]:
     return rows
 
 
-def spread(figures: Figures) -> Figures:
-    """Lengths, names, images and marks: as histograms, in columns, or as one value."""
+def spread(metrics: Metrics) -> Metrics:
+    """Lengths, names, images and scores: as histograms, in columns, or as one value."""
     histograms, lists, constant = [], [], []
-    for one in [*figures["distributions"], *figures["images"]]:
+    for one in [*metrics["distributions"], *metrics["images"]]:
         if not one["total"]:
             continue
         value = _single(one)
@@ -69,17 +69,17 @@ def spread(figures: Figures) -> Figures:
         elif one["values"]:
             tall = 4 + sum(1.2 + len(str(v["value"])) // 34 for v in one["values"])
             lists.append((tall, {**one, "note": _note(one)}))
-    marks = [
-        {**one, "chart": charts.histogram(one["bins"], title=f"marks for {one['criterion']}", axis="mark")}
-        for one in figures["marks"]
+    scores = [
+        {**one, "chart": charts.histogram(one["bins"], title=f"scores for {one['criterion']}", axis="score")}
+        for one in metrics["scores"]
         if one["bins"]
     ]  # fmt: skip
     return {
-        "histograms": histograms, "columns": _columns(lists), "constant": constant, "marks": marks,
+        "histograms": histograms, "columns": _columns(lists), "constant": constant, "scores": scores,
     }  # fmt: skip
 
 
-def _single(one: Figures) -> str | None:
+def _single(one: Metrics) -> str | None:
     """The value where all rows have the same."""
     if "bins" in one:
         return f"{one['min']:,}" if one["min"] == one["max"] else None
@@ -89,7 +89,7 @@ def _single(one: Figures) -> str | None:
     return "not stated" if value is None else str(value)
 
 
-def _histogram(one: Figures) -> Figures:
+def _histogram(one: Metrics) -> Metrics:
     axis, bins = _AXIS[one["key"]], one["bins"]
     rows = [
         (f"{b['from']:,} to {b['to'] - 1:,}" if b["to"] - b["from"] > 1 else f"{b['from']:,}",
@@ -101,20 +101,20 @@ def _histogram(one: Figures) -> Figures:
     return {**one, "axis": axis, "chart": chart, "rows": rows, "open_end": open_end}
 
 
-def _note(one: Figures) -> str:
+def _note(one: Metrics) -> str:
     """What a list of names leaves out."""
     if one["key"].startswith("top_"):
         covered = one["total"] - one["others"]
         return (
-            f"{one['distinct']:,} different ones (but for case, spacing and end marks); these make "
+            f"{one['distinct']:,} distinct ones (ignoring case, spacing and end punctuation); these are "
             f"{percent(covered, one['total'])} of all {one['total']:,}"
         )
     more = one["distinct"] - len(one["values"])
     return f"and {more:,} more with {one['others']:,} in all" if one["others"] else ""
 
 
-def _columns(cards: list[tuple[float, Figures]], n: int = 3) -> list[list[Figures]]:
-    """Cards of different heights in columns of about the same height.
+def _columns(cards: list[tuple[float, Metrics]], n: int = 3) -> list[list[Metrics]]:
+    """Cards in columns of about the same height.
 
     Args:
         cards: Height, in lines, and the card.
@@ -122,18 +122,18 @@ def _columns(cards: list[tuple[float, Figures]], n: int = 3) -> list[list[Figure
     """
     columns: list[list[int]] = [[] for _ in range(n)]
     heights = [0.0] * n
-    for place in sorted(range(len(cards)), key=lambda i: -cards[i][0]):
+    for card in sorted(range(len(cards)), key=lambda i: -cards[i][0]):
         least = heights.index(min(heights))
-        columns[least].append(place)
-        heights[least] += cards[place][0]
+        columns[least].append(card)
+        heights[least] += cards[card][0]
     columns.sort(key=lambda one: min(one, default=len(cards)))
-    return [[cards[place][1] for place in sorted(one)] for one in columns if one]
+    return [[cards[card][1] for card in sorted(one)] for one in columns if one]
 
 
-def versions(figures: Figures) -> str:
+def versions(metrics: Metrics) -> str:
     """Packages that the runs were made with."""
     packages: dict[str, set[str]] = {}
-    for one in figures["runs"]:
+    for one in metrics["runs"]:
         for name, version in one["packages"].items():
             packages.setdefault(name, set()).add(version)
     return ", ".join(f"{name} {' and '.join(sorted(some))}" for name, some in packages.items())
@@ -152,7 +152,7 @@ def day(text: str) -> str:
     return f"{datetime.fromisoformat(text):%d %B %Y}".lstrip("0")
 
 
-def took(run: Figures) -> str:
+def took(run: Metrics) -> str:
     """How long a run took."""
     try:
         start, end = (

@@ -1,4 +1,4 @@
-"""Distributions of the samples and of their marks, kept and dropped apart."""
+"""Distributions of the samples and of their scores, kept and dropped separately."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _COLUMNS: Final = ["image_ids", "messages", "source", "task", "license", "split"
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Images that samples use, as hashes of their ids, good within this process only."""
+    """Images that samples use, as hashes of their ids, valid within this process only."""
 
     every: pl.Series
     kept: pl.Series
@@ -40,7 +40,7 @@ class Used:
 
 
 class Counts:
-    """Values seen so far, kept and dropped apart; adds up as parts are read."""
+    """Values counted so far, kept and dropped separately; added up as parts are read."""
 
     def __init__(self) -> None:
         """Nothing is counted yet."""
@@ -104,7 +104,7 @@ def distributions(dataset: Dataset, facts: Facts) -> tuple[list[dict[str, Any]],
         histogram("question_words", "Words in a question", counts.table("user_words")),
         histogram("answer_words", "Words in an answer", counts.table("assistant_words")),
         histogram("answers", "Answers in a conversation", counts.table("answers")),
-        histogram("images_a_sample", "Images in a sample", counts.table("n_images")),
+        histogram("images_per_sample", "Images in a sample", counts.table("n_images")),
         _top_texts(dataset, facts, counts, "assistant", "Most frequent answers"),
         _top_texts(dataset, facts, counts, "user", "Most frequent questions"),
         *(
@@ -129,14 +129,14 @@ def _count_part(counts: Counts, frame: pl.DataFrame) -> None:
     is_answer = pl.element().struct.field("role") == "assistant"
     counts.add("answers", frame, pl.col("messages").list.eval(is_answer).list.sum().cast(pl.Int64))
     turns = frame.select("kept", "messages").explode("messages").unnest("messages")
-    turns = turns.with_columns(_without_marks("content"))
+    turns = turns.with_columns(_without_placeholders("content"))
     for role in ("user", "assistant"):
         mine = turns.filter(pl.col("role") == role)
         counts.add(f"{role}_words", mine, n_words("content"))
         counts.add(f"{role}_texts", mine, normalised("content").hash(0))
 
 
-def _without_marks(column: str) -> pl.Expr:
+def _without_placeholders(column: str) -> pl.Expr:
     import polars as pl
 
     return pl.col(column).str.replace_all("<image>", " ", literal=True).str.strip_chars()
@@ -145,7 +145,7 @@ def _without_marks(column: str) -> pl.Expr:
 def _top_texts(
     dataset: Dataset, facts: Facts, counts: Counts, role: str, title: str
 ) -> dict[str, Any]:
-    """The texts that most rows share. Hashes are counted, then the text of a few is looked up."""
+    """The most frequent texts. Hashes are counted, then the texts of a few are looked up."""
     import polars as pl
 
     from pairwright.text.texts import normalised
@@ -157,7 +157,7 @@ def _top_texts(
     parts = sample_parts(dataset, facts, ["messages"]) if missing else iter(())
     for frame, _ in parts:
         texts = frame["messages"].explode().struct.unnest().filter(pl.col("role") == role)
-        texts = texts.select(_without_marks("content")).with_columns(
+        texts = texts.select(_without_placeholders("content")).with_columns(
             normalised("content").hash(0).alias("key")
         )
         for text, key in texts.filter(pl.col("key").is_in(list(missing))).unique("key").iter_rows():
@@ -204,7 +204,7 @@ def named(key: str, title: str, table: pl.DataFrame) -> dict[str, Any]:
 
 
 def histogram(key: str, title: str, table: pl.DataFrame) -> dict[str, Any]:
-    """Counts of whole numbers in bins; the last bin takes the longest hundredth."""
+    """Counts of whole numbers in bins; the last bin has the longest 1 %."""
     import polars as pl
 
     out: dict[str, Any] = {"key": key, "title": title, "bins": [], "total": 0}
@@ -215,17 +215,19 @@ def histogram(key: str, title: str, table: pl.DataFrame) -> dict[str, Any]:
         return out
     running = rows.cum_sum()
 
-    def quantile(share: float) -> int:
-        return int(table["value"][int(running.search_sorted(math.ceil(share * total)))])
+    def quantile(fraction: float) -> int:
+        return int(table["value"][int(running.search_sorted(math.ceil(fraction * total)))])
 
     low, high = int(table["value"][0]), int(table["value"][-1])
-    cut = max(quantile(0.99), low + 1)
-    cut = high if high <= cut * 1.25 else cut
-    width = nice_step((cut - low + 1) / _MOST_BINS)
+    top = max(quantile(0.99), low + 1)
+    top = high if high <= top * 1.25 else top
+    width = nice_step((top - low + 1) / _MOST_BINS)
     start = low // width * width
-    last = start + (cut - start) // width * width
-    place = ((pl.col("value") - start) // width * width + start).clip(start, last)
-    binned = table.group_by(place.alias("from")).agg(pl.col("kept", "dropped").sum()).sort("from")
+    last = start + (top - start) // width * width
+    start_of = ((pl.col("value") - start) // width * width + start).clip(start, last)
+    binned = (
+        table.group_by(start_of.alias("from")).agg(pl.col("kept", "dropped").sum()).sort("from")
+    )
     out["bins"] = [
         {"from": a, "to": a + width if a < last or high < last + width else high + 1,
          "kept": k, "dropped": d}
@@ -245,7 +247,7 @@ def histogram(key: str, title: str, table: pl.DataFrame) -> dict[str, Any]:
 
 
 def nice_step(least: float) -> int:
-    """The smallest of 1, 2, 5, 10, 20, ... that is not below `least`."""
+    """The smallest of 1, 2, 5, 10, 20, ... that is at least `least`."""
     size = 1
     while True:
         for step in (size, 2 * size, 5 * size):
@@ -254,8 +256,8 @@ def nice_step(least: float) -> int:
         size *= 10
 
 
-def mark_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:
-    """Marks of samples by criterion, from the scores in force."""
+def score_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:
+    """Scores of samples by criterion, from the active runs."""
     import polars as pl
 
     fate = facts.frame.select(
@@ -263,7 +265,7 @@ def mark_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:
     )
     out = []
     for manifest in dataset.active("scores").values():
-        marks = (
+        scores = (
             dataset.scan(manifest)
             .filter(pl.col("target_kind") == "sample")
             .select("target_id", "rubric", "criterion", "judge", pl.col("score").fill_nan(None))
@@ -271,17 +273,17 @@ def mark_distributions(dataset: Dataset, facts: Facts) -> list[dict[str, Any]]:
             .join(fate, on="target_id", how="inner")
         )
         for (rubric, criterion, judge), mine in sorted(
-            marks.group_by("rubric", "criterion", "judge"), key=lambda item: item[0]
+            scores.group_by("rubric", "criterion", "judge"), key=lambda item: item[0]
         ):
             out.append(
                 {"run": manifest.ref, "rubric": _clip(str(rubric)), "criterion": _clip(str(criterion)),
-                 "judge": _clip(str(judge).rsplit("/", 1)[-1]), **_marks(mine)}
+                 "judge": _clip(str(judge).rsplit("/", 1)[-1]), **_score_bins(mine)}
             )  # fmt: skip
     return out
 
 
 def tag_distribution(dataset: Dataset, facts: Facts) -> dict[str, Any] | None:
-    """Main task of every sample as the rules of `curate tag` see it; `None` without tags."""
+    """Main task of every sample by the rules of `curate tag`; `None` without tags."""
     import polars as pl
 
     counts = Counts()
@@ -293,19 +295,19 @@ def tag_distribution(dataset: Dataset, facts: Facts) -> dict[str, Any] | None:
     return None if table.is_empty() else named("tagged_task", "Tasks by rule", table)
 
 
-def _marks(mine: pl.DataFrame) -> dict[str, Any]:
+def _score_bins(mine: pl.DataFrame) -> dict[str, Any]:
     import polars as pl
 
     given = mine.drop_nulls("score").filter(pl.col("score").is_finite())
-    out: dict[str, Any] = {"marked": given.height, "without_mark": mine.height - given.height}
+    out: dict[str, Any] = {"scored": given.height, "without_score": mine.height - given.height}
     out |= {"bins": [], "mean": None, "mean_kept": None, "mean_dropped": None}
     if given.is_empty():
         return out
     low, high = math.floor(given["score"].min()), math.ceil(given["score"].max())  # type: ignore[arg-type]
     width = (max(high, low + 1) - low) / 20
-    place = ((pl.col("score") - low) / width).floor().clip(0, 19).cast(pl.Int64)
+    start_of = ((pl.col("score") - low) / width).floor().clip(0, 19).cast(pl.Int64)
     kept = pl.col("kept")
-    binned = given.group_by(place.alias("bin")).agg(
+    binned = given.group_by(start_of.alias("bin")).agg(
         kept.sum().alias("n_kept"), (~kept).sum().alias("n_dropped")
     )
     out["bins"] = [

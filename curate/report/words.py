@@ -4,54 +4,38 @@ from __future__ import annotations
 
 from typing import Final
 
-# What a decisions run does, by its step: a noun for headings and what it says of the rows.
+# What a decisions run does, by its step: a noun for headings and what happened to the rows.
 STEPS: Final[dict[str, tuple[str, str]]] = {
-    "dedup": ("Duplicates", "went as duplicates: another row says the same about the same image"),
-    "filter": ("Judge's marks", "went because the judge marked them too low"),
+    "dedup": (
+        "Duplicates",
+        "were removed as duplicates: another row has the same text about the same image",
+    ),
+    "filter": ("Judge's scores", "were removed because the judge's score is too low"),
     "filter-rules": (
         "Quality rules",
-        "went because they broke a rule on images, questions or answers",
+        "were removed because they broke a rule on images, questions or answers",
     ),
-    "decontaminate": ("Benchmark leaks", "went because they stand in a benchmark as well"),
-    "select": ("Selection", "went because the selection did not choose them"),
+    "decontaminate": ("Benchmark leaks", "were removed because a benchmark contains them as well"),
+    "select": ("Selection", "were removed because the selection did not choose them"),
 }
 
+# Rules of `curate filter` bring their own words, in the summary of their run.
 REASONS: Final[dict[str, str]] = {
     "exact": "same image, same words",
     "near_text": "same image, nearly the same words",
     "near_image": "same words, a copy of the image",
     "near_text_and_image": "nearly the same words, a copy of the image",
-    "repeated_answer": "a long answer that many images share",
-    "score": "the judge's mark is too low",
-    "resolution": "image too small or too large",
-    "aspect_ratio": "image too long and narrow",
-    "blank_image": "image of nearly one colour",
-    "low_information": "image with too little in it",
-    "blur": "blurred image",
-    "unreadable_image": "image that does not open",
-    "empty_answer": "empty answer",
-    "cut_answer": "answer that breaks off",
-    "repetition": "answer that repeats itself",
-    "refusal": "answer that refuses",
-    "template_leak": "answer with marks of a chat template",
-    "templated": "wording that too many rows share",
-    "answer_words": "answer too short or too long",
-    "question_words": "question too short or too long",
-    "characters": "text too short or too long",
-    "turns": "too few or too many turns",
-    "repeated_turn": "a turn that stands twice in the conversation",
-    "language": "not in a wanted language",
-    "pii": "personal data in the text",
-    "benchmark_image": "its image stands in a benchmark",
-    "benchmark_text": "its text stands in a benchmark",
-    "benchmark_image_and_text": "its image and its text stand in a benchmark",
-    "benchmark_group": "another row on its image stands in a benchmark",
+    "repeated_answer": "a long answer that many images have in common",
+    "score": "the judge's score is too low",
+    "no_score": "no score",
+    "benchmark_image": "a benchmark contains its image",
+    "benchmark_text": "a benchmark contains its text",
+    "benchmark_image_and_text": "a benchmark contains its image and its text",
+    "benchmark_group": "a benchmark contains another row on its image",
     "quota": "its group has enough rows",
     "not_selected": "not among the chosen rows",
-    "no_target": "in no group that the plan asks for",
+    "no_target": "in no group of the plan",
     "image_cap": "enough rows on its image were chosen",
-    "image_text": "text that does not fit the image",
-    "no_score": "no mark",
 }
 
 # The same where dedup compared texts alone, or images alone (`--on`).
@@ -67,15 +51,15 @@ STAGES: Final[dict[str, str]] = {
 
 MISSING: Final[dict[str, tuple[str, str]]] = {
     "duplicates": ("No search for duplicates yet.", "curate dedup {data}"),
-    "victims": (
+    "filters": (
         "No filter has run yet.",
         "curate filter {data} --preset basic",
     ),
     "conflicts": (
-        "Contradictions are found while searching for duplicates.",
+        "The search for duplicates finds conflicting answers.",
         "curate dedup {data}",
     ),
-    "scores": ("No judge has marked the samples yet.", "judge score {data} --model MODEL"),
+    "scores": ("No judge has scored the samples yet.", "judge score {data} --model MODEL"),
 }
 
 
@@ -89,7 +73,7 @@ def reason_words(reason: str) -> str:
     return REASONS.get(reason) or reason.replace("_", " ").replace(":", ": ")
 
 
-def double_words(reason: str, on: str, *, images: bool) -> str:
+def duplicate_words(reason: str, on: str, *, images: bool) -> str:
     """A reason of `curate dedup` in plain words.
 
     Args:
@@ -105,5 +89,5 @@ def double_words(reason: str, on: str, *, images: bool) -> str:
 
 
 def stage_words(stage: str) -> str:
-    """A stage at which a row was rejected, in plain words."""
+    """A stage at which a row was found invalid, in plain words."""
     return STAGES.get(stage) or stage.replace("_", " ")

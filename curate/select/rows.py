@@ -9,7 +9,7 @@ import numpy as np
 from curate.select.plan import Plan
 from curate.select.settings import Sources
 from pairwright.dataset.manifest import RunKey
-from pairwright.scores import mean_marks
+from pairwright.scores import mean_scores
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,8 +40,8 @@ def read_rows(
         task = dataset.scan(sources.tags).filter("main").select("sample_id", "task").collect()
     scores = pl.DataFrame(schema={"sample_id": pl.String, "score": pl.Float64})
     if sources.scores is not None:
-        found = mean_marks(dataset.scan(sources.scores), kind="sample")
-        found = found.rename({"target_id": "sample_id", "mark": "score"})
+        found = mean_scores(dataset.scan(sources.scores), kind="sample")
+        found = found.rename({"target_id": "sample_id"})
         scores = found.collect(engine="streaming")
     rows = rows.join(task, on="sample_id", how="left", maintain_order="left")
     rows = rows.join(scores, on="sample_id", how="left", maintain_order="left")

@@ -225,7 +225,7 @@ def _batches(
 
 
 def _resave(pixels: Tensor, rng: random.Random) -> Tensor:
-    """Roughly what saving a picture again does: a detour over another size, some noise."""
+    """Roughly what saving an image again does: a detour over another size, some noise."""
     side = rng.choice((52, 56, 60, 72, 80, 96))
     there = F.interpolate(pixels, (side, side), mode="bicubic", align_corners=False, antialias=True)
     back = F.interpolate(there, pixels.shape[-2:], mode="bicubic", align_corners=False)
@@ -235,8 +235,8 @@ def _resave(pixels: Tensor, rng: random.Random) -> Tensor:
 def _loss(model: Any, pixels: Tensor, resaved: Tensor, ids: Tensor, fit: Tensor) -> Tensor:
     """Image against caption, where several may fit, and image against its re-saved self.
 
-    The second term keeps apart what captions cannot tell apart, so that near-duplicates can be
-    told from other images of the same thing.
+    The second term separates what captions cannot separate, so that near-duplicates are
+    distinguished from other images of the same content.
     """
     both = F.normalize(model.encode_image(torch.cat([pixels, resaved])), dim=-1)
     images, copies = both[: len(pixels)], both[len(pixels) :]

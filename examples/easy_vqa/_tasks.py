@@ -57,7 +57,7 @@ class Picture:
 
 
 def open_picture(path: Path) -> Picture:
-    """Decode an image; its most frequent colour is the background."""
+    """Decode an image; its most frequent color is the background."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     if picture.size != (IMAGE_PX, IMAGE_PX):
@@ -148,7 +148,7 @@ class PolicyTask:
 def _weight(ask: Ask, facts: Facts) -> float:
     """How often a raw row is trained on.
 
-    Only one in eight questions after a colour names the colour that the image has, and with half
+    Only one in eight questions after a color names the color that the image has, and with half
     of the other rows saying "yes" as well a model needs very long to see the difference. Drawing
     the rows that name it more often shortens that, and leaves what is right given image and
     question, and so how often the answer is wrongly "yes", as it was.

@@ -47,11 +47,11 @@ class FactHeads(nn.Module):
     """Two linear read-outs of the image tokens that are thrown away after training.
 
     They give the vision tower a direct signal from the first step; without them it learns shapes
-    only after the language model has learnt to ask it.
+    only after the language model has learned to use it.
     """
 
     def __init__(self, width: int) -> None:
-        """One head for shapes, one for colours."""
+        """One head for shapes, one for colors."""
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.shape = nn.Linear(width, len(data.SHAPES))

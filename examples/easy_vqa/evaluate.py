@@ -153,7 +153,7 @@ def judge(folder: Path, rows: dict[int, list[data.Question]]) -> dict[str, Any]:
 
 @torch.no_grad()
 def clip(folder: Path, rows: dict[int, list[data.Question]]) -> dict[str, Any]:
-    """Zero-shot shape and colour, and how near re-saved copies and other images lie."""
+    """Zero-shot shape and color, and how near re-saved copies and other images lie."""
     import open_clip
     from _clip import near_copy
     from _tasks import read_facts

@@ -1,4 +1,4 @@
-r"""Rows that teach the shipped judge to compare: two answers, a letter.
+r"""Rows that train the shipped judge to compare: two answers, a letter.
 
     python pairwise_rows.py --out /tmp/pairwise
     curate ingest /tmp/pairwise/rows.json -o /tmp/pairwise/data --license mit
@@ -6,9 +6,9 @@ r"""Rows that teach the shipped judge to compare: two answers, a letter.
         --rank 64 --lr 1e-3 --batch-size 32 --epochs 3 --run pairwise
 
 The judge was trained on one prompt, which shows one answer. These rows show a right and a wrong one
-of the same kind, in an order that a seed draws, about the half of the official train images that the
-judge learnt on; the official test split is not touched. `benchmarks/judge_easy_vqa.py
---pairs-adapter FOLDER` asks in the same words.
+of the same kind, in an order sampled by a seed, about the half of the official train images that the
+judge was trained on; the official test split is not used. `benchmarks/judge_easy_vqa.py
+--pairs-adapter FOLDER` uses the same prompt.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
-from pairwright.scores import JURY, usable_marks
+from pairwright.scores import JURY, usable_scores
 
 if TYPE_CHECKING:
     import polars as pl
@@ -100,12 +100,12 @@ def read_judgments(dataset: Dataset, manifest: Manifest) -> Judgments:
 def _scores(dataset: Dataset, manifest: Manifest) -> Judgments:
     import polars as pl
 
-    usable = usable_marks(dataset.scan(manifest)).collect()
+    usable = usable_scores(dataset.scan(manifest)).collect()
     if JURY in usable["judge"].unique().to_list():
         usable = usable.filter(pl.col("judge") == JURY)
     keys = ["target_id", "criterion", "judge"]
     rows = usable.group_by(keys, maintain_order=True).agg(
-        pl.col("mark").mean().alias("score"), pl.col("rationale").drop_nulls().first(),
+        pl.col("score").mean(), pl.col("rationale").drop_nulls().first(),
         pl.col("label_mass").mean().alias("mass"),
     )  # fmt: skip
     hashes = usable["rubric_hash"].unique().to_list()

@@ -6,10 +6,12 @@ import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from judge.ask.targets import max_images
 from pairwright.commands.command import Outcome
+from pairwright.commands.options import current_config
 from pairwright.commands.progress import Progress
 from pairwright.vlm.asking import ask_into
 from pairwright.vlm.backend import ModelChoice, image_source, open_backend
@@ -32,6 +34,7 @@ def open_run(
     dataset: Dataset,
     key: RunKey,
     *,
+    options: type[Any],
     config: dict[str, Any],
     inputs: Sequence[Manifest | None],
     choice: ModelChoice | None,
@@ -46,6 +49,7 @@ def open_run(
     Args:
         dataset: The dataset.
         key: The run.
+        options: Class of the options of the command; it knows their older names.
         config: What decides whether an existing run is the same one.
         inputs: Runs that are read, besides the samples; `None` is left out.
         choice: The judge, if a model is asked.
@@ -63,6 +67,7 @@ def open_run(
         replace=run.replace,
         retry_stages=("request",),
         part_seconds=PART_SECONDS,
+        current_config=partial(current_config, options),
     )
 
 

@@ -42,7 +42,7 @@ def claims(dataset: Dataset, options: ClaimsOptions, run: RunOptions) -> Outcome
         return _dry_run(dataset, options, source, given, key, run)
     listed = given or split_responses(dataset, options, source, run, f"{name}-split")
     with open_run(
-        dataset, key, config=_config(options, choice, rubric, source, listed),
+        dataset, key, options=type(options), config=_config(options, choice, rubric, source, listed),
         inputs=[listed, source.responses], choice=choice, run=run,
     ) as writer:  # fmt: skip
         done = writer.is_complete

@@ -63,7 +63,13 @@ def split_responses(
         config |= {name: known[name] for name in kept}
         config["rubric_hash"] = load_rubric(_RUBRIC).hash
     with open_run(
-        dataset, key, config=config, inputs=[source.responses], choice=choice, run=run
+        dataset,
+        key,
+        options=type(options),
+        config=config,
+        inputs=[source.responses],
+        choice=choice,
+        run=run,
     ) as writer:
         if not writer.is_complete:
             splitting = _Splitting(dataset, writer, splitter, source, run.limit)

@@ -44,7 +44,7 @@ def compare(dataset: Dataset, options: CompareOptions, run: RunOptions) -> Outco
             message=message, summary={"comparisons": pairs, "requests": pairs * options.orders}
         )
     with open_run(
-        dataset, key, config=_config(options, choice, prompt, responses), inputs=[responses],
+        dataset, key, options=type(options), config=_config(options, choice, prompt, responses), inputs=[responses],
         choice=choice, run=run,
     ) as writer:  # fmt: skip
         done = writer.is_complete

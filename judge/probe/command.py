@@ -48,7 +48,7 @@ def probe(dataset: Dataset, options: ProbeOptions, run: RunOptions) -> Outcome:
         )
         return Outcome(message=message, summary={"targets": targets, "requests": requests})
     with open_run(
-        dataset, key, config=_config(options, choice, rubric, source), inputs=[source.responses],
+        dataset, key, options=type(options), config=_config(options, choice, rubric, source), inputs=[source.responses],
         choice=choice, run=run,
     ) as writer:  # fmt: skip
         done = writer.is_complete

@@ -44,7 +44,13 @@ def rank(dataset: Dataset, options: RankOptions, run: RunOptions) -> Outcome:
         "label_range": _RANGE,
     }
     with open_run(
-        dataset, key, config=config, inputs=[responses], choice=choice, run=run
+        dataset,
+        key,
+        options=type(options),
+        config=config,
+        inputs=[responses],
+        choice=choice,
+        run=run,
     ) as writer:
         done = writer.is_complete
         if not done:

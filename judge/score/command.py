@@ -53,7 +53,7 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
         judged = count_judged(dataset, source, for_run=key, limit=run.limit, turns=options.turns)
         return _dry_run(judged, rubric, options, list(judges), source, key.ref)
     with open_run(
-        dataset, key, config=_config(options, judges, rubric, source),
+        dataset, key, options=type(options), config=_config(options, judges, rubric, source),
         inputs=[source.responses], choice=None,
         more_fingerprints=_fingerprints(options, judges), run=run,
     ) as writer:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Notebook views: tables whose texts are strangers' and never act as mark-up."""
+"""Notebook views: tables whose texts are strangers' and never act as markup."""
 
 from __future__ import annotations
 

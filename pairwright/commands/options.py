@@ -197,11 +197,12 @@ def as_config(options: Any) -> dict[str, Any]:
 
 
 def current_config(options: type[Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration from `as_config`, maybe of an older version, with current names and values."""
+    """The configuration of a run, maybe of an older version, with current names and values."""
     fields = {field.name: field for field in dataclasses.fields(options)}
+    names = {old: one.name for one in fields.values() for old in one.metadata.get("aliases", ())}
     found: dict[str, Any] = {}
     for key, value in config.items():
-        name = field_name(options, key)
+        name = names.get(key, key)
         older = fields[name].metadata.get("value_aliases", {}) if name in fields else {}
         found[name] = older.get(value, value) if isinstance(value, str) else value
     return found

@@ -22,8 +22,6 @@ FILE_NAME = "_table.json"
 # What a caller from Python wrote, for lineage; a program's command line stands for itself.
 called_as: ContextVar[str | None] = ContextVar("called_as", default=None)
 FORMAT_VERSION = 2  # 1: `verb` was the name of `step`
-# Keys of configurations that format 1 called otherwise.
-_RENAMED = {"licence": "license", "draws": "repeats"}
 _PACKAGES = [
     "pairwright",
     "polars",
@@ -134,7 +132,6 @@ class Manifest:
             raise DataError(msg)
         if "verb" in raw:  # format 1
             raw["step"] = raw.pop("verb")
-            raw["config"] = {_RENAMED.get(name, name): v for name, v in raw["config"].items()}
         raw["format_version"] = FORMAT_VERSION
         try:
             return cls(**{**raw, "parts": [Part(**part) for part in raw["parts"]]})

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-DOUBLES = ("exact_copy", "reencoded_copy", "reworded_double")
+COPIES = ("exact_copy", "reencoded_copy", "reworded_copy")
 WRONG = ("wrong_answer", "yes_bias")
 
 
@@ -37,8 +37,8 @@ class Account(NamedTuple):
         rows_kept: Rows that no step dropped.
         faults: Every kind of fault.
         good: Rows without a fault; of a pair of duplicates the first row only.
-        good_lost: Good rows that dedup dropped though no row of the same meaning outlived it, and
-            good rows that a later step dropped.
+        good_lost: Good rows that dedup dropped though it kept no row of the same meaning, and good
+            rows that a later step dropped.
     """
 
     rows_in: int
@@ -71,37 +71,37 @@ def account(key: pl.DataFrame, dropped: Mapping[str, set[str]]) -> Account:
         by = {}
         for step, ids in dropped.items():
             either = rows["id"].is_in(list(ids))
-            if kind in DOUBLES:
+            if kind in COPIES:
                 # Either of two equal rows may be dropped; one must be.
                 either = either | rows["original_id"].is_in(list(ids))
                 if step != "dedup":
                     either = either & False
             by[step] = int(either.sum())
-        found = by["dedup"] if kind in DOUBLES else int(rows["id"].is_in(list(gone)).sum())
+        found = by["dedup"] if kind in COPIES else int(rows["id"].is_in(list(gone)).sum())
         faults.append(Fault(kind, rows.height, found, by))
     good = key.filter(pl.col("fault") == "none")
-    outlived = key.filter(
+    kept = key.filter(
         ~pl.col("id").is_in(list(dropped["dedup"])) & ~pl.col("fault").is_in(list(WRONG))
     )["meaning"].unique()
     later = set().union(*(ids for step, ids in dropped.items() if step != "dedup"))
     lost = good.filter(
-        (pl.col("id").is_in(list(dropped["dedup"])) & ~pl.col("meaning").is_in(outlived.to_list()))
+        (pl.col("id").is_in(list(dropped["dedup"])) & ~pl.col("meaning").is_in(kept.to_list()))
         | pl.col("id").is_in(list(later))
     )
     return Account(key.height, key.height - len(gone), faults, good.height, lost.height)
 
 
-def judge_quality(key: pl.DataFrame, marks: pl.DataFrame) -> dict[str, Any]:
+def judge_quality(key: pl.DataFrame, scores: pl.DataFrame) -> dict[str, Any]:
     """Agreement of the judge's scores with the truth, over all scored rows.
 
     Args:
         key: As `read_key` gives it.
-        marks: source_id and score of every scored row, and the answer that was scored.
+        scores: source_id and score of every scored row, and the answer that was scored.
 
     Returns:
         accuracy at the middle of the scale, area under the ROC curve, n.
     """
-    joined = marks.join(key, left_on="source_id", right_on="id").drop_nulls("score")
+    joined = scores.join(key, left_on="source_id", right_on="id").drop_nulls("score")
     right = joined["answer"] == joined["true_answer"]
     middle = (float(joined["score"].max()) + float(joined["score"].min())) / 2  # type: ignore[arg-type]
     accuracy = ((joined["score"] > middle) == right).mean()
@@ -111,4 +111,4 @@ def judge_quality(key: pl.DataFrame, marks: pl.DataFrame) -> dict[str, Any]:
     if positives and negatives:
         total = float(ranks.filter(right).sum()) - positives * (positives + 1) / 2
         area = total / (positives * negatives)
-    return {"n": joined.height, "accuracy": accuracy, "auc": area, "share_right": right.mean()}
+    return {"n": joined.height, "accuracy": accuracy, "auc": area, "fraction_right": right.mean()}

@@ -27,18 +27,18 @@ COLORS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
 FAULTS = (
     "exact_copy",
     "reencoded_copy",
-    "reworded_double",
+    "reworded_copy",
     "wrong_answer",
     "yes_bias",
     "none",
 )
 
-# Fractions of the clean rows; `YES_BIAS_SHARE` is of the rows whose true answer is "no".
-EXACT_SHARE = 0.02
-REENCODED_SHARE = 0.02
-REWORDED_SHARE = 0.03
-WRONG_SHARE = 0.05
-YES_BIAS_SHARE = 0.5
+# Fractions of the clean rows; `YES_BIAS_FRACTION` is of the rows whose true answer is "no".
+EXACT_FRACTION = 0.02
+REENCODED_FRACTION = 0.02
+REWORDED_FRACTION = 0.03
+WRONG_FRACTION = 0.05
+YES_BIAS_FRACTION = 0.5
 
 # Templates of the dataset with the same meaning, with {} for the shape or the color.
 SAME_MEANING = (
@@ -174,8 +174,8 @@ def write_raw(out: Path, *, num_images: int | None, seed: int, key_path: Path) -
     ]
     num_clean = len(rows)
     _plant_wrong_answers(rows, rng)
-    doubles = _plant_doubles(rows, num_clean, rng, out, files)
-    rows += doubles
+    copies = _plant_copies(rows, num_clean, rng, out, files)
+    rows += copies
     rng.shuffle(rows)
     row_numbers = rng.sample(range(100_000, 1_000_000), len(rows))
     for row, number in zip(rows, row_numbers, strict=True):
@@ -227,42 +227,45 @@ class _FileNames:
 def _plant_wrong_answers(rows: list[_Row], rng: random.Random) -> None:
     """Change answers: some shapes and colors, and half of all "no"."""
     what = [row for row in rows if row.truth not in ("yes", "no")]
-    for row in rng.sample(what, round(WRONG_SHARE * len(what))):
+    for row in rng.sample(what, round(WRONG_FRACTION * len(what))):
         row.answer = rng.choice(other_answers(row.truth))
         row.fault = "wrong_answer"
     no = [row for row in rows if row.truth == "no"]
-    for row in rng.sample(no, round(YES_BIAS_SHARE * len(no))):
+    for row in rng.sample(no, round(YES_BIAS_FRACTION * len(no))):
         row.answer = "yes"
         row.fault = "yes_bias"
 
 
-def _plant_doubles(
+def _plant_copies(
     rows: list[_Row], num_clean: int, rng: random.Random, out: Path, files: _FileNames
 ) -> list[_Row]:
     """Duplicates of distinct rows whose answers are right, so that a row has one fault."""
     healthy = [row for row in rows if row.fault == "none"]
-    counts = [round(share * num_clean) for share in (EXACT_SHARE, REENCODED_SHARE, REWORDED_SHARE)]
+    counts = [
+        round(fraction * num_clean)
+        for fraction in (EXACT_FRACTION, REENCODED_FRACTION, REWORDED_FRACTION)
+    ]
     chosen = rng.sample(healthy, sum(counts))
     exact, rest = chosen[: counts[0]], chosen[counts[0] :]
     reencoded, reworded = rest[: counts[1]], rest[counts[1] :]
-    doubles = []
+    copies = []
     asked = {(row.image, row.question) for row in rows}
     for row in exact:
         image = row.image
         if rng.random() < 0.5:
             image = f"images/{files.take('.png')}"
             shutil.copyfile(out / row.image, out / image)
-        doubles.append(_double(row, "exact_copy", row.question, image))
+        copies.append(_copy(row, "exact_copy", row.question, image))
     for row in reencoded:
         image = _reencode(out, row.image, rng, files)
-        doubles.append(_double(row, "reencoded_copy", row.question, image))
+        copies.append(_copy(row, "reencoded_copy", row.question, image))
     for row in reworded:
         question = _new_wording(row, asked, rng)
-        doubles.append(_double(row, "reworded_double", question, row.image))
-    return doubles
+        copies.append(_copy(row, "reworded_copy", question, row.image))
+    return copies
 
 
-def _double(row: _Row, fault: str, question: str, image: str) -> _Row:
+def _copy(row: _Row, fault: str, question: str, image: str) -> _Row:
     return _Row(question, row.answer, row.truth, image, row.meaning, fault, original=row)
 
 

@@ -1,4 +1,4 @@
-"""The demo's closing table, and the same with pictures as one HTML file that needs nothing else."""
+"""The demo's closing table, and the same with images as one HTML file that needs no other."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pairwright.webpage.render import render_template
 _WORDS = {
     "exact_copy": "exact copies",
     "reencoded_copy": "re-encoded copies",
-    "reworded_double": "re-worded doubles",
+    "reworded_copy": "re-worded copies",
     "wrong_answer": "wrong answers",
     "yes_bias": "“no” turned into “yes”",
 }
@@ -29,12 +29,12 @@ def fault_rows(results: dict[str, Any]) -> list[tuple[str, int, int, str]]:
 
 
 def policy_rows(results: dict[str, Any]) -> list[tuple[str, str, str]]:
-    """Rows of the table of policies: name, accuracy with interval, share of yes."""
+    """Rows of the table of policies: name, accuracy with interval, rate of yes."""
     return [
         (
             policy["name"],
             f"{100 * policy['accuracy']:.1f} % [{100 * policy['low']:.1f}, {100 * policy['high']:.1f}]",
-            f"{100 * policy['yes_share']:.1f} %",
+            f"{100 * policy['yes_rate']:.1f} %",
         )
         for policy in results["policies"]
     ]
@@ -49,7 +49,7 @@ def print_table(results: dict[str, Any]) -> str:
         f"good rows {results['good']:,}, of which lost {results['good_lost']:,} "
         f"({100 * results['good_lost'] / max(1, results['good']):.1f} %)",
         "",
-        f"{'fault':<26}{'planted':>9}{'found':>8}{'share':>8}  found by",
+        f"{'fault':<26}{'planted':>9}{'found':>8}{'rate':>8}  found by",
     ]
     lines += [
         f"{kind:<26}{planted:>9,}{found:>8,}{100 * found / max(1, planted):>6.0f} %  {where}"
@@ -58,14 +58,14 @@ def print_table(results: dict[str, Any]) -> str:
     lines += [
         "",
         f"judge against the truth    accuracy {100 * judge['accuracy']:.1f} %, AUC {judge['auc']:.3f} "
-        f"on {judge['n']:,} answers ({100 * judge['share_right']:.0f} % right)",
+        f"on {judge['n']:,} answers ({100 * judge['fraction_right']:.0f} % right)",
         f"preference pairs           {pairs['n']:,}; chosen right {100 * pairs['chosen_right']:.0f} %, "
         f"rejected right {100 * pairs['rejected_right']:.0f} %",
         "",
         f"{'policy, official test split':<44}{'accuracy [95 %]':<24}says yes",
     ]
     lines += [f"{name:<44}{accuracy:<24}{yes}" for name, accuracy, yes in policies]
-    yes = results["test"]["yes_share"]
+    yes = results["test"]["yes_rate"]
     lines += [
         f"{'(the right answers)':<44}{'':<24}{100 * yes:.1f} %",
         f"test questions {results['test']['n']:,} on {results['test']['images']:,} images; "

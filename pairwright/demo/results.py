@@ -33,7 +33,7 @@ def collect(loop: Loop) -> dict[str, Any]:
         "good": found.good,
         "good_lost": found.good_lost,
         "faults": [fault._asdict() for fault in found.faults],
-        "judge": judge_quality(key, _marks(loop.data)),
+        "judge": judge_quality(key, _scores(loop.data)),
         "pairs": _pairs(loop.data, key),
         "policies": policies,
         "test": _test(loop.test),
@@ -51,7 +51,7 @@ def notes(policies: list[dict[str, Any]]) -> list[str]:
     for run, words in (
         ("before", "the policy as shipped"),
         ("sft", "SFT on the curated rows"),
-        ("chosen", "SFT on the chosen answers alone"),
+        ("chosen", "SFT on the chosen responses alone"),
         ("random", "the same training on random pairs"),
     ):
         other = by_run.get(run)
@@ -63,7 +63,9 @@ def notes(policies: list[dict[str, Any]]) -> list[str]:
         sure = "the intervals do not overlap" if clear else "the intervals overlap"
         out.append(f"DPO {verdict} {words}: {gain:+.1f} points ({sure}).")
     if "random" not in by_run:
-        out.append("Run with --controls to see what random pairs and the chosen answers alone do.")
+        out.append(
+            "Run with --controls to see what random pairs and the chosen responses alone do."
+        )
     return out
 
 
@@ -82,7 +84,7 @@ def _answers(dataset: Dataset) -> pl.DataFrame:
     return frame.drop("messages").with_columns(answer=pl.Series(answers, dtype=pl.String))
 
 
-def _marks(dataset: Dataset) -> pl.DataFrame:
+def _scores(dataset: Dataset) -> pl.DataFrame:
     scores = dataset.read("scores", "score").select("score", sample_id="target_id")
     return scores.join(_answers(dataset), on="sample_id")
 
@@ -110,7 +112,7 @@ def _policy(test: Dataset, run: str) -> dict[str, Any]:
         "accuracy": interval.mean,
         "low": interval.low,
         "high": interval.high,
-        "yes_share": (asked["text"].str.strip_chars().str.to_lowercase() == "yes").mean() or 0.0,
+        "yes_rate": (asked["text"].str.strip_chars().str.to_lowercase() == "yes").mean() or 0.0,
         "n": rows.height,
     }
 
@@ -121,7 +123,7 @@ def _test(test: Dataset) -> dict[str, Any]:
     return {
         "n": rows.height,
         "images": rows["image_group"].n_unique(),
-        "yes_share": (asked["reference"] == "yes").mean() or 0.0,
+        "yes_rate": (asked["reference"] == "yes").mean() or 0.0,
     }
 
 
@@ -139,12 +141,12 @@ def galleries(loop: Loop, count: int = 8) -> list[tuple[str, str, list[dict[str,
         prompt, answer = split_answer(row["messages"])
         return f"{question_of(prompt)} {answer}"
 
-    doubles = []
+    duplicates = []
     dropped = dataset.read("decisions", "dedup").filter(~pl.col("kept"))
     for one in dropped.sample(min(count, dropped.height), seed=0).iter_rows(named=True):
         gone, kept = rows[one["sample_id"]], rows[one["kept_id"]]
         lines = [("bad", f"dropped: {text(gone)}"), ("good", f"kept: {text(kept)}")]
-        doubles.append(card([*gone["image_ids"], *kept["image_ids"]], lines))
+        duplicates.append(card([*gone["image_ids"], *kept["image_ids"]], lines))
     found: list[dict[str, Any]] = []
     lost: list[dict[str, Any]] = []
     for one in dataset.read("decisions", "filter").filter(~pl.col("kept")).iter_rows(named=True):
@@ -163,7 +165,7 @@ def galleries(loop: Loop, count: int = 8) -> list[tuple[str, str, list[dict[str,
         ]
         pairs.append(card(one["image_ids"], lines))
     return [
-        ("Duplicates", "A row is dropped only if it matches a kept row.", doubles),
+        ("Duplicates", "A row is dropped only if it matches a kept row.", duplicates),
         ("Wrong answers the judge found", "The first of them.", found[:count]),
         ("Right answers the judge dropped", "Its mistakes, the price of the filter.", lost[:count]),
         ("Preference pairs", "The policy's own answers; the judge chose.", pairs),

@@ -97,7 +97,7 @@ def words(text: str) -> list[Token]:
             previous = kind
             continue
         glued = (
-            (previous != "space" and (kind == "mark" or text[place - 1] == _ZERO_WIDTH_JOINER))
+            (previous != "space" and (kind == "combining" or text[place - 1] == _ZERO_WIDTH_JOINER))
             or (kind == "word" and previous == "word")
             or _joins(text, place, previous)
         )
@@ -106,7 +106,7 @@ def words(text: str) -> list[Token]:
             previous = "word" if kind == "word" or char in _JOINERS else previous
         else:
             out.append((place, place + 1))
-            previous = "other" if kind == "mark" else kind
+            previous = "other" if kind == "combining" else kind
     return out
 
 
@@ -127,7 +127,7 @@ def _kind(char: str) -> str:
     code = ord(char)
     category = unicodedata.category(char)
     if category[0] == "M" or category == "Cf":
-        return "mark"
+        return "combining"
     if any(low <= code <= high for low, high in _UNSPACED):
         return "unspaced"
     return "word" if char.isalnum() or char == "_" else "other"

@@ -9,11 +9,11 @@ from pairwright.text.htmltext import data_uri, plain
 from pairwright.text.worddiff import Span, diff_spans
 
 IMAGES_A_SAMPLE: Final = 3
-_LONG: Final = 320  # characters of a text that is shown whole beside another
+_LONG: Final = 320  # characters of a text that is shown whole next to another
 _AROUND: Final = 70  # characters shown around a difference
 _SHORT: Final = 60
 
-Marks = tuple[dict[int, list[Span]], dict[int, list[Span]]]
+SpansOfTurns = tuple[dict[int, list[Span]], dict[int, list[Span]]]
 
 
 class Piece(NamedTuple):
@@ -35,7 +35,7 @@ class Thumbnails:
 
         Args:
             sample: With `image_ids` and `source_id`.
-            skip: Images of the row beside it; if it has the same, that is all that is said.
+            skip: Images of the row next to it; if they are the same, only that is shown.
         """
         ids = sample["image_ids"]
         if not ids or not (self._thumbs or self._failed):
@@ -55,7 +55,7 @@ class Thumbnails:
 
 
 def pieces(text: str, spans: Sequence[Span] = ()) -> Iterator[Piece]:
-    """A text cut where it differs; of a long one, most of what both sides share is left out."""
+    """A text in pieces; of a long one, most of what both sides have in common is left out."""
     shorten = len(text) > _LONG and bool(spans)
     at = 0
     for span in spans:
@@ -66,7 +66,7 @@ def pieces(text: str, spans: Sequence[Span] = ()) -> Iterator[Piece]:
 
 
 def _same(text: str, *, shorten: bool, start: bool = False, end: bool = False) -> Iterator[Piece]:
-    """What both sides share; only its ends where it is long."""
+    """What both sides have in common; only its ends where it is long."""
     if not shorten or len(text) <= 3 * _AROUND:
         yield Piece("same", text)
         return
@@ -77,17 +77,17 @@ def _same(text: str, *, shorten: bool, start: bool = False, end: bool = False) -
     yield Piece("same", f" {tail}")
 
 
-def differences(kept: dict[str, Any], removed: dict[str, Any]) -> Marks:
+def differences(kept: dict[str, Any], removed: dict[str, Any]) -> SpansOfTurns:
     """Words that differ between two samples, turn by turn, on either side."""
     left, right = {}, {}
     for number, (a, b) in enumerate(zip(kept["turns"], removed["turns"], strict=False)):
         if a["text"] != b["text"]:
-            left[number], right[number] = word_marks(a["text"], b["text"])
+            left[number], right[number] = word_spans(a["text"], b["text"])
     return left, right
 
 
-def word_marks(left: str, right: str) -> tuple[list[Span], list[Span]]:
-    """Words that differ on either side; none where most do, for then marks say nothing."""
+def word_spans(left: str, right: str) -> tuple[list[Span], list[Span]]:
+    """Words that differ on either side; none where most do, because highlights would not help."""
     a, b = diff_spans(left, right)
     changed = sum(len(span["text"]) for span in (*a, *b))
     if changed > 0.6 * (len(left) + len(right)) and len(left) + len(right) > 2 * _SHORT:

@@ -12,6 +12,7 @@ import hashlib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pairwright.text.counts import counted
 from pairwright.text.htmltext import data_uri, plain, visible
 from pairwright.webpage import style_sheet
 from pairwright.webpage.numbers import number, percent
@@ -69,7 +70,11 @@ def _environment(package: str) -> Environment:
         code=_code, commas=lambda value: f"{value:,}", number=number, plain=_plain, uri=data_uri
     )
     environment.globals.update(
-        percent=percent, pieces=pieces, script_hash=script_hash, style=trusted(style_sheet())
+        counted=counted,
+        percent=percent,
+        pieces=pieces,
+        script_hash=script_hash,
+        style=trusted(style_sheet()),
     )
     return environment
 

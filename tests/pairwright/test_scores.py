@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pairwright.errors import UsageError
-from pairwright.scores import check_marks, criterion_marks, mean_marks, usable_marks
+from pairwright.scores import check_scores, criterion_scores, mean_scores, usable_scores
 
 
 def scores(*rows):
@@ -27,8 +27,8 @@ def scores(*rows):
     return pl.LazyFrame(found, schema=types)
 
 
-def marks(frame, **options):
-    return dict(mean_marks(frame, **options).collect().iter_rows())
+def scores_of(frame, **options):
+    return dict(mean_scores(frame, **options).collect().iter_rows())
 
 
 def test_draws_are_averaged_before_judges_and_judges_before_criteria():
@@ -38,10 +38,10 @@ def test_draws_are_averaged_before_judges_and_judges_before_criteria():
         ("s", "truth", "k", 0, 4.0),
         ("s", "style", "j", 0, 5.0),
     )  # fmt: skip
-    assert marks(frame) == {"s": ((2.0 + 4.0) / 2 + 5.0) / 2}
-    assert marks(frame, criterion="truth") == {"s": 3.0}
-    assert marks(frame, by="k") == {"s": 4.0}
-    assert marks(frame, by="j") == {"s": (2.0 + 5.0) / 2}
+    assert scores_of(frame) == {"s": ((2.0 + 4.0) / 2 + 5.0) / 2}
+    assert scores_of(frame, criterion="truth") == {"s": 3.0}
+    assert scores_of(frame, by="k") == {"s": 4.0}
+    assert scores_of(frame, by="j") == {"s": (2.0 + 5.0) / 2}
 
 
 def test_the_jury_stands_for_its_judges():
@@ -49,8 +49,8 @@ def test_the_jury_stands_for_its_judges():
         ("s", "truth", "j", 0, 1.0), ("s", "truth", "k", 0, 2.0), ("s", "truth", "jury", 0, 1.2),
         ("t", "truth", "j", 0, 3.0),
     )  # fmt: skip
-    assert marks(frame) == {"s": 1.2}
-    assert marks(frame, by="j") == {"s": 1.0, "t": 3.0}
+    assert scores_of(frame) == {"s": 1.2}
+    assert scores_of(frame, by="j") == {"s": 1.0, "t": 3.0}
 
 
 def test_what_says_nothing_is_left_out():
@@ -62,9 +62,9 @@ def test_what_says_nothing_is_left_out():
         ("other", "c", "j", 0, 4.0, {"target_kind": "response"}),
         ("read", "c", "j", 0, 4.0, {"calibrated": 0.5}),
     )  # fmt: skip
-    assert marks(frame, kind="sample", min_label_mass=0.5) == {"person": 3.0, "read": 4.0}
-    assert marks(frame, kind="response") == {"other": 4.0}
-    assert marks(frame, calibrated=True) == {"read": 0.5}
+    assert scores_of(frame, kind="sample", min_label_mass=0.5) == {"person": 3.0, "read": 4.0}
+    assert scores_of(frame, kind="response") == {"other": 4.0}
+    assert scores_of(frame, calibrated=True) == {"read": 0.5}
 
 
 def test_what_a_run_lacks_is_said():
@@ -72,15 +72,15 @@ def test_what_a_run_lacks_is_said():
         ("s", "truth", "j", 0, 1.0, {"calibrated": 0.5}), ("s", "truth", "k", 0, 1.0),
         ("s", "style", "k", 0, None, {"error": "no verdict"}),
     )  # fmt: skip
-    check_marks(frame, "scores/x", kind="sample", criterion="truth", by="j", calibrated=True)
+    check_scores(frame, "scores/x", kind="sample", criterion="truth", by="j", calibrated=True)
     for options, text in [
-        ({"kind": "response"}, "scores/x has no marks of responses"),
+        ({"kind": "response"}, "scores/x has no scores of responses"),
         ({"kind": "sample", "criterion": "tone"}, "--criterion tone: scores/x has style, truth"),
         ({"kind": "sample", "by": "l"}, "--by l: scores/x has j, k"),
-        ({"kind": "sample", "calibrated": True}, "1 of 2 marks of scores/x were not calibrated"),
+        ({"kind": "sample", "calibrated": True}, "1 of 2 scores of .* are not calibrated"),
     ]:
         with pytest.raises(UsageError, match=text):
-            check_marks(frame, "scores/x", **options)
+            check_scores(frame, "scores/x", **options)
 
 
 ROWS = st.lists(
@@ -113,7 +113,7 @@ def test_the_order_of_the_rows_does_not_matter_and_plain_loops_agree(rows, rng):
             )
         wanted[target] = mean(per_criterion)
     shuffled = rng.sample(rows, len(rows))
-    assert marks(scores(*rows)) == pytest.approx(wanted)
-    assert marks(scores(*shuffled)) == pytest.approx(wanted)
-    one = criterion_marks(usable_marks(scores(*rows))).collect()
+    assert scores_of(scores(*rows)) == pytest.approx(wanted)
+    assert scores_of(scores(*shuffled)) == pytest.approx(wanted)
+    one = criterion_scores(usable_scores(scores(*rows))).collect()
     assert one.select("target_id", "criterion").is_unique().all()

@@ -1,9 +1,9 @@
-"""Filter of personal data: addresses, numbers and keys that identify someone.
+"""Personal data: addresses, numbers and keys that identify someone.
 
 Candidates are found by pattern over all rows at once; each is then checked by what it must satisfy:
 telephone numbers by Google's metadata of numbering plans (phonenumbers), cards and accounts by
-their check digits (python-stdnum), IP addresses by the standard library. Names of people are not
-looked for: without a language model that finds more places and brands than people.
+their check digits (python-stdnum), IP addresses by the standard library. Names of persons are not
+looked for: without a language model a search finds more locations and brands than persons.
 """
 
 # ruff: noqa: RUF001 (quotes, stops and dashes of print and of other scripts are meant)
@@ -14,13 +14,17 @@ import ipaddress
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from curate.filter.found import Found, Rows, high
-from curate.filter.options import FilterOptions
-from pairwright.errors import MissingExtraError, UsageError
+from curate.filter.found import Found, above
+from curate.filter.rows import Rows
+from curate.filter.rules.base import Inputs, Reason, Rule
+from curate.filter.rules.checks import check_words, words_of
+from pairwright.commands.options import option
+from pairwright.errors import UsageError
 
-# Patterns for polars, one a kind; cheap and too wide, `_CHECKS` decides.
+# Patterns for polars, one per kind; cheap and too wide, the checks decide.
 _CANDIDATE = {
     "email": r"[\w.+%-]+@[\w-]+(?:\.[\w-]+)+",
     "phone": r"\+?\(?\d[\d ().\-–/]{5,18}\d",
@@ -42,40 +46,57 @@ _MAIL = re.compile(r"[\w.+%-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.)+[A-Za-z]{2,24}")
 _VERSION = re.compile(r"(?:\bv|version|release|section|firmware|build)[\s:]*$", re.IGNORECASE)
 
 
-def pii(rows: Rows, options: FilterOptions) -> Found:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PiiOptions:
+    """The kinds of personal data that are looked for."""
+
+    pii: str | None = option(
+        None, help=f"comma list of {', '.join(_CANDIDATE)}, or all; a row with one is removed"
+    )
+    phone_region: str = option(
+        "US", help="country of telephone numbers without a country code; ZZ for none"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        check_words("pii", self.pii, tuple(_CANDIDATE))
+
+
+def find(rows: Rows, options: PiiOptions, _: Inputs) -> Iterator[Found]:
     """Rows with personal data of the wanted kinds.
 
-    What was found is never kept: a row's passage has it masked but for its first and last signs.
+    What was found is never kept: in a row's passage all but its first and last character is masked.
 
     Raises:
-        Error: If a library is missing, or the region is not known.
+        UsageError: If the region is not known.
     """
     import polars as pl
 
-    kinds = options.pii_kinds
+    chosen = words_of(options.pii)
+    kinds = tuple(kind for kind in _CANDIDATE if kind in chosen or "all" in chosen)
     checks = _checks(kinds, options.phone_region)
     turns = rows.turns.filter(pl.col("role") != "system").select("row", "text")
     any_kind = "|".join(f"(?:{_CANDIDATE[kind]})" for kind in kinds)
     some = turns.filter(pl.col("text").str.contains(any_kind))
     counts: Counter[int] = Counter()
     found_kinds: dict[int, set[str]] = {}
-    where: dict[int, str] = {}
+    passages: dict[int, str] = {}
     for row, text in some.iter_rows():
         hits = list(_in_text(text, kinds, checks))
         if hits:
             counts[row] += len(hits)
             found_kinds.setdefault(row, set()).update(kind for kind, _, _ in hits)
-            where.setdefault(row, _masked(text, hits))
+            passages.setdefault(row, _masked(text, hits))
     hits_of = pl.DataFrame(
         {"row": list(counts), "n": list(counts.values())},
         schema={"row": pl.UInt32, "n": pl.Float64},
     )
     values = rows.spread(hits_of, "n", "sum").fill_null(0.0)
-    found = Found("pii", f"personal data ({', '.join(kinds)})", values, high(values, 0),
-                  cut=0.5, unit="pieces of personal data")  # fmt: skip
+    found = Found("pii", f"personal data ({', '.join(kinds)})", values, above(values, 0),
+                  threshold=0.5, masked=True, unit="pieces of personal data")  # fmt: skip
     found.detail = {row: ",".join(k for k in kinds if k in of) for row, of in found_kinds.items()}
-    found.where = {row: f"[{found.detail[row]}] {text}" for row, text in where.items()}
-    return found
+    found.evidence = {row: f"[{found.detail[row]}] {text}" for row, text in passages.items()}
+    yield found
 
 
 Check = Callable[[str], Iterator[tuple[int, int]]]
@@ -99,14 +120,14 @@ def _masked(text: str, hits: list[tuple[str, int, int]]) -> str:
     """The passage around the first hit, every hit masked."""
     ordered = sorted(hits, key=lambda hit: hit[1])
     begin, end = max(0, ordered[0][1] - 40), ordered[0][2] + 40
-    out, place = [], 0
+    out, at = [], 0
     for _, a, b in ordered:
-        out += [text[place:a], f"{text[a]}***{text[b - 1]}"]
-        place = b
+        out += [text[at:a], f"{text[a]}***{text[b - 1]}"]
+        at = b
         if a > end:
             break
-    cut = "".join([*out, text[place:]])
-    return cut[begin : end + 1]
+    masked = "".join([*out, text[at:]])
+    return masked[begin : end + 1]
 
 
 def _checks(kinds: tuple[str, ...], region: str) -> dict[str, Check]:
@@ -154,11 +175,8 @@ def _addresses(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _by_number(kind: str) -> Check:
-    try:
-        from stdnum import iban, luhn
-        from stdnum.us import ssn
-    except ImportError as error:
-        raise MissingExtraError("python-stdnum", "filters") from error
+    from stdnum import iban, luhn
+    from stdnum.us import ssn
 
     def card(digits: str) -> bool:
         known = re.match(r"4|5[1-5]|2[2-7]|3[47]|6(?:011|5)|35|3[068]", digits)
@@ -178,10 +196,8 @@ def _by_number(kind: str) -> Check:
 
 
 def _phones(region: str) -> Check:
-    try:
-        import phonenumbers
-    except ImportError as error:
-        raise MissingExtraError("phonenumbers", "filters") from error
+    import phonenumbers
+
     home = None if region.upper() == "ZZ" else region.upper()
     if home is not None and home not in phonenumbers.SUPPORTED_REGIONS:
         msg = f"--phone-region {region}: not a country code such as US, DE, IN; ZZ for none"
@@ -197,3 +213,19 @@ def _phones(region: str) -> Check:
                 yield match.start, match.end
 
     return check
+
+
+RULE = Rule(
+    name="pii",
+    reasons=(
+        Reason(
+            name="pii",
+            words="personal data in the text",
+            options=("pii",),
+            elsewhere="DJ `clean_email_mapper`, `clean_ip_mapper`; presidio",
+        ),
+    ),
+    options=PiiOptions,
+    find=find,
+    extra="filters",
+)

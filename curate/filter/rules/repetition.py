@@ -1,59 +1,81 @@
-"""Filters of what is said again: loops in one answer, turns of one conversation."""
+"""Answers that repeat themselves."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from curate.filter.found import Found, Rows, high
+from curate.filter.found import Found, above
+from curate.filter.rows import Rows
+from curate.filter.rules.base import Inputs, Reason, Rule
+from curate.filter.rules.checks import check_fractions
+from pairwright.commands.options import option
 
 if TYPE_CHECKING:
+    import numpy as np
     import polars as pl
 
-# As Data-Juicer's and Gopher's: shorter runs repeat in any comparison of two things, point by point.
+# As Data-Juicer's and Gopher's: shorter runs repeat in any point-by-point comparison.
 NGRAM = 10
-# Below so many words an answer has too few n-grams to say anything.
+# An answer of fewer words has too few n-grams to measure.
 MIN_WORDS = 15
-# Scripts without spaces are counted by the sign, of which two make about a word.
+# Scripts without spaces are counted by characters, of which two make about a word.
 _DENSE = r"[\p{Han}\p{Hiragana}\p{Katakana}]"
 _CHUNK = 100_000
 _NOTED = 5_000
 _WORD = r"[\p{Han}\p{Hiragana}\p{Katakana}]|[\p{L}\p{M}\p{N}]+"
-_SAME_SIGN = "|".join(f"{sign}{{15,}}" for sign in "abcdefghijklmnopqrstuvwyz") + r"|!{15,}|\?{15,}"
+_SAME_CHARACTER = (
+    "|".join(f"{letter}{{15,}}" for letter in "abcdefghijklmnopqrstuvwyz") + r"|!{15,}|\?{15,}"
+)
 
 
-def repetition(rows: Rows, most: float) -> Found:
-    """Answers most of whose words stand in a run of ten that the answer has had before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepetitionOptions:
+    """How much an answer may repeat."""
+
+    max_repetition: float = option(
+        0.4, help="max fraction of an answer's words that only repeat what it contains before"
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse values that mean nothing."""
+        check_fractions(self, "max_repetition")
+
+
+def find(rows: Rows, options: RepetitionOptions, _: Inputs) -> Iterator[Found]:
+    """Rows with an answer most of whose words only repeat runs of ten that it contains before."""
+    import numpy as np
     import polars as pl
 
-    shares = pl.concat(
+    most = options.max_repetition
+    fractions = pl.concat(
         [
-            _shares(rows.answers.slice(start, _CHUNK))
+            _fractions(rows.answers.slice(start, _CHUNK))
             for start in range(0, max(1, rows.answers.height), _CHUNK)
         ]
     )
-    values = rows.spread(shares, "share", "max")
+    values = rows.spread(fractions, "fraction", "max")
     found = Found("repetition", f"over {most:g} of an answer's words only repeat", values,
-                  high(values, most), cut=most, unit="share of an answer's words that repeat")  # fmt: skip
-    victims = rows.answers.filter(pl.col("row").is_in(np.flatnonzero(found.removes)))
-    for row, text in victims.head(_NOTED).select("row", "text").iter_rows():
+                  above(values, most), threshold=most, unit="fraction of an answer's words that repeat")  # fmt: skip
+    dropped = rows.answers.filter(pl.col("row").is_in(np.flatnonzero(found.removes)))
+    for row, text in dropped.head(_NOTED).select("row", "text").iter_rows():
         passage = _repeated(text)
         if passage:
-            found.where.setdefault(row, passage)
-    return found
+            found.evidence.setdefault(row, passage)
+    yield found
 
 
 def _repeated(text: str) -> str:
-    """The passage that an answer says most often, and how often."""
+    """The passage that an answer repeats most often, and how often."""
     words = text.split()
     grams = Counter(" ".join(words[n : n + NGRAM]) for n in range(len(words) - NGRAM + 1))
     gram, count = max(grams.items(), key=lambda item: item[1], default=("", 0))
     return f"{count} times: {gram} ..." if count > 1 else ""
 
 
-def _shares(answers: pl.DataFrame) -> pl.DataFrame:
+def _fractions(answers: pl.DataFrame) -> pl.DataFrame:
     import polars as pl
 
     # Code repeats itself by nature.
@@ -65,65 +87,61 @@ def _shares(answers: pl.DataFrame) -> pl.DataFrame:
         pl.col("text").str.count_matches(_DENSE).alias("dense"),
     ).filter(pl.col("word").list.len() >= MIN_WORDS)
     dense = pl.col("dense") * 2 > pl.col("word").list.len()
-    share = pl.concat([_share(words.filter(~dense), NGRAM), _share(words.filter(dense), 2 * NGRAM)])
-    loops = pl.when(pl.col("text").str.contains(_SAME_SIGN)).then(1.0)
+    fraction = pl.concat(
+        [_fraction(words.filter(~dense), NGRAM), _fraction(words.filter(dense), 2 * NGRAM)]
+    )
+    loops = pl.when(pl.col("text").str.contains(_SAME_CHARACTER)).then(1.0)
     return (
-        frame.join(share, on="answer", how="left", maintain_order="left")
-        .select("row", pl.max_horizontal("share", loops).alias("share"))
+        frame.join(fraction, on="answer", how="left", maintain_order="left")
+        .select("row", pl.max_horizontal("fraction", loops).alias("fraction"))
     )  # fmt: skip
 
 
-def _share(words: pl.DataFrame, length: int) -> pl.DataFrame:
+def _fraction(words: pl.DataFrame, length: int) -> pl.DataFrame:
     import polars as pl
 
     flat = words.select("answer", "word").explode("word")
     if flat.is_empty():
-        return pl.DataFrame(schema={"answer": pl.UInt32, "share": pl.Float64})
+        return pl.DataFrame(schema={"answer": pl.UInt32, "fraction": pl.Float64})
     covered = _covered(flat["answer"].to_numpy(), flat["word"].hash(seed=1).to_numpy(), length)
     return (
         flat.select(pl.col("answer").cast(pl.UInt32), pl.Series("covered", covered))
         .group_by("answer")
-        .agg(pl.col("covered").mean().alias("share"))
+        .agg(pl.col("covered").mean().alias("fraction"))
     )
 
 
 def _covered(owner: np.ndarray, hashes: np.ndarray, length: int) -> np.ndarray:
-    """Words that belong to an n-gram which the same answer has had before."""
+    """Words that belong to an n-gram which the same answer contains before."""
+    import numpy as np
     import polars as pl
 
     n = len(owner) - length + 1
     if n < 1:
         return np.zeros(len(owner), dtype=bool)
     grams = np.zeros(n, dtype=np.uint64)
-    for place in range(length):
-        grams = grams * np.uint64(0x9E3779B97F4A7C15) + hashes[place : place + n]
+    for step in range(length):
+        grams = grams * np.uint64(0x9E3779B97F4A7C15) + hashes[step : step + n]
     grams ^= owner[:n].astype(np.uint64) * np.uint64(0xC2B2AE3D27D4EB4F)
     inside = owner[:n] == owner[length - 1 :]
     again = inside & ~pl.Series(grams).is_first_distinct().to_numpy()
     covered = np.zeros(len(owner), dtype=bool)
-    for place in range(length):
-        covered[place : place + n] |= again
+    for step in range(length):
+        covered[step : step + n] |= again
     return covered
 
 
-def repeated_turns(rows: Rows, most: int) -> Found:
-    """Questions asked again, and answers of four words or more given again, in one conversation.
-
-    Between two images the same question may come twice.
-    """
-    import polars as pl
-
-    said = pl.col("text").str.to_lowercase().str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ")
-    turns = rows.turns.filter(pl.col("role").is_in(["user", "assistant"])).select(
-        "row", "turn", "role", "images", "text", said.str.strip_chars().alias("said")
-    )
-    long_enough = (pl.col("role") == "user") | (pl.col("said").str.count_matches(r"\S+") >= 4)
-    turns = turns.filter(long_enough & (pl.col("said") != ""))
-    again = ~pl.struct("row", "role", "images", "said").is_first_distinct()
-    turns = turns.with_columns(again.cast(pl.Float64).alias("again"))
-    values = rows.spread(turns, "again", "sum")
-    found = Found("repeated_turn", f"more than {most} turns that were there before", values,
-                  high(values, most), cut=most + 0.5, unit="turns that were there before")  # fmt: skip
-    hits = turns.filter(pl.col("again") > 0).unique("row", keep="first", maintain_order=True)
-    found.where = dict(zip(hits["row"].to_list(), hits["text"].to_list(), strict=True))
-    return found
+RULE = Rule(
+    name="repetition",
+    reasons=(
+        Reason(
+            name="repetition",
+            words="answer that repeats itself",
+            elsewhere="DJ `word_repetition_filter` (n 10, 0.5); NeMo "
+            "`RepeatingDuplicateNGramsFilter` (n 2, 0.2)",
+        ),
+    ),
+    options=RepetitionOptions,
+    find=find,
+    presets={"basic": {}, "llava": {}},
+)

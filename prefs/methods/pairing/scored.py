@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 
 from pairwright.errors import UsageError
-from pairwright.scores import criterion_marks
+from pairwright.scores import criterion_scores
 from pairwright.text.texts import normalised
 from prefs.methods.base import Pairing
 from prefs.methods.pairing.picks import as_picks, seeded_numbers
@@ -112,9 +112,8 @@ def mean_scores(
     counts["low_label_mass"] = rows.filter(low_mass).height
     prompts = rows.select("target_id", "prompt_id").unique("target_id", maintain_order=True)
     found = (
-        criterion_marks(rows.filter(~low_mass).lazy().with_columns(mark="score"))
+        criterion_scores(rows.filter(~low_mass).lazy())
         .collect()
-        .rename({"mark": "score"})
         .join(prompts, on="target_id", maintain_order="left")
         .with_columns(wanted=pl.struct("rubric", "criterion").n_unique().over("prompt_id"))
         .group_by("target_id", maintain_order=True)

@@ -9,11 +9,13 @@ from export_toy import export, load, make_toy, pair, sample, write
 
 from curate.cli import COMMANDS
 from curate.export import splits
-from curate.export.card import escape, public_command
+from curate.export.card import escape
+from curate.export.hub_rows import hub_messages, images_in_front
 from curate.export.options import parse_bytes
-from curate.export.parquet_table import hub_messages, images_in_front, split_name
+from curate.export.parquet_table import split_name
 from curate.licenses import hub_id, objection
 from pairwright.commands import command
+from pairwright.dataset.lineage import public_command
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 
@@ -115,7 +117,15 @@ def test_test_split_shares_no_image(
 ) -> None:
     out = tmp_path / "out"
     code, shown = export(
-        capsys, dataset.path, out, "--what", "samples", "--test-share", "0.3", "--max-rejects", "1"
+        capsys,
+        dataset.path,
+        out,
+        "--what",
+        "samples",
+        "--test-fraction",
+        "0.3",
+        "--max-rejects",
+        "1",
     )
     assert code == 0
     assert set(shown["splits"]) == {"train", "test"}
@@ -126,22 +136,22 @@ def test_test_split_shares_no_image(
     assert not sides[0] & sides[1]
 
 
-def test_groups_of_a_split_keep_their_place() -> None:
+def test_groups_stay_in_their_split() -> None:
     images = [["a"], ["a", "b"], ["b", "c"], ["d"], [], ["e"], ["f"]]
     rows = [str(n) for n in range(len(images))]
 
-    def draw_test_rows(rows, images, share, seed):
-        draw = splits.TestDraw(share, seed)
-        draw.link(images)
-        draw.look(rows, images)
-        return [draw.is_test(*row) for row in zip(rows, images, strict=True)]
+    def rows_of_test_split(rows, images, fraction, seed):
+        split = splits.TestSplit(fraction, seed)
+        split.link(images)
+        split.look(rows, images)
+        return [split.is_test(*row) for row in zip(rows, images, strict=True)]
 
     for seed in range(20):
-        test = draw_test_rows(rows, images, 0.5, seed)
+        test = rows_of_test_split(rows, images, 0.5, seed)
         assert test[0] == test[1] == test[2]
         assert any(test)
         assert not all(test)
-        more = draw_test_rows([*rows, "x"], [*images, ["z"]], 0.5, seed)
+        more = rows_of_test_split([*rows, "x"], [*images, ["z"]], 0.5, seed)
         assert sum(a != b for a, b in zip(test, more, strict=False)) <= 3
 
 

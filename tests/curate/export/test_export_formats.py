@@ -100,9 +100,9 @@ def back(capsys: pytest.CaptureFixture, source: Path, place: Path, *words: str) 
 
 # What each form refuses, by the numbers of the rows above.
 SAMPLE_REJECTS = {
-    "llava": {5: "system_turn", 6: "literal_image_mark", 7: "no_answer"},
-    "sharegpt": {6: "literal_image_mark", 7: "no_answer"},
-    "messages": {6: "literal_image_mark"},
+    "llava": {5: "system_turn", 6: "literal_placeholder", 7: "no_answer"},
+    "sharegpt": {6: "literal_placeholder", 7: "no_answer"},
+    "messages": {6: "literal_placeholder"},
     "trl": {2: "no_image"},
 }
 SAMPLE_FILES = {
@@ -219,7 +219,7 @@ def test_a_kind_that_a_format_cannot_hold_is_refused(dataset, tmp_path, capsys):
         words = ("--format", form, "--what", what)
         code, _, err = curate(capsys, "export", dataset.path, tmp_path / "x", *words)
         assert code == 2
-        assert f"--format {form} holds" in err
+        assert f"--format {form} has" in err
     assert not (tmp_path / "x").exists()
 
 
@@ -256,7 +256,7 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(dataset, tmp_path, c
 
 def test_kill_9_leaves_nothing_visible_and_the_next_run_cleans_up(dataset, tmp_path, capsys):
     code = (
-        "import sys, time, curate.export.files as f; real = f._write;"
+        "import sys, time, curate.export.loaders.files as f; real = f._write;"
         "f._write = lambda *a: (real(*a), print('row', flush=True), time.sleep(30));"
         "from curate.cli import main; main()"
     )

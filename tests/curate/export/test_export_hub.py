@@ -76,7 +76,7 @@ def test_streaming_reads_the_folder(
 ) -> None:
     datasets = pytest.importorskip("datasets")
     out = tmp_path / "out"
-    words = ("--what", "samples", "--max-rejects", "1", "--test-share", "0.4")
+    words = ("--what", "samples", "--max-rejects", "1", "--test-fraction", "0.4")
     export(capsys, dataset.path, out, *words, "--shard-bytes", "2KB")
     whole = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "c"))
     stream = datasets.load_dataset(str(out), streaming=True)
@@ -93,7 +93,7 @@ def test_both_kinds_are_configurations_of_one_set(
 ) -> None:
     datasets = pytest.importorskip("datasets")
     out = tmp_path / "out"
-    words = ("--what", "both", "--max-rejects", "1", "--test-share", "0.4")
+    words = ("--what", "both", "--max-rejects", "1", "--test-fraction", "0.4")
     code, shown = export(capsys, dataset.path, out, *words)
     assert code == 0
     assert (shown["what"], shown["rows"]) == ("both", 12 + 10)
@@ -126,5 +126,5 @@ def test_an_image_in_two_splits_of_the_source_is_told(
     words = ("--what", "samples", "--max-rejects", "1")
     code, shown = export(capsys, dataset.path, tmp_path / "a", *words)
     assert (code, shown["images_in_several_splits"]) == (0, 1)
-    _, shown = export(capsys, dataset.path, tmp_path / "b", *words, "--test-share", "0.3")
+    _, shown = export(capsys, dataset.path, tmp_path / "b", *words, "--test-fraction", "0.3")
     assert shown["images_in_several_splits"] == 0

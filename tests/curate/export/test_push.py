@@ -218,7 +218,7 @@ def test_licenses_keep_rows_from_the_public(hub: Hub, dataset: Dataset, tmp_path
     words = ("push", dataset.path, "user/open", "--public")
     done = run(hub, tmp_path, PUSH, *words)
     assert done.returncode == 2
-    assert "1 rows of 'toy' (license 'CC BY-NC 4.0': no commercial use), as s0" in done.stderr
+    assert "1 row of 'toy' (license 'CC BY-NC 4.0': no commercial use), such as s0" in done.stderr
     assert "user/open" not in hub.repos
     done = run(hub, tmp_path, PUSH, *words, "--allow-license")
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""`curate report`: figures against counts taken in plain Python, and a page nothing can break out of."""
+"""`curate report`: numbers against counts in plain Python, and a page that no text can break."""
 
 import itertools
 import json
@@ -44,31 +44,31 @@ class Tags(HTMLParser):
         self.attributes |= {(name, value or "") for name, value in attrs}
 
 
-def test_figures_equal_counts_taken_apart(data):
-    figures, _ = made(curated(data))
+def test_numbers_equal_counts_in_plain_python(data):
+    metrics, _ = made(curated(data))
     samples = {row["sample_id"]: row for row in data.union("samples").collect().to_dicts()}
     first = {row["sample_id"]: row for row in data.read("decisions", "dedup").to_dicts()}
     second = {row["sample_id"]: row for row in data.read("decisions", "filter").to_dicts()}
-    gone = [i for i in samples if not first[i]["kept"]]
+    removed_ids = [i for i in samples if not first[i]["kept"]]
     later = [i for i in samples if first[i]["kept"] and not second[i]["kept"]]
-    kept = [i for i in samples if i not in gone and i not in later]
-    assert len(gone) >= 3
-    head = figures["headline"]
+    kept = [i for i in samples if i not in removed_ids and i not in later]
+    assert len(removed_ids) >= 3
+    head = metrics["headline"]
     assert (head["samples_read"], head["samples_kept"]) == (len(samples), len(kept))
-    assert head["rows_rejected"] == 2
+    assert head["invalid_rows"] == 2
     assert head["images_kept"] == len({x for i in kept for x in samples[i]["image_ids"]})
-    steps = figures["funnel"]["steps"]
+    steps = metrics["funnel"]["steps"]
     assert [s["run"] for s in steps] == ["dedup", "filter"]
-    assert [s["dropped"] for s in steps] == [len(gone), len(later)]
-    reasons = Counter(first[i]["reason"] for i in gone)
+    assert [s["dropped"] for s in steps] == [len(removed_ids), len(later)]
+    reasons = Counter(first[i]["reason"] for i in removed_ids)
     assert {r["reason"]: r["rows"] for r in steps[0]["reasons"]} == dict(reasons)
     by_source = {
-        s["source"]: (s["rows"], s["kept"]) for s in figures["funnel"]["sources"] if s["rows"]
+        s["source"]: (s["rows"], s["kept"]) for s in metrics["funnel"]["sources"] if s["rows"]
     }
     for source in ("<i>a", "b"):
         rows = [i for i in samples if samples[i]["source"] == source]
         assert by_source[source] == (len(rows), len([i for i in rows if i in kept]))
-    spread = {one["key"]: one for one in figures["distributions"]}
+    spread = {one["key"]: one for one in metrics["distributions"]}
     width = spread["answer_words"]["width"]
     words = Counter(
         len(re.findall(r"\w+", m["content"])) // width * width
@@ -78,33 +78,33 @@ def test_figures_equal_counts_taken_apart(data):
     )
     shown = {b["from"]: b["kept"] for b in spread["answer_words"]["bins"] if b["kept"]}
     assert shown == dict(words)
-    shapes = {v["value"]: (v["kept"], v["dropped"]) for v in figures["images"][1]["values"]}
+    shapes = {v["value"]: (v["kept"], v["dropped"]) for v in metrics["images"][1]["values"]}
     assert shapes["about square"] == (head["images_kept"], 6 - head["images_kept"])
     licenses = {v["value"]: v["kept"] + v["dropped"] for v in spread["license"]["values"]}
     assert licenses == dict(Counter(row["license"] for row in samples.values()))
-    (marks,) = figures["marks"]
-    assert marks["marked"] == len(second)
-    assert sum(b["dropped"] for b in marks["bins"]) == len(later)
-    assert marks["mean_dropped"] == 1.0
+    (scores,) = metrics["scores"]
+    assert scores["scored"] == len(second)
+    assert sum(b["dropped"] for b in scores["bins"]) == len(later)
+    assert scores["mean_dropped"] == 1.0
 
 
-def test_galleries_hold_what_went_and_why(data):
-    figures, page = made(curated(data), examples=50)
+def test_galleries_show_what_was_removed_and_why(data):
+    metrics, page = made(curated(data), examples=50)
     decisions = {row["sample_id"]: row for row in data.read("decisions", "dedup").to_dicts()}
     removed = {i: row["kept_id"] for i, row in decisions.items() if not row["kept"]}
-    groups = figures["duplicates"]["examples"]
+    groups = metrics["duplicates"]["examples"]
     assert {m["sample_id"]: g["kept"] for g in groups for m in g["removed"]} == removed
-    likeness = [g["similarity"] for g in groups]
-    assert likeness == sorted(likeness), "borderline first"
-    assert likeness[0] < 1
+    similarities = [g["similarity"] for g in groups]
+    assert similarities == sorted(similarities), "borderline first"
+    assert similarities[0] < 1
     assert "<mark> quietly</mark>" in page
-    (reason,) = figures["victims"]
+    (reason,) = metrics["dropped"]
     assert (reason["reason"], reason["threshold"]) == ("score", 1.5)
     assert len(reason["examples"]) == reason["rows"]
-    assert figures["conflicts"]["rows"] == data.read("conflicts", "dedup").height > 0
-    (reject,) = figures["rejects"]
-    assert (reject["rows"], reject["reason"], reject["stage"]) == (2, "broken_image", "image")
-    assert {one["table"] for one in figures["runs"]} >= {"samples/tiny", "decisions/dedup"}
+    assert metrics["conflicts"]["rows"] == data.read("conflicts", "dedup").height > 0
+    (invalid,) = metrics["invalid_rows"]
+    assert (invalid["rows"], invalid["reason"], invalid["stage"]) == (2, "broken_image", "image")
+    assert {one["table"] for one in metrics["runs"]} >= {"samples/tiny", "decisions/dedup"}
 
 
 def test_text_of_rows_stays_text(data):
@@ -126,10 +126,10 @@ def test_text_of_rows_stays_text(data):
     assert "unsafe-eval" not in policy
 
 
-def test_samples_alone_say_what_to_run(data):
-    figures, page = made(data)
-    assert figures["duplicates"] is None
-    assert figures["headline"]["samples_kept"] == figures["headline"]["samples_read"]
+def test_samples_alone_name_the_next_commands(data):
+    metrics, page = made(data)
+    assert metrics["duplicates"] is None
+    assert metrics["headline"]["samples_kept"] == metrics["headline"]["samples_read"]
     for command in ("curate dedup data/", "curate filter data/", "judge score data/"):
         assert command in page
 
@@ -138,8 +138,8 @@ def test_an_empty_dataset_and_text_alone(tmp_path):
     _, page = made(Dataset.create(tmp_path / "empty"))
     assert "No samples yet" in page
     rows = [sample(str(n), [], f"what is {n}?", "a number") for n in range(3)]
-    figures, page = made(write_dataset(tmp_path / "text", [], rows))
-    assert figures["images"] == []
+    metrics, page = made(write_dataset(tmp_path / "text", [], rows))
+    assert metrics["images"] == []
     assert "class=pics" not in page
 
 
@@ -162,7 +162,7 @@ def test_the_page_keeps_to_its_size(tmp_path):
     assert small < 2e6 < large < 10e6
 
 
-def test_the_same_data_give_the_same_figures(data):
+def test_the_same_data_give_the_same_metrics(data):
     curated(data)
     first, again, other = (made(data, examples=2, seed=s)[0] for s in (0, 0, 5))
     for one in (first, again, other):
@@ -171,17 +171,19 @@ def test_the_same_data_give_the_same_figures(data):
     assert first != other
 
 
-def test_rows_that_came_later_are_told(data):
+def test_rows_that_were_added_later_are_reported(data):
     dedup(data, DedupOptions(), RunOptions())
     with data.write("samples", "more", step="ingest", config={}) as writer:
-        writer.add([sample("new", [], "is it new?", "yes"), sample("double", [], "again", "yes")])
-    figures, page = made(data)
-    assert figures["funnel"]["steps"][0]["undecided"] == 1
-    assert "1 samples were read in after decisions/dedup" in page
-    assert figures["headline"]["samples_read"] == data.union("samples").collect().height
+        writer.add(
+            [sample("new", [], "is it new?", "yes"), sample("duplicate", [], "again", "yes")]
+        )
+    metrics, page = made(data)
+    assert metrics["funnel"]["steps"][0]["undecided"] == 1
+    assert "1 sample was added after decisions/dedup" in page
+    assert metrics["headline"]["samples_read"] == data.union("samples").collect().height
 
 
-def test_values_that_are_no_numbers_leave_valid_json(data):
+def test_values_that_are_not_numbers_leave_valid_json(data):
     ids = data.union("samples").collect()["sample_id"].to_list()
     values = [float("nan"), float("inf"), None, 0.5]
     with data.write("decisions", "odd", step="filter-rules", config={}, rejects=False) as writer:
@@ -192,8 +194,8 @@ def test_values_that_are_no_numbers_leave_valid_json(data):
         )  # fmt: skip
     report(data, ReportOptions(), RunOptions())
     text = (data.path / "reports/report.json").read_text(encoding="utf-8")
-    figures = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert figures["victims"][0]["value"] == {"min": 0.5, "median": 0.5, "max": 0.5}
+    metrics = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert metrics["dropped"][0]["value"] == {"min": 0.5, "median": 0.5, "max": 0.5}
 
 
 def test_where_it_is_written_and_what_it_never_overwrites(data, tmp_path):
@@ -202,11 +204,11 @@ def test_where_it_is_written_and_what_it_never_overwrites(data, tmp_path):
     assert dry.summary["samples_read"] == 24
     made(data, output=tmp_path / "out")
     report(data, ReportOptions(), RunOptions(run="march", limit=5))
-    figures = json.loads((data.path / "reports/march/report.json").read_text(encoding="utf-8"))
-    assert figures["headline"]["samples_read"] == 5
+    metrics = json.loads((data.path / "reports/march/report.json").read_text(encoding="utf-8"))
+    assert metrics["headline"]["samples_read"] == 5
     made(data, output=tmp_path / "out")  # its own page it remakes
     (tmp_path / "out/report.html").write_text("mine")
-    with pytest.raises(UsageError, match="no report of ours"):
+    with pytest.raises(UsageError, match="not a report of pairwright"):
         made(data, output=tmp_path / "out")
     with pytest.raises(UsageError, match="is a file"):
         made(data, output=tmp_path / "out/report.html")
@@ -215,8 +217,8 @@ def test_where_it_is_written_and_what_it_never_overwrites(data, tmp_path):
 
 
 def test_no_row_of_the_data_where_none_is_wanted(data):
-    figures, page = made(curated(data), examples=0, images=False)
-    assert figures["samples"] == {}
+    metrics, page = made(curated(data), examples=0, images=False)
+    assert metrics["samples"] == {}
     assert "data:image" not in page
 
 
@@ -231,7 +233,7 @@ def test_the_sankey_loses_no_row():
     reasons = [{"words": f"r{n}", "rows": 10 - n} for n in range(8)]
     flow = {
         "read": 1000, "kept": 900,
-        "sources": [{"source": f"s{n}", "rows": 100, "rejected": n} for n in range(10)],
+        "sources": [{"source": f"s{n}", "rows": 100, "invalid": n} for n in range(10)],
         "steps": [
             {"title": "A", "left": 948, "dropped": 52, "reasons": reasons},
             {"title": "B", "left": 900, "dropped": 48, "reasons": [{"words": "x", "rows": 48}]},

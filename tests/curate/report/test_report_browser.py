@@ -1,4 +1,4 @@
-"""The report in a real browser: drawn, quiet, and without a single request."""
+"""The report in a real browser: drawn, without errors, and without a network request."""
 
 from pathlib import Path
 
@@ -28,7 +28,9 @@ def test_a_real_browser_draws_it_and_asks_for_nothing(page_file, tmp_path):
             assert outside == [page_file.as_uri()]
             charts = "[...document.querySelectorAll('.chart svg')]"
             assert page.run(f"{charts}.length") == 6
-            assert page.run(f"{charts}.every(s => s.querySelectorAll('path > title, line > title').length > 1)")
+            assert page.run(
+                f"{charts}.every(s => s.querySelectorAll('path > title, line > title').length > 1)"
+            )
             assert page.run(f"{charts}.every(s => s.getBoundingClientRect().height > 150)")
             assert page.run("document.documentElement.scrollWidth") <= width, "nothing sticks out"
         _look_closer(page)
@@ -42,8 +44,8 @@ def _look_closer(page) -> None:
     page.run("document.getElementById('theme').click()")
     assert page.run("getComputedStyle(document.body).backgroundColor") == "rgb(251, 251, 252)"
     bar = "getComputedStyle(document.querySelector('figure svg path[fill*=kept]')).fill"
-    assert page.run(bar) == "rgb(47, 127, 134)", "charts take the page's colours"
-    # Keyboard: the first stop skips to the figures; a picture enlarges and closes again.
+    assert page.run(bar) == "rgb(47, 127, 134)", "charts have the page's colors"
+    # Keyboard: the first stop skips to the numbers; an image enlarges and closes again.
     page.run("document.querySelector('button.pic').focus()")
     for kind in ("keyDown", "keyUp"):
         page.call("Input.dispatchKeyEvent", type=kind, key="Enter", code="Enter", text="\r",

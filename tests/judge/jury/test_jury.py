@@ -8,7 +8,7 @@ from judge.jury.options import JuryOptions
 from pairwright.commands.command import call
 from pairwright.commands.options import RunOptions
 from pairwright.errors import UsageError
-from pairwright.scores import mean_marks
+from pairwright.scores import mean_scores
 from schemas.tables import TABLES
 
 FIVE = {"overall": [1.0, 2.0, 3.0, 4.0, 5.0]}
@@ -101,8 +101,8 @@ def test_two_models_are_combined_and_the_jury_counts_for_them(tmp_path, proxy):
     wide = scores.pivot("judge", index="target_id", values="score")
     assert wide["jury"].to_list() == pytest.approx(((wide[MODEL] + wide[ADAPTER]) / 2).to_list())
     assert (wide[MODEL] != wide[ADAPTER]).all()
-    read = mean_marks(dataset.scan(dataset.manifest("scores", "score"))).collect()
-    assert read.sort("target_id")["mark"].to_list() == pytest.approx(
+    read = mean_scores(dataset.scan(dataset.manifest("scores", "score"))).collect()
+    assert read.sort("target_id")["score"].to_list() == pytest.approx(
         wide.sort("target_id")["jury"].to_list()
     )
     assert "Krippendorff's alpha" in outcome.message

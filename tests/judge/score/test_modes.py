@@ -15,7 +15,7 @@ from pairwright.commands import command
 from pairwright.commands.command import call
 from pairwright.dataset.manifest import RunKey
 from pairwright.errors import UsageError
-from pairwright.scores import mean_marks
+from pairwright.scores import mean_scores
 from schemas.tables import TABLES
 
 CRITERIA = ("right: it is right",)
@@ -126,7 +126,7 @@ def test_every_turn_of_a_conversation_is_judged_with_the_turns_before(tmp_path, 
     assert "the last" in second[0][-1]["text"]
     # A reader takes the mean over turns.
     means = dict(
-        mean_marks(dataset.scan(dataset.manifest("scores", "score"))).collect().iter_rows()
+        mean_scores(dataset.scan(dataset.manifest("scores", "score"))).collect().iter_rows()
     )
     talk_id = samples[0]["sample_id"]
     expected = scores.filter(pl.col("target_id") == talk_id)["score"].mean()

@@ -11,7 +11,7 @@ KEY = pl.DataFrame(
         ("c", "wrong_answer", None, "red", "2"),
         ("d", "yes_bias", None, "no", "3"),
         ("e", "none", None, "no", "4"),
-        ("f", "reworded_double", "e", "no", "4"),
+        ("f", "reworded_copy", "e", "no", "4"),
         ("g", "none", None, "no", "5"),
     ],
     schema=["id", "fault", "original_id", "true_answer", "meaning"],
@@ -46,7 +46,7 @@ def test_filter_does_not_get_credit_for_doubles_but_does_for_wrong_rows():
     found = account(KEY, {"dedup": set(), "filter": {"c", "d", "f"}})
     assert by_kind(found) == {
         "exact_copy": (1, 0),
-        "reworded_double": (1, 0),
+        "reworded_copy": (1, 0),
         "wrong_answer": (1, 1),
         "yes_bias": (1, 1),
     }
@@ -62,7 +62,7 @@ def test_judge_quality_by_hand():
     )
     found = judge_quality(KEY, marks)
     assert found["n"] == 4
-    assert found["share_right"] == 0.5
+    assert found["fraction_right"] == 0.5
     # right: a .9, g .5; wrong: c .2, d .6: of four (right, wrong) pairs three are in order
     assert found["auc"] == 0.75
     assert found["accuracy"] == 0.5  # the middle is .55: g and d are on the wrong side

@@ -84,7 +84,7 @@ def test_rates(raw: Raw) -> None:
     no = sum(k["true_answer"] == "no" for k in clean)
     assert faults["exact_copy"] == round(0.02 * len(clean))
     assert faults["reencoded_copy"] == round(0.02 * len(clean))
-    assert faults["reworded_double"] == round(0.03 * len(clean))
+    assert faults["reworded_copy"] == round(0.03 * len(clean))
     assert faults["wrong_answer"] == round(0.05 * what)
     assert faults["yes_bias"] == round(0.5 * no)
 
@@ -118,7 +118,7 @@ def test_doubles_repeat_their_original(raw: Raw) -> None:
         assert raw.key[original["id"]]["fault"] == "none"
         assert raw.key[original["id"]]["meaning"] == key["meaning"]
         assert _said(row)[1] == _said(original)[1]
-        if key["fault"] == "reworded_double":
+        if key["fault"] == "reworded_copy":
             assert row["image"] == original["image"]
             assert asked[row["image"], _said(row)[0]] == 1
             continue

@@ -1,4 +1,4 @@
-"""Filters that need the extra: languages and personal data."""
+"""Rules that need the extra `filters`: languages and personal data."""
 
 # ruff: noqa: RUF001 (quotes and stops of print and of other scripts are meant)
 
@@ -6,19 +6,20 @@ import json
 import sys
 from pathlib import Path
 
-import polars as pl
 import pytest
+from filter_rules import ask, text_rows
+from tiny_dataset import make_dataset
 
-from curate.filter.found import Found, Rows
+from curate.filter.command import filter_samples
+from curate.filter.found import Found
 from curate.filter.options import FilterOptions
+from curate.filter.rows import Rows
+from pairwright.commands.options import RunOptions
 from pairwright.errors import MissingExtraError, UsageError
 
 pytest.importorskip("py3langid")
 pytest.importorskip("phonenumbers")
 pytest.importorskip("stdnum")
-
-from curate.filter.rules.languages import language
-from curate.filter.rules.pii import pii
 
 SENTENCES = {
     "fr": "Un homme est assis sur un banc dans un parc et lit un journal.",
@@ -32,19 +33,16 @@ SENTENCES = {
 }
 
 
-def rows(texts: list[str]) -> Rows:
-    messages = [[{"role": "assistant", "content": text}] for text in texts]
-    ids = [str(n) for n in range(len(texts))]
-    return Rows(
-        pl.DataFrame(
-            {"sample_id": ids, "image_ids": [[] for _ in ids], "messages": messages},
-            schema_overrides={"image_ids": pl.List(pl.String)},
-        )
-    )
-
-
 def speaks(texts: list[str], wanted: str) -> Found:
-    return language(rows(texts), FilterOptions(language=wanted))
+    return ask("language", _answers(texts), language=wanted)[0]
+
+
+def pii(texts: list[str], **options: str) -> Found:
+    return ask("pii", _answers(texts), **options)[0]
+
+
+def _answers(texts: list[str]) -> Rows:
+    return text_rows(*(["", text] for text in texts))
 
 
 def test_other_languages_go_and_are_named():
@@ -63,7 +61,7 @@ def test_short_texts_names_quotes_and_code_are_not_guessed():
         "Menu: Pasta 12.00, Pizza Margherita 9.50, Risotto ai Funghi 14.00", "$x^2 + y^2 = z^2$",
     ]  # fmt: skip
     found = speaks(texts, "en")
-    assert not found.removes.any(), found.where
+    assert not found.removes.any(), found.evidence
 
 
 def test_near_languages_are_one_and_wrong_codes_are_told():
@@ -101,32 +99,34 @@ PLAIN = [
 
 def test_personal_data_is_found_by_kind_and_never_shown():
     for kind, texts in PERSONAL.items():
-        found = pii(rows(texts), FilterOptions(pii="all"))
+        found = pii(texts, pii="all")
         assert found.removes.all(), (kind, texts)
         assert set(found.detail.values()) == {kind}
         for row, text in enumerate(texts):
             digits = [
                 word for word in text.split() if len(word) > 6 and any(map(str.isdigit, word))
             ]
-            assert not any(word in found.where[row] for word in digits)
-    other = pii(rows(PERSONAL["email"]), FilterOptions(pii="phone,card"))
+            assert not any(word in found.evidence[row] for word in digits)
+    other = pii(PERSONAL["email"], pii="phone,card")
     assert not other.removes.any()
 
 
 def test_numbers_that_are_none_of_it_stay():
-    found = pii(rows(PLAIN), FilterOptions(pii="all"))
-    assert not found.removes.any(), found.where
+    found = pii(PLAIN, pii="all")
+    assert not found.removes.any(), found.evidence
 
 
 def test_a_region_makes_its_own_numbers_known():
     text = ["Ruf an: 030 901820 oder 089 1234567"]
-    assert not pii(rows(text), FilterOptions(pii="phone")).removes.any()
-    assert pii(rows(text), FilterOptions(pii="phone", phone_region="DE")).removes.all()
+    assert not pii(text, pii="phone").removes.any()
+    assert pii(text, pii="phone", phone_region="DE").removes.all()
     with pytest.raises(UsageError, match="--phone-region XX: not a country code"):
-        pii(rows(text), FilterOptions(pii="phone", phone_region="XX"))
+        pii(text, pii="phone", phone_region="XX")
 
 
-def test_a_missing_library_names_the_extra(monkeypatch):
+def test_a_missing_library_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
-    with pytest.raises(MissingExtraError, match=r"pairwright\[filters\]"):
-        pii(rows(["x"]), FilterOptions(pii="phone"))
+    data = make_dataset(tmp_path / "data")
+    with pytest.raises(MissingExtraError, match=r"phonenumbers.*pairwright\[filters\]"):
+        filter_samples(data, FilterOptions(pii="phone"), RunOptions())
+    assert not (data.path / "decisions").exists()

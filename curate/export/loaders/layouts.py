@@ -1,4 +1,4 @@
-"""What the card and the loaders' own settings say of each format."""
+"""What the card and the loaders' own settings have on each format."""
 
 from __future__ import annotations
 
@@ -7,38 +7,38 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from curate.export.card import CardFacts, Layout
+from curate.export.loaders.rows import trl_columns
 from curate.export.options import ExportOptions, export_command
 from curate.export.parquet_table import HubTable
-from curate.export.rows import trl_columns
 
 _ID: Final = ("id", "sample_id or pair_id of the dataset")
-_REST: Final = ("source, license, split, task, ...", "what else is known; loaders pass over it")
+_REST: Final = ("source, license, split, task, ...", "what else is known; loaders ignore it")
 _FIELDS: Final[dict[str, list[tuple[str, str]]]] = {
     "llava": [
         _ID,
         ("image", "path from this folder; a list where there are several"),
-        ("conversations", "turns of `human` and `gpt`, with `<image>` where an image stands"),
+        ("conversations", "turns of `human` and `gpt`, with `<image>` for an image"),
         _REST,
     ],
     "sharegpt": [
         _ID,
-        ("conversations", "turns of `human` and `gpt`, with `<image>` where an image stands"),
+        ("conversations", "turns of `human` and `gpt`, with `<image>` for an image"),
         ("system", "system prompt, where there is one"),
-        ("chosen, rejected", "pairs: the better and the worse answer"),
-        ("images", "paths from this folder, in the order of their marks"),
+        ("chosen, rejected", "pairs: the better and the worse response"),
+        ("images", "paths from this folder, in the order of their placeholders"),
         _REST,
     ],
     "messages": [
         _ID,
-        ("messages", "turns, with `<image>` where an image stands"),
-        ("images", "paths from this folder, in the order of their marks"),
+        ("messages", "turns, with `<image>` for an image"),
+        ("images", "paths from this folder, in the order of their placeholders"),
         _REST,
     ],
     "rlhf-v": [
         ("image", "the image"),
         ("text", "JSON text of question, chosen and rejected"),
         ("ds_name, origin_dataset", "the source"),
-        ("origin_split", "JSON text: model of the answers, task, how the pair was made"),
+        ("origin_split", "JSON text: model of the responses, task, how the pair was made"),
         ("idx, image_path", "number of the row; name of the image by its content"),
         ("pair_id, license, chosen_score, rejected_score, control", "more than RLHF-V's own files"),
     ],
@@ -46,7 +46,7 @@ _FIELDS: Final[dict[str, list[tuple[str, str]]]] = {
 _READING: Final = {
     "llava": "LLaVA's `train.py`: `--data_path THIS/{split}.json --image_folder THIS`.",
     "sharegpt": "LLaMA-Factory: `dataset_dir: THIS` and `dataset: {name}` (`dataset_info.json` "
-    "stands beside this file).",
+    "is next to this file).",
     "messages": "ms-swift: `ROOT_IMAGE_DIR=THIS swift sft --dataset THIS/{split}.jsonl`; "
     "LLaMA-Factory: `dataset_dir: THIS` and `dataset: {name}`.",
     "trl": "TRL: `load_dataset(THIS)` gives images and conversations as its trainers take them.",
@@ -57,7 +57,7 @@ _READING: Final = {
 def layout_of(
     name: str, table: HubTable, facts: CardFacts, options: ExportOptions, notes: Sequence[str]
 ) -> Layout:
-    """What the card says of a format."""
+    """What the card has on a format."""
     form = options.format
     first = next(iter(facts.rows))
     again = _file(form, table, first).removesuffix("/**").removesuffix("-*")
@@ -65,7 +65,7 @@ def layout_of(
     reading = _READING[form].format(split=first, name=_name(name, first))
     files = [{"split": split, "path": _file(form, table, split)} for split in facts.rows]
     return Layout(
-        front={"configs": [{"config_name": "default", "data_files": files}]},
+        metadata={"configs": [{"config_name": "default", "data_files": files}]},
         reading=f"{reading}\n\n`curate ingest THIS/{again}` reads it back into a dataset.",
         notes=notes,
         command=export_command(options, name),

@@ -1,6 +1,6 @@
 """Rows in the forms that the loaders of other projects read.
 
-A row that a form cannot hold without changing it is refused with a reason, never bent.
+A row that a format cannot represent without a change is refused with a reason.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from curate.export.hub_rows import hub_row, images_in_front
 from curate.export.parquet_file import STRINGS, Column
-from curate.export.parquet_table import HubTable, hub_row, images_in_front
+from curate.export.parquet_table import HubTable
 from pairwright.text.conversation import IMAGE, Message, plain_text
 
 Row = dict[str, Any]
@@ -28,12 +29,12 @@ _SAMPLE_FIELDS: Final[tuple[str, ...]] = (
 _PAIR_FIELDS: Final[tuple[str, ...]] = (
     "sample_id", "source", "license", "split", "task", "method", "control", "policy",
 )  # fmt: skip
-_SAMPLE_MARKS: Final[tuple[str, ...]] = ("score",)
-_PAIR_MARKS: Final[tuple[str, ...]] = ("chosen_score", "rejected_score", "margin")
+_SAMPLE_SCORES: Final[tuple[str, ...]] = ("score",)
+_PAIR_SCORES: Final[tuple[str, ...]] = ("chosen_score", "rejected_score", "margin")
 
 
 class UnfitError(Exception):
-    """A row that the format cannot hold.
+    """A row that the format cannot represent.
 
     Attributes:
         reason: Short, stable name of the cause.
@@ -41,7 +42,7 @@ class UnfitError(Exception):
     """
 
     def __init__(self, reason: str, detail: str) -> None:
-        """Keep the cause apart from the words."""
+        """Keep the reason separate from the message."""
         super().__init__(f"{reason}: {detail}")
         self.reason, self.detail = reason, detail
 
@@ -53,7 +54,9 @@ def llava(row: Row, paths: Sequence[str], table: HubTable) -> Row:
         UnfitError: If there is a system turn, no answer, or `<image>` as plain text.
     """
     if row["messages"][0]["role"] == "system":
-        raise UnfitError("system_turn", "LLaVA's loader knows human and gpt only; sharegpt has it")
+        raise UnfitError(
+            "system_turn", "LLaVA's loader has human and gpt only; sharegpt has system turns"
+        )
     out: Row = {"id": row["sample_id"]}
     if paths:
         out["image"] = paths[0] if len(paths) == 1 else list(paths)
@@ -61,7 +64,7 @@ def llava(row: Row, paths: Sequence[str], table: HubTable) -> Row:
 
 
 def sharegpt(row: Row, paths: Sequence[str], table: HubTable) -> Row:
-    """ShareGPT as LLaMA-Factory reads it: `conversations`, `system`, `images`, and both answers.
+    """ShareGPT as LLaMA-Factory reads it: `conversations`, `system`, `images`, and both responses.
 
     Raises:
         UnfitError: If there is no answer, `<image>` as plain text, or other rejected images.
@@ -71,10 +74,10 @@ def sharegpt(row: Row, paths: Sequence[str], table: HubTable) -> Row:
     if messages[0]["role"] == "system":
         out["system"], messages = _inline(messages[0]["content"]), messages[1:]
         if IMAGE in out["system"]:
-            raise UnfitError("image_in_system", "an image stands in the system turn")
+            raise UnfitError("image_in_system", "an image is in the system turn")
     out["conversations"] = _turns(messages, whole=table.what == "samples")
     if table.what == "pairs":
-        for side in _answers(row):
+        for side in _sides(row):
             out[side] = {"from": "gpt", "value": _plain(row[side])}
     if table.has_images:
         out["images"] = list(paths)
@@ -82,10 +85,10 @@ def sharegpt(row: Row, paths: Sequence[str], table: HubTable) -> Row:
 
 
 def messages(row: Row, paths: Sequence[str], table: HubTable) -> Row:
-    """`messages` with `<image>` in the text and `images` beside them (ms-swift, LLaMA-Factory).
+    """`messages` with `<image>` in the text and `images` next to them (ms-swift, LLaMA-Factory).
 
     Raises:
-        UnfitError: If `<image>` stands there as plain text.
+        UnfitError: If `<image>` is there as plain text.
     """
     turns = [{"role": m["role"], "content": _inline(m["content"])} for m in row["messages"]]
     out: Row = {"id": row["sample_id"], "messages": turns}
@@ -98,14 +101,15 @@ def trl(row: Row, paths: Sequence[str], table: HubTable) -> Row:
     """TRL through `datasets`' image folder: the Hub's columns with `file_names` for `images`.
 
     Raises:
-        UnfitError: If it has no image where others have, or the rejected answer has its own.
+        UnfitError: If it has no image where others have, or the rejected response has its own.
     """
     if table.has_images and not paths:
         detail = "an image folder of `datasets` takes no row without an image; --format hub does"
         raise UnfitError("no_image", detail)
     if table.what == "pairs":
-        _answers(row)
-    out = hub_row(row, table, dict(zip(row["image_ids"], paths, strict=True)))
+        _sides(row)
+    images = dict(zip(row["image_ids"], paths, strict=True))
+    out = hub_row(row, table.columns, images, parts=table.parts)
     return {"file_names": out.pop("images"), **out} if table.has_images else out
 
 
@@ -119,10 +123,10 @@ def trl_columns(table: HubTable) -> list[Column]:
 
 
 def rlhf_v(row: Row, paths: Sequence[str], table: HubTable) -> Row:
-    """RLHF-V: one image, and question and answers as JSON text; without the image itself.
+    """RLHF-V: one image, and question and responses as JSON text; without the image itself.
 
     Raises:
-        UnfitError: If there is more than one image or turn, or the image is not in front.
+        UnfitError: If there is more than one image or turn, or the image does not come first.
     """
     prompt = row["prompt"]
     if len(prompt) != 1:
@@ -130,9 +134,9 @@ def rlhf_v(row: Row, paths: Sequence[str], table: HubTable) -> Row:
     if len(paths) != 1:
         raise UnfitError("not_one_image", f"{len(paths)} images; RLHF-V has one")
     if not images_in_front(prompt):
-        raise UnfitError("image_inside_text", "RLHF-V's image stands in front of the question")
+        raise UnfitError("image_inside_text", "RLHF-V's image comes before the question")
     question = plain_text(prompt[0]["content"])
-    text = {"question": _plain(question), **{side: _plain(row[side]) for side in _answers(row)}}
+    text = {"question": _plain(question), **{side: _plain(row[side]) for side in _sides(row)}}
     origin = {"model": row["policy"], "type": row["task"], "method": row["method"]}
     return {
         "ds_name": row["source"],
@@ -154,18 +158,18 @@ FORMS: Final[dict[str, Callable[[Row, Sequence[str], HubTable], Row]]] = {
 
 
 def count_lost(row: Row, table: HubTable, form: str, lost: Counter[str]) -> None:
-    """Count what a row has and its form does not keep."""
+    """Count what a row has and its format does not keep."""
     if table.what == "samples" or form == "trl":
         return
     if row["chosen_spans"] or row["rejected_spans"]:
-        lost["the marked words of both answers (chosen_spans, rejected_spans)"] += 1
+        lost["the spans of both responses (chosen_spans, rejected_spans)"] += 1
     if form == "rlhf-v" and row["margin"] is not None:
-        lost["the margin, which is the difference of both marks"] += 1
+        lost["the margin, which is the difference of both scores"] += 1
 
 
-def _answers(row: Row) -> tuple[str, str]:
+def _sides(row: Row) -> tuple[str, str]:
     if row.get("rejected_image_ids"):
-        raise UnfitError("rejected_images", "the rejected answer has images of its own")
+        raise UnfitError("rejected_images", "the rejected response has images of its own")
     return "chosen", "rejected"
 
 
@@ -176,25 +180,25 @@ def _turns(messages: Sequence[Message], *, whole: bool) -> list[Row]:
 
 
 def _inline(content: str) -> str:
-    """Content whose image marks stand in the text, as ours do."""
+    """Content whose image placeholders are in the text, as ours are."""
     if "\\" + IMAGE in content:
-        raise UnfitError("literal_image_mark", f"the text says {IMAGE} where no image stands")
+        raise UnfitError("literal_placeholder", f"the text has {IMAGE} where there is no image")
     return content
 
 
 def _plain(text: str) -> str:
     """Text that must not be taken for an image."""
     if IMAGE in text:
-        raise UnfitError("literal_image_mark", f"the text says {IMAGE} where no image stands")
+        raise UnfitError("literal_placeholder", f"the text has {IMAGE} where there is no image")
     return text
 
 
 def _rest(row: Row, table: HubTable) -> Row:
-    """What else is known of a row, under names that loaders pass over."""
+    """What else is known of a row, under names that loaders ignore."""
     if table.what == "samples":
-        names, marks = _SAMPLE_FIELDS, _SAMPLE_MARKS
+        names, scores = _SAMPLE_FIELDS, _SAMPLE_SCORES
     else:
-        names, marks = _PAIR_FIELDS, _PAIR_MARKS
+        names, scores = _PAIR_FIELDS, _PAIR_SCORES
     # A text is never missing: `datasets` wants the same columns in every file of a set.
     fields = {"model" if name == "policy" else name: row[name] or "" for name in names}
-    return fields | {name: row[name] for name in marks if row.get(name) is not None}
+    return fields | {name: row[name] for name in scores if row.get(name) is not None}

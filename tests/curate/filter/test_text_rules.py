@@ -1,4 +1,4 @@
-"""Filters of texts: what is broken goes, what only looks so stays."""
+"""Rules on texts: what is malformed is removed, what only looks so is kept."""
 
 # ruff: noqa: RUF001 (quotes and stops of print and of other scripts are meant)
 
@@ -9,15 +9,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from filter_rules import ask, removed_texts, text_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.filter.found import Found, Rows
-from curate.filter.options import FilterOptions
 from curate.filter.report import section
-from curate.filter.rules import answers
-from curate.filter.rules.repetition import repeated_turns, repetition
-from curate.filter.rules.texts import lengths, templated, wording
+from curate.filter.rules.templated import wording
 
 LONG = (
     "A man in a blue coat walks two dogs along the beach. The tide is out, and the sand is wet. "
@@ -25,33 +22,16 @@ LONG = (
 )
 
 
-def rows(*conversations: list[str] | str) -> Rows:
-    """Samples of these turns, user and assistant in turn; a lone text is an answer."""
-    messages = []
-    for turns in conversations:
-        said = ["What is it?", turns] if isinstance(turns, str) else turns
-        messages.append(
-            [{"role": ("user", "assistant")[n % 2], "content": t} for n, t in enumerate(said)]
-        )
-    return Rows(
-        pl.DataFrame(
-            {
-                "sample_id": [str(n) for n in range(len(messages))],
-                "image_ids": [[] for _ in messages],
-                "messages": messages,
-            },
-            schema_overrides={"image_ids": pl.List(pl.String)},
-        )
-    )
+MALFORMED = ("empty_answer", "template_leak", "refusal", "repetition", "truncated_answer")
 
 
-def gone(found: Found, texts: list[str]) -> list[str]:
-    return [text for text, goes in zip(texts, found.removes, strict=True) if goes]
+def _removed(name: str, texts: list[str], **options: float) -> list[str]:
+    return removed_texts(ask(name, text_rows(*texts), **options)[0], texts)
 
 
 def test_empty_answers():
     texts = ["", "  \n", "...", "-", "<image>", "no", "7", "✓", "是", "$", "👍"]
-    assert gone(answers.empty(rows(*texts)), texts) == ["", "  \n", "...", "-", "<image>"]
+    assert _removed("empty_answer", texts) == ["", "  \n", "...", "-", "<image>"]
 
 
 def test_remains_of_templates():
@@ -68,7 +48,7 @@ def test_remains_of_templates():
         "It says </div> on the screen.", "The Assistant: a film from 2023.", r"\<image>",
     ]  # fmt: skip
     texts = leaks + fine
-    assert gone(answers.leaks(rows(*texts)), texts) == leaks
+    assert _removed("template_leak", texts) == leaks
 
 
 def test_refusals_but_not_doubts():
@@ -93,7 +73,7 @@ def test_refusals_but_not_doubts():
         "As an AI, I cannot view images. However: " + "the text describes a street. " * 20,
     ]
     texts = refusals + doubts
-    assert gone(answers.refusals(rows(*texts), 60), texts) == refusals
+    assert _removed("refusal", texts) == refusals
 
 
 def test_cut_answers_but_not_captions():
@@ -114,10 +94,10 @@ def test_cut_answers_but_not_captions():
         f"{LONG} The beliefs of the people are many and varied", "```\ncode\n```", "From A to Z",
     ]  # fmt: skip
     texts = cut + fine
-    found = answers.cut_off(rows(*texts), 0.8)
-    assert gone(found, texts) == cut
+    (found,) = ask("truncated_answer", text_rows(*texts))
+    assert removed_texts(found, texts) == cut
     assert found.values[texts.index(fine[-3])] == 0.5
-    assert fine[-3] in gone(answers.cut_off(rows(*texts), 0.5), texts)
+    assert fine[-3] in _removed("truncated_answer", texts, truncation_certainty=0.5)
 
 
 def test_loops_but_not_comparisons():
@@ -138,7 +118,7 @@ def test_loops_but_not_comparisons():
         "| a | b |\n| --- | --- |\n" + "\n".join(f"| row {n} | {n * n} |" for n in range(20)),
     ]  # fmt: skip
     texts = loops + fine
-    assert gone(repetition(rows(*texts), 0.4), texts) == loops
+    assert _removed("repetition", texts) == loops
 
 
 def test_repetition_is_what_it_says():
@@ -146,7 +126,7 @@ def test_repetition_is_what_it_says():
     generator = random.Random(5)
     texts = [" ".join(generator.choices("abcdef", k=generator.randint(1, 400))) for _ in range(60)]
     texts += [" ".join(generator.choices("ab", k=60)) for _ in range(40)]
-    values = repetition(rows(*texts), 0.4).values
+    values = ask("repetition", text_rows(*texts))[0].values
     for text, value in zip(texts, values, strict=True):
         words = text.split()
         if len(words) < 15:
@@ -168,20 +148,22 @@ def test_turns_that_come_again():
         ["<image> What is it?", "A cat.", "<image> What is it?", "A dog."],
         ["Is it red?", "yes", "Is it big?", "yes"],
     ]
-    assert repeated_turns(rows(*talks), 0).removes.tolist() == [True, True, False, False]
-    assert repeated_turns(rows(*talks), 1).removes.tolist() == [False] * 4
+    (found,) = ask("repeated_turn", text_rows(*talks), max_repeated_turns=0)
+    assert found.removes.tolist() == [True, True, False, False]
+    (found,) = ask("repeated_turn", text_rows(*talks), max_repeated_turns=1)
+    assert found.removes.tolist() == [False] * 4
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(st.text(max_size=60), min_size=1, max_size=4), min_size=1, max_size=6))
 def test_any_text_is_measured_without_a_failure(talks):
-    """Control signs, lone marks, other scripts: every filter gives one value and verdict a row."""
-    some = rows(*talks)
-    options = FilterOptions(
-        broken="all", min_answer_words=1, min_question_words=1, min_chars=1, min_turns=1
-    )
-    found = [*answers.broken(some, options), *lengths(some, options), repeated_turns(some, 0)]
-    found.append(templated(some, FilterOptions(max_template_share=0.1), np.zeros(len(some), bool)))
+    """Control characters, lone marks, other scripts: one value and verdict per row and rule."""
+    some = text_rows(*talks)
+    limits = dict.fromkeys(("min_answer_words", "min_question_words", "min_chars", "min_turns"), 1)
+    found = [one for name in MALFORMED for one in ask(name, some)]
+    found += ask("lengths", some, **limits)
+    found += ask("repeated_turn", some, max_repeated_turns=0)
+    found += ask("templated", some, max_template_fraction=0.1)
     for one in found:
         assert len(one.values) == len(one.removes) == len(talks), one.name
         assert section(one, some, 2, {}) is not None
@@ -189,8 +171,8 @@ def test_any_text_is_measured_without_a_failure(talks):
 
 def test_lengths_count_signs_of_dense_scripts_as_words():
     texts = ["a b c", "图片上有一只猫", "", "one"]
-    options = FilterOptions(min_answer_words=3, max_chars=25, max_turns=1)
-    found = {one.name: one for one in lengths(rows(*texts), options)}
+    asked = ask("lengths", text_rows(*texts), min_answer_words=3, max_chars=25, max_turns=1)
+    found = {one.name: one for one in asked}
     assert found["answer_words"].values.to_list() == [3.0, 7.0, 0.0, 1.0]
     assert found["answer_words"].removes.tolist() == [False, False, True, True]
     assert found["characters"].values.to_list() == [16.0, 18.0, 11.0, 14.0]
@@ -215,14 +197,14 @@ def test_templated_answers_are_capped_and_the_rest_stays():
     texts = (
         many + [f"{LONG} {'x' * n}" for n in range(1, 100)] + ["yes"] * 600 + ["a red car"] * 600
     )
-    options = FilterOptions(max_template_share=0.05)
     nobody = np.zeros(len(texts), dtype=bool)
     nobody[:10] = True
-    found = templated(rows(*texts), options, nobody)
+    rows = text_rows(*texts)
+    (found,) = ask("templated", rows, removed=nobody, max_template_fraction=0.05)
     assert found.removes[:300].sum() == 300 - int(0.05 * len(texts))
     assert found.removes[:10].all()  # what goes anyhow takes no place of the others
     assert not found.removes[300:].any()
-    few = templated(rows(*many[:15]), FilterOptions(max_template_share=0.01), nobody[:15])
+    (few,) = ask("templated", text_rows(*many[:15]), max_template_fraction=0.01)
     assert not few.removes.any()
 
 
@@ -232,15 +214,13 @@ def test_the_frame_of_generated_questions_is_found_behind_rare_words():
     talks += [
         [f"What does the person number {n} hold in {'x' * n}?", "a cup"] for n in range(1, 60)
     ]
-    options = FilterOptions(
-        max_template_share=0.1, template_of="question", template_mask="rare", template_words=5
-    )
-    found = templated(rows(*talks), options, np.zeros(len(talks), dtype=bool))
+    options = {"max_template_fraction": 0.1, "template_of": "question", "template_words": 5}
+    rows = text_rows(*talks)
+    (found,) = ask("templated", rows, template_mask="rare", **options)
     assert found.removes[:600].sum() == 600 - int(0.1 * len(talks))
     assert not found.removes[600:].any()
-    assert "is there a _ in the image" in next(iter(found.where.values()))
-    plain = FilterOptions(max_template_share=0.1, template_of="question", template_words=5)
-    found = templated(rows(*talks), plain, np.zeros(len(talks), dtype=bool))
+    assert "is there a _ in the image" in next(iter(found.evidence.values()))
+    (found,) = ask("templated", rows, **options)
     assert not found.removes[:600].any()
 
 
@@ -251,23 +231,22 @@ def captions(shared_data: Path) -> list[str]:
 
 
 def test_gpt4s_answers_all_stay(captions):
-    """Ninety answers that were made with care: none is broken."""
-    some = rows(*captions)
-    options = FilterOptions(broken="all", cut_certainty=0.5)
-    for found in answers.broken(some, options):
-        assert not found.removes.any(), (found.name, gone(found, captions))
+    """Ninety answers that were made with care: none is malformed."""
+    some = text_rows(*captions)
+    for name in MALFORMED:
+        strict = {"truncation_certainty": 0.5} if name == "truncated_answer" else {}
+        (found,) = ask(name, some, **strict)
+        assert not found.removes.any(), (name, removed_texts(found, captions))
 
 
 def test_model_answers_on_photos_and_charts(shared_data: Path):
-    """7,478 answers of 36 models, whose victims were looked at one by one."""
+    """7,478 answers of 36 models, whose dropped rows were looked at one by one."""
     lines = (shared_data / "mllm-bench" / "answers.jsonl").open(encoding="utf-8")
     texts = [json.loads(line)["answer"] for line in lines]
-    found = {
-        one.name: int(one.removes.sum())
-        for one in answers.broken(rows(*texts), FilterOptions(broken="all"))
-    }
+    some = text_rows(*texts)
+    found = {name: int(ask(name, some)[0].removes.sum()) for name in MALFORMED}
     assert 30 <= found["refusal"] <= 50
     assert 50 <= found["repetition"] <= 100
-    assert 30 <= found["cut_answer"] <= 60
+    assert 30 <= found["truncated_answer"] <= 60
     assert found["template_leak"] <= 4
     assert found["empty_answer"] == 0

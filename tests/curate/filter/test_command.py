@@ -1,7 +1,9 @@
-"""`curate filter` with rules: one decision a row, the first filter is the reason, figures for all."""
+"""`curate filter`: one decision per row, the first rule is the reason, metrics for all rules."""
 
+import dataclasses
 import hashlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,8 @@ from tiny_dataset import make_dataset, picture, sample, write_dataset
 
 from curate.cli import COMMANDS
 from curate.filter.command import filter_samples
-from curate.filter.options import BROKEN_NAMES, FILTERS, PRESETS, SWITCHES, FilterOptions
+from curate.filter.options import FilterOptions
+from curate.filter.rules import reason_names
 from pairwright.commands.command import main
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
@@ -52,7 +55,7 @@ def reasons(dataset: Dataset, run: str = "filter-rules") -> dict[str, str]:
     return dict(rows.select("source_id", "reason").iter_rows())
 
 
-def test_the_first_filter_is_the_reason_and_all_are_counted(data):
+def test_the_first_rule_is_the_reason_and_all_are_counted(data):
     pytest.importorskip("phonenumbers")
     options = FilterOptions(preset="basic", pii="email")
     outcome = filter_samples(data, options, RunOptions())
@@ -61,13 +64,13 @@ def test_the_first_filter_is_the_reason_and_all_are_counted(data):
         "good": "kept", "loop": "repetition", "tiny": "resolution", "tiny-empty": "resolution",
         "mail": "pii", "bare": "kept",
     }  # fmt: skip
-    figures = outcome.summary["filters"]
-    assert figures["resolution"]["removed"] == 2
-    assert figures["resolution"]["only"] == 1
+    metrics = outcome.summary["filters"]
+    assert metrics["resolution"]["removed"] == 2
+    assert metrics["resolution"]["only"] == 1
     assert (
-        figures["empty_answer"] | {"removed": 1, "only": 0, "first": 0} == figures["empty_answer"]
+        metrics["empty_answer"] | {"removed": 1, "only": 0, "first": 0} == metrics["empty_answer"]
     )
-    assert figures["resolution"]["histogram"]["counts"] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 3]
+    assert metrics["resolution"]["histogram"]["counts"] == [2, 0, 0, 0, 0, 0, 0, 0, 0, 3]
     rows = data.read("decisions", "filter-rules").filter(pl.col("reason") == "resolution")
     assert rows["similarity"].to_list() == [12.0, 12.0]
     assert rows["method"].unique().to_list() == ["resolution: shorter side below 16"]
@@ -94,13 +97,13 @@ def test_again_there_is_nothing_to_do_and_a_change_is_refused(data):
         filter_samples(data, FilterOptions(preset="basic", min_side=20), RunOptions())
     other = filter_samples(data, FilterOptions(min_side=20), RunOptions(run="strict"))
     assert other.rows == again.rows == 6
-    assert "not in force, decisions/filter-rules is" in other.message
+    assert "not active, decisions/filter-rules is" in other.message
 
 
-def test_marks_and_rules_stand_beside_each_other(tmp_path):
+def test_scores_and_other_rules_are_active_side_by_side(tmp_path):
     data = make_dataset(tmp_path / "data", images=4, questions=1)
     ids = data.union("samples").collect()["sample_id"].to_list()
-    marks = [
+    scores = [
         {
             "target_id": i, "rubric": "r", "criterion": "accuracy", "judge": "j", "repeat": 0,
             "target_kind": "sample", "score": float(n), "rubric_hash": "x", "prompt_hash": "y",
@@ -108,12 +111,12 @@ def test_marks_and_rules_stand_beside_each_other(tmp_path):
         for n, i in enumerate(ids)
     ]  # fmt: skip
     with data.write("scores", "score", step="score", config={}) as writer:
-        writer.add(marks)
+        writer.add(scores)
     filter_samples(data, FilterOptions(min_score=1), RunOptions())
     filter_samples(data, FilterOptions(max_answer_words=5), RunOptions())
     assert {m.run for m in data.active("decisions").values()} == {"filter", "filter-rules"}
     assert data.manifest("decisions", "filter").config.keys() == {
-        "min_score", "criterion", "scores", "min_label_mass", "unscored", "limit",
+        "min_score", "unscored", "limit",
     }  # fmt: skip
     both = FilterOptions(min_score=2, max_answer_words=5, unscored="drop")
     with pytest.raises(ConfigChangedError):
@@ -129,7 +132,7 @@ def test_marks_and_rules_stand_beside_each_other(tmp_path):
     ]
 
 
-def test_an_unreadable_image_goes_and_is_rejected(tmp_path):
+def test_a_row_with_an_unreadable_image_is_removed_and_listed(tmp_path):
     good, bad = picture(1), picture(2)
     data = write_dataset(
         tmp_path / "data", [good, bad],
@@ -146,8 +149,8 @@ def test_an_unreadable_image_goes_and_is_rejected(tmp_path):
     assert row["method"][0].endswith("(not_an_image)")
 
 
-def test_short_closed_answers_all_stay(tmp_path):
-    """Hundreds of yes, no and colours on few wordings: no filter of a preset touches one."""
+def test_short_closed_answers_are_all_kept(tmp_path):
+    """Hundreds of yes, no and colours on few wordings: no rule of a preset touches one."""
     contents = [picture(n) for n in range(4)]
     samples = [
         sample(f"{n}-{q}", [contents[n % 4]], f"<image>\n{question}", answer)
@@ -164,7 +167,7 @@ def test_short_closed_answers_all_stay(tmp_path):
     assert outcome.summary["removed"] == 0, outcome.message
 
 
-def test_image_text_takes_the_rows_that_fit_least(tmp_path):
+def test_image_text_removes_the_rows_that_fit_least(tmp_path):
     data = make_dataset(tmp_path / "data", images=4, questions=1)
     samples = data.union("samples").collect()
     answers = ["a circle that is brown", "a circle that is blue", "yes", "a wheel of a car"]
@@ -192,7 +195,7 @@ def test_image_text_takes_the_rows_that_fit_least(tmp_path):
     assert decisions["reason"].to_list() == ["kept", "image_text", "kept", "kept"]
     assert decisions["similarity"][1] == pytest.approx(0.1, abs=1e-3)
     assert outcome.summary["filters"]["image_text"]["measured"] == 3
-    lowest = filter_samples(data, FilterOptions(drop_clip_share=0.67), RunOptions(dry_run=True))
+    lowest = filter_samples(data, FilterOptions(drop_clip_fraction=0.67), RunOptions(dry_run=True))
     assert lowest.summary["removed"] == 2
 
 
@@ -202,7 +205,7 @@ def test_the_preset_is_resolved_and_recorded(data, capsys):
     shown = capsys.readouterr().out
     assert "min_side: 56" in shown
     assert "min_sharpness: null" in shown
-    assert "broken: empty,repetition,refusal,template" in shown
+    assert "rules: empty_answer,template_leak,refusal,repetition\n" in shown
     filter_samples(data, FilterOptions(preset="llava", min_side=10), RunOptions())
     config = data.manifest("decisions", "filter-rules").config
     assert config["min_side"] == 10
@@ -211,21 +214,50 @@ def test_the_preset_is_resolved_and_recorded(data, capsys):
     assert "pii" not in config
 
 
-def test_names_are_one_list():
-    assert set(FILTERS) == set(SWITCHES) | set(BROKEN_NAMES.values())
-    for values in PRESETS.values():
-        FilterOptions(**values)
+def test_every_reason_has_one_name_and_every_preset_can_be_used():
+    assert len(set(reason_names())) == len(reason_names())
+    basic, llava = (set(FilterOptions(preset=name).recorded()) for name in ("basic", "llava"))
+    assert {"rules", "min_side", "max_aspect"} <= basic < llava
+
+
+def test_names_that_rules_had_are_still_understood(data, capsys):
+    program = ("curate", "x", COMMANDS)
+    words = ["filter", str(data.path), "--broken", "empty,cut", "--cut-certainty", "0.5"]
+    assert main(*program, [*words, "--print-config"]) == 0
+    shown = capsys.readouterr().out
+    assert "rules: empty_answer,truncated_answer\n" in shown
+    assert "truncation_certainty: 0.5" in shown
+    assert main(*program, ["filter", "--help"]) == 0
+    assert "broken" not in capsys.readouterr().out
+
+
+def test_a_run_of_an_older_version_stays_finished(data):
+    options = FilterOptions(preset="llava", without="blur", max_answer_words=90)
+    filter_samples(data, options, RunOptions())
+    path = data.path / "decisions" / "filter-rules" / "_table.json"
+    manifest = json.loads(path.read_text())
+    config = manifest["config"]
+    # As version 1 recorded it.
+    del config["rules"]
+    config["broken"] = "empty,cut,repetition,refusal,template"
+    config["cut_certainty"] = config.pop("truncation_certainty")
+    config["max_template_share"] = config.pop("max_template_fraction")
+    path.write_text(json.dumps(manifest))
+    assert "nothing to do" in filter_samples(data, options, RunOptions()).message
+    changed = dataclasses.replace(options, truncation_certainty=0.5)
+    with pytest.raises(ConfigChangedError, match=r"truncation_certainty was 0\.8, now 0\.5"):
+        filter_samples(data, changed, RunOptions())
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "no filter named"),
-        ({"broken": "cuts"}, "--broken takes a comma list of empty, cut"),
+        ({}, "no rule is on"),
+        ({"rules": "cuts"}, "--rules takes a comma list of empty_answer, template_leak"),
         ({"pii": " , "}, "--pii names nothing"),
         ({"max_aspect": 0.5}, "--max-aspect is longer side over shorter side"),
-        ({"min_turns": 3, "max_turns": 2}, "nothing would stay"),
-        ({"max_template_share": 2}, "share between 0 and 1"),
+        ({"min_turns": 3, "max_turns": 2}, "no row would be kept"),
+        ({"max_template_fraction": 2}, "fraction from 0 to 1"),
         ({"min_sharpness": float("nan")}, "--min-sharpness must be a number"),
         ({"without": "blur"}, "give --preset too"),
         ({"preset": "basic", "without": "blurr"}, "--without takes a comma list"),

@@ -1,4 +1,4 @@
-"""Image-text alignment with a trained CLIP: the demo's, on pictures that it knows."""
+"""Image-text fit with a trained CLIP: the demo's, on images that it knows."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,7 +28,7 @@ OTHER = {"circle": "triangle", "triangle": "rectangle", "rectangle": "circle"}
 
 
 def test_wrong_captions_are_those_that_fit_least(tmp_path):
-    """Every tenth caption names another shape; the lowest tenth of the cosines is these."""
+    """10 % of the captions name another shape; the lowest 10 % of the cosines are these."""
     source = Dataset.create(tmp_path / "source")
     ingest(IngestOptions(source="easy-vqa", output=source.path), RunOptions(limit=3000))
     shapes = {}
@@ -50,8 +50,8 @@ def test_wrong_captions_are_those_that_fit_least(tmp_path):
         with data.write(kind, "made", step="ingest", config={}, rejects=False) as writer:
             writer.add(table)
     embed(data, EmbedOptions(model=str(MODEL), text=True), RunOptions())
-    filter_samples(data, FilterOptions(drop_clip_share=0.1), RunOptions())
+    filter_samples(data, FilterOptions(drop_clip_fraction=0.1), RunOptions())
     decisions = data.read("decisions", "filter-rules")
-    gone = set(decisions.filter(~decisions["kept"])["sample_id"])
+    removed = set(decisions.filter(~decisions["kept"])["sample_id"])
     assert len(rows) == 200
-    assert len(gone & wrong) >= 19
+    assert len(removed & wrong) >= 19

@@ -1,4 +1,4 @@
-"""Exports for the loaders of other projects: rows as JSON, images as files beside them."""
+"""Exports for the loaders of other projects: rows as JSON, images as files next to them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ import polars as pl
 from curate.export.card import CardFacts, CardPart, write_card
 from curate.export.hub import Exported, Reject, check_rows, rejected_ids, row_images
 from curate.export.images import ExportImages, ImageFolder
-from curate.export.layouts import dataset_info, fields_of, layout_of
+from curate.export.loaders.layouts import dataset_info, fields_of, layout_of
+from curate.export.loaders.rows import FORMS, UnfitError, count_lost, trl_columns
 from curate.export.options import ExportOptions, parse_bytes
 from curate.export.parquet_file import FLOAT, IMAGE, INTEGER, STRING, Column, SplitWriter, schema_of
 from curate.export.parquet_table import HubTable
-from curate.export.rows import FORMS, UnfitError, count_lost, trl_columns
 from pairwright.commands.progress import Progress
 from pairwright.dataset.manifest import write_bytes, write_json
 from pairwright.dataset.store import Dataset
+from pairwright.text.counts import counted
 
 IMAGES_FOLDER: Final = "images"
 _ROW_BYTES: Final = 2000
@@ -84,13 +85,15 @@ def write_files(
                     progress.advance(batch.height)
     check_rows(table, facts, rejects)
     facts.n_images = len(images)
-    notes = tuple(f"{what}: {n:,} rows have them" for what, n in sorted(lost.items()))
+    notes = tuple(
+        f"{what}: {counted(n, 'row has', 'rows have')} them" for what, n in sorted(lost.items())
+    )
     info = dataset_info(dataset.name, table, facts, options.format, extras)
     if info is not None:
         write_json(folder / "dataset_info.json", info)
     layout = layout_of(dataset.name, table, facts, options, notes)
     part = CardPart(table=table, facts=facts, fields=fields_of(table, options.format))
-    card = write_card(dataset, [part], layout, images.figures(), title=options.title)
+    card = write_card(dataset, [part], layout, images.numbers(), title=options.title)
     write_bytes(folder / "README.md", card.encode("utf-8", "replace"))
     return Exported(
         parts=[part],
@@ -105,7 +108,7 @@ def write_files(
 def _ordered(table: HubTable, split: str, form: str) -> Iterator[pl.DataFrame]:
     """Rows of a split; in JSON that LLaMA-Factory reads, those with images first.
 
-    It reads JSON through `datasets`, which tells the types of the columns by the beginning.
+    It reads JSON through `datasets`, which infers the types of the columns from the beginning.
     """
     if form not in ("sharegpt", "messages") or not table.has_images:
         yield from table.batches(split)
@@ -161,11 +164,11 @@ def _sink(
             yield _WithImage(writer, images)
         return
     if options.format == "trl":
-        # An image folder of `datasets`; the types of its columns are told, not guessed.
-        place = folder / split if table.has_images else folder
+        # An image folder of `datasets`; the types of its columns are declared, not inferred.
+        target = folder / split if table.has_images else folder
         schema = schema_of(trl_columns(table))
-        with SplitWriter(place, split, schema, shard_bytes=1 << 60) as writer:
-            yield _Metadata(writer, ImageFolder(images, place, IMAGES_FOLDER))
+        with SplitWriter(target, split, schema, shard_bytes=1 << 60) as writer:
+            yield _Metadata(writer, ImageFolder(images, target, IMAGES_FOLDER))
         name = "metadata" if table.has_images else split
         for file in writer.files:
             file.rename(file.with_name(f"{name}.parquet"))
@@ -180,7 +183,7 @@ def _sink(
 
 
 class _Json:
-    """JSON lines, or an array with a row a line."""
+    """JSON lines, or an array with one row per line."""
 
     def __init__(self, file: Any, images: ImageFolder, *, array: bool) -> None:
         self._file, self.images, self._array = file, images, array
@@ -198,7 +201,7 @@ class _Json:
 
 
 class _Metadata:
-    """Typed rows that name image files beside them."""
+    """Typed rows that name image files next to them."""
 
     def __init__(self, writer: SplitWriter, images: ImageFolder) -> None:
         self._writer, self.images = writer, images
