@@ -100,7 +100,10 @@ def proxy(tiny_server: Any) -> Iterator[Any]:
 def _clean_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """No user configuration, no hub, no telemetry."""
+    """No user configuration, no hub, no telemetry; `--quiet` of another test is forgotten."""
+    from pairwright.commands.progress import Progress
+
+    monkeypatch.setattr(Progress, "quiet", False)
     monkeypatch.delenv("PAIRWRIGHT_DATA", raising=False)
     monkeypatch.delenv("PAIRWRIGHT_CONFIG", raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))

@@ -312,7 +312,7 @@ def check(samples: pl.DataFrame, found: Found, threshold: float) -> None:
         assert row["answer"] != row["other_answer"]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(
     rows=st.lists(ROW, max_size=25),
     threshold=st.sampled_from([0.4, 0.7]),
@@ -327,7 +327,7 @@ def test_every_row_is_decided_once_and_kept_rows_remain_kept(rows, threshold, wo
     assert find_duplicates(again, options=options).decisions["kept"].all()
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(rows=st.lists(ROW, max_size=20), old=st.integers(0, 20))
 def test_new_samples_are_compared_with_existing_ones(rows, old):
     samples, options = table(*rows), DedupOptions(threshold=0.4, keep="order")
@@ -347,7 +347,7 @@ def test_new_samples_are_compared_with_existing_ones(rows, old):
         assert {row["sample_id"], row["other_id"]} & fresh
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(rows=st.lists(ROW, max_size=20), order=st.randoms(use_true_random=False))
 def test_order_of_rows_matters_for_ties_only(rows, order):
     samples = table(*rows)

@@ -121,6 +121,7 @@ def check_copies(path: Path, originals: list[Image.Image]) -> None:
         assert recall["cropped"] == recall["cropped more"] == recall["mirrored"] == 0, recall
 
 
+@pytest.mark.slow
 def test_copies_of_drawn_scenes(tmp_path):
     check_copies(tmp_path / "data", [scene(seed) for seed in range(10)])
 

@@ -71,6 +71,7 @@ def test_row_groups_are_cut_by_bytes(tmp_path: Path) -> None:
     assert sizes == [95, 95, 60]  # of 1 MiB each: 100 MB at most
 
 
+@pytest.mark.slow
 def test_streaming_reads_the_folder(
     dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -143,6 +143,7 @@ def test_an_empty_dataset_and_text_alone(tmp_path):
     assert "class=pics" not in page
 
 
+@pytest.mark.slow
 def test_the_page_keeps_to_its_size(tmp_path):
     import numpy as np
     from PIL import Image

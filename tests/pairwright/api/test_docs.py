@@ -109,6 +109,7 @@ say("a line")
 """
 
 
+@pytest.mark.slow
 def test_progress_in_a_notebook_is_plain_html_and_is_cleared(tmp_path):
     v4 = pytest.importorskip("nbformat.v4")
     cells = [v4.new_code_cell(PROGRESS)]

@@ -84,6 +84,7 @@ def test_a_terminal_shows_the_last_notes_above_the_bar():
     assert "a line from [elsewhere]" in text
 
 
+@pytest.mark.slow
 def test_what_a_note_holds_is_seen_and_does_nothing():
     drawn, _ = in_terminal(HOSTILE)
     text = drawn.decode()
@@ -93,6 +94,7 @@ def test_what_a_note_holds_is_seen_and_does_nothing():
     assert "\u00e9 second" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "bar"),
     [
@@ -112,6 +114,7 @@ def test_narrow_terminals_get_lines_that_fit(columns, bar):
     assert all(len(frame) <= 7 for frame in frames(drawn.decode()))
 
 
+@pytest.mark.slow
 def test_a_terminal_may_be_resized():
     drawn, _ = in_terminal("a very long note " * 20, columns=100, resize=30, seconds=2.5)
     lines = [line for frame in frames(drawn.decode()) for line in frame]

@@ -190,6 +190,7 @@ def with_gpus(tmp_path, monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
 
+@pytest.mark.slow
 def test_doctor_tells_the_gpus_and_what_would_be_started(with_gpus, monkeypatch):
     pytest.importorskip("vllm")
     checks = {c["name"]: c for c in call("pairwright doctor").summary["checks"]}
