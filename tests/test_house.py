@@ -1,5 +1,6 @@
 """The house: no module that is too long, no folder that is too full."""
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("schemas", "pairwright", "curate", "judge", "prefs", "train")
 MOST_LINES = 400
 MOST_MODULES = 15
+MOST_FUNCTION_LINES = 50  # without the docstring
 # Rooms of one file per thing: adding a thing there is adding a file.
 COLLECTIONS = {
     "curate/read/formats", "curate/filter/rules", "prefs/methods", "train/losses", "train/tuners",
@@ -32,6 +34,18 @@ def test_no_folder_has_more_modules_side_by_side_than_a_reader_can_survey():
     }  # fmt: skip
     full = {name: n for name, n in counts.items() if n > MOST_MODULES and name not in COLLECTIONS}
     assert full == {}
+
+
+def test_no_function_is_longer_than_a_screen():
+    long = {}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                text = ast.get_docstring(node, clean=False)
+                lines = node.end_lineno - node.lineno + 1 - (text.count("\n") + 1 if text else 0)
+                if lines > MOST_FUNCTION_LINES:
+                    long[f"{path.relative_to(ROOT)}:{node.name}"] = lines
+    assert long == {}
 
 
 @pytest.mark.parametrize("name", PACKAGES)

@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -164,25 +165,8 @@ class Dataset(DatasetTables):
             current_config: Gives a configuration that an older version wrote its current names
                 (`pairwright.commands.options.current_config`).
         """
-        from schemas.tables import TABLES
-
         check_run_name(run)
-        entries = [{"table": m.ref, "fingerprint": m.fingerprint} for m in inputs]
-        entries += [{"table": n, "fingerprint": f} for n, f in (fingerprints or {}).items()]
-
-        def manifest(table: str) -> Manifest:
-            name = table.partition("/")[0]
-            return Manifest(
-                kind=table,
-                run=run,
-                step=step,
-                schema=TABLES[name].__name__,
-                schema_version=TABLES[name].version,
-                command=_command_line(),
-                config=json.loads(json.dumps(config, default=str)),
-                inputs=entries,
-            )
-
+        manifest = partial(_manifest, run, step, config, inputs, fingerprints or {})
         reject_writer = None
         if rejects:
             stage = rejects if isinstance(rejects, str) else step
@@ -202,6 +186,28 @@ class Dataset(DatasetTables):
             grows=grows,
             current_config=current_config,
         )
+
+
+def _manifest(
+    run: str, step: str, config: dict[str, Any], inputs: Sequence[Manifest],
+    fingerprints: dict[str, str], kind: str,
+) -> Manifest:  # fmt: skip
+    """The manifest of a run before it has rows."""
+    from schemas.tables import TABLES
+
+    table = TABLES[kind.partition("/")[0]]
+    entries = [{"table": m.ref, "fingerprint": m.fingerprint} for m in inputs]
+    entries += [{"table": n, "fingerprint": f} for n, f in fingerprints.items()]
+    return Manifest(
+        kind=kind,
+        run=run,
+        step=step,
+        schema=table.__name__,
+        schema_version=table.version,
+        command=_command_line(),
+        config=json.loads(json.dumps(config, default=str)),
+        inputs=entries,
+    )
 
 
 def check_run_name(run: str) -> str:

@@ -131,21 +131,14 @@ def open_backend(
     if options.backend == "transformers":
         from pairwright.vlm.local import LocalBackend
 
-        yield LocalBackend(
-            choice.source,
-            images,
-            adapter=choice.adapter,
-            max_model_len=options.max_model_len,
-        )
+        length = options.max_model_len
+        yield LocalBackend(choice.source, images, adapter=choice.adapter, max_model_len=length)
         return
     from pairwright.vlm.http.client import HttpBackend
     from pairwright.vlm.servers.fleet import open_fleet
     from pairwright.vlm.servers.server import our_server
 
-    urls = options.base_url
-    if not urls and options.names_a_place() is None:
-        known = user_config().endpoints.get(options.model)
-        urls = (known,) if known is not None else ()
+    urls = _known_urls(options)
     with contextlib.ExitStack() as stack:
         if not urls:
             servers = stack.enter_context(
@@ -175,6 +168,14 @@ def open_backend(
             deadline_s=options.deadline,
             why_dead=_why_dead,
         )
+
+
+def _known_urls(options: ModelOptions) -> tuple[str, ...]:
+    """Addresses of running servers: those of the options, else of the user's configuration."""
+    if options.base_url or options.names_a_place() is not None:
+        return options.base_url
+    known = user_config().endpoints.get(options.model)
+    return (known,) if known is not None else ()
 
 
 def api_key_for(base_url: str) -> str | None:

@@ -162,29 +162,9 @@ class LocalBackend:
         self, requests: list[ChatRequest], inputs: Any, lengths: list[int]
     ) -> Iterator[Reply]:
         import torch
-        from transformers import GenerationConfig
 
         first = requests[0]
-        sampled = first.temperature > 0
-        config = GenerationConfig(
-            max_new_tokens=first.max_tokens,
-            do_sample=sampled,
-            num_return_sequences=first.n,
-            eos_token_id=self._model.generation_config.eos_token_id or self._tokenizer.eos_token_id,
-            pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
-            return_dict_in_generate=True,
-            output_logits=first.logprobs,
-            stop_strings=list(first.stop) or None,
-            **(
-                {
-                    "temperature": first.temperature,
-                    "top_p": first.top_p,
-                    "top_k": 0 if first.top_k < 0 else first.top_k,
-                }
-                if sampled
-                else {}
-            ),
-        )
+        config = self._generation_config(first)
         if first.seed is not None:
             torch.manual_seed(first.seed)
         started = time.monotonic()
@@ -213,6 +193,28 @@ class LocalBackend:
                 usage=Usage(prompt_tokens=int(length), completion_tokens=sum(len(k) for k in kept)),
                 latency_s=took,
             )
+
+    def _generation_config(self, request: ChatRequest) -> Any:
+        from transformers import GenerationConfig
+
+        sampling: dict[str, Any] = {"do_sample": False}
+        if request.temperature > 0:
+            sampling = {
+                "do_sample": True,
+                "temperature": request.temperature,
+                "top_p": request.top_p,
+                "top_k": 0 if request.top_k < 0 else request.top_k,
+            }
+        return GenerationConfig(
+            max_new_tokens=request.max_tokens,
+            num_return_sequences=request.n,
+            eos_token_id=self._model.generation_config.eos_token_id or self._tokenizer.eos_token_id,
+            pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
+            return_dict_in_generate=True,
+            output_logits=request.logprobs,
+            stop_strings=list(request.stop) or None,
+            **sampling,
+        )
 
     def _tokenize(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
