@@ -19,7 +19,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Processes that tests start compile torch and vLLM once, and not again in each.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-# Under `uv run`, Ray would install the working directory anew for its workers.
+# Under `uv run`, Ray would install the working directory once more for its workers.
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 # vLLM looks at a model's code once and keeps what it saw, wherever a test moves other caches.
 os.environ.setdefault("VLLM_CACHE_ROOT", str(Path.home() / ".cache" / "vllm"))
