@@ -213,7 +213,7 @@ def run_command(
 ) -> int:
     """Parse a command's arguments, call its target, print the outcome."""
     # A library may call sys.exit or print; argparse exits with 2 on wrong usage by itself.
-    from pairwright.commands.progress import Progress
+    from pairwright.commands.progress import quiet_progress
 
     try:
         parsed = make_parser(shown or program, command).parse_args(list(words))
@@ -221,9 +221,13 @@ def run_command(
         return int(stop.code or 0)
     except Error as error:  # a part that another package adds cannot be loaded
         return _fail("--json" in words, str(error), error.exit_code)
-    as_json = bool(parsed.json)
-    Progress.quiet = bool(parsed.quiet)
     signal.signal(signal.SIGTERM, _on_terminate)
+    with quiet_progress(quiet=parsed.quiet):
+        return _run_parsed(program, command, parsed)
+
+
+def _run_parsed(program: str, command: Command, parsed: argparse.Namespace) -> int:
+    as_json = bool(parsed.json)
     try:
         typed = {name: value for name, value in vars(parsed).items() if name != "dataset"}
         options, run = resolve(program, command, typed, parsed.config)

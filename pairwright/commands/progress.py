@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from collections import deque
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -120,9 +122,9 @@ class Progress:
         seconds = time.monotonic() - self._started
         if seconds < _WARM_S or not self._done:
             return []
-        words = [f"{_figure(self._done / seconds)} {self._unit}/s"]
+        words = [f"{_rate(self._done / seconds)} {self._unit}/s"]
         if self._tokens:
-            words.append(f"{_figure(self._tokens / seconds)} tokens/s")
+            words.append(f"{_rate(self._tokens / seconds)} tokens/s")
         if self._total and self._done < self._total:
             words.append(f"{span((self._total - self._done) * seconds / self._done)} left")
         return words
@@ -167,8 +169,18 @@ def span(seconds: float) -> str:
     return f"{whole} s"
 
 
-def _figure(rate: float) -> str:
+def _rate(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+
+
+@contextlib.contextmanager
+def quiet_progress(*, quiet: bool) -> Iterator[None]:
+    """Whether bars and lines are left out, for the length of a block."""
+    before, Progress.quiet = Progress.quiet, quiet
+    try:
+        yield
+    finally:
+        Progress.quiet = before
 
 
 def say(text: str) -> None:

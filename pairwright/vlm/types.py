@@ -11,7 +11,7 @@ Part = dict[str, Any]
 
 ReadFrom = Literal[
     "logprobs",  # the labels' own probabilities, among all tokens
-    "top_logprobs",  # of the likeliest tokens; a label that is not among them counts as 0
+    "top_logprobs",  # of the most likely tokens; a label that is not among them counts as 0
     "text",  # no probabilities at all: counted over written verdicts
 ]
 
@@ -44,7 +44,7 @@ class ChatRequest:
         key: Comes back with the reply.
         messages: The prompt; images are named by id.
         max_tokens: Longest answer.
-        temperature: 0 takes the likeliest token.
+        temperature: 0 takes the most likely token.
         top_p: Nucleus probability.
         top_k: -1 is off.
         n: Number of answers.

@@ -94,7 +94,7 @@ class Greeting:
             if _told(raw):
                 say(
                     f"{self._shown} does not return the probabilities of given tokens: scores are read "
-                    f"off its {top} likeliest, and labels that are not among them count as 0"
+                    f"from its {top} most likely tokens; labels that are not among them count as 0"
                 )
                 return replace(dialect, top_logprobs=top)
         say(
@@ -162,7 +162,7 @@ class Greeting:
 
 
 def _told(raw: Any) -> list[dict[str, Any]]:
-    """The likeliest first tokens of a reply."""
+    """The most likely first tokens of a reply."""
     try:
         told = raw["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
         return [entry for entry in told if "logprob" in entry]

@@ -196,7 +196,7 @@ def test_a_plain_openai_server_is_read_by_its_likeliest_tokens(proxy, tiny_serve
     assert sends_bytes(body)
     assert "uuid" not in str(body)
     assert "top_k" not in body
-    assert "likeliest" in capsys.readouterr().err
+    assert "most likely tokens" in capsys.readouterr().err
 
 
 def test_a_server_that_ignores_token_ids_is_noticed(proxy):
