@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
@@ -147,6 +148,12 @@ def now() -> str:
 
 def package_versions() -> dict[str, str]:
     """Versions of the installed packages that shape results."""
+    return dict(_installed())
+
+
+@functools.cache
+def _installed() -> dict[str, str]:
+    """Read once: a version takes a millisecond, and every table has a manifest."""
     found = {}
     for name in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
