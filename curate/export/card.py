@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from curate.export.parquet_table import HubTable
@@ -240,12 +241,18 @@ def _numbers(part: CardPart) -> list[tuple[str, str]]:
     return rows
 
 
-def _commands(runs: Sequence[Manifest], last: str) -> list[str]:
-    """The distinct commands, for a block of code."""
+def _commands(runs: Sequence[Manifest], last: str) -> list[tuple[str, list[str]]]:
+    """The distinct commands in their order, as blocks: language, lines."""
     commands = dict.fromkeys([*(public_command(m.command) for m in runs), last])
     # In a block nothing is markup but the line that ends it.
     lines = ("".join(c if c.isprintable() else " " for c in one) for one in commands)
-    return [line.replace("`", "'") for line in lines]
+    blocks = []
+    for is_call, some in groupby(lines, lambda line: line.startswith("pw.")):
+        code = [line.replace("`", "'") for line in some]
+        blocks.append(
+            ("python", ["import pairwright as pw", "", *code]) if is_call else ("bash", code)
+        )
+    return blocks
 
 
 def _versions(runs: Sequence[Manifest]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
@@ -223,7 +224,7 @@ def check_run_name(run: str) -> str:
 
 
 def _command_line() -> str:
-    """The command as typed, secrets removed."""
+    """The command as a shell takes it, secrets removed."""
     called = called_as.get()
     if called is not None:
         return _without_password(called)
@@ -232,9 +233,8 @@ def _command_line() -> str:
     for word in [Path(sys.argv[0]).name, *sys.argv[1:]]:
         name, equals, _ = word.partition("=")
         secret = bool(re.search(r"(key|token|password|secret)$", name)) and name.startswith("-")
-        out.append(
-            "***" if hide else f"{name}=***" if secret and equals else _without_password(word)
-        )
+        shown = f"{name}=***" if secret and equals else shlex.quote(_without_password(word))
+        out.append("***" if hide else shown)
         hide = secret and not equals
     return " ".join(out)
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 from export_toy import export, load, make_toy, pair, sample, write
 
+import pairwright as pw
 from curate.cli import COMMANDS
 from curate.export import splits
 from curate.export.card import escape
@@ -235,12 +236,49 @@ def test_markup_of_strangers_is_harmless(
     assert len(load(out, "train", tmp_path)) == 12
 
 
-def test_commands_are_published_without_private_parts() -> None:
-    shown = public_command(
-        "curate ingest /home/me/x/train.json --image-folder=/home/me/img -o data/"
-    )
-    assert shown == "curate ingest train.json --image-folder=img -o data/"
-    assert public_command("a http://me:pass@host/v1") == "a http://host/v1"
+@pytest.mark.parametrize(
+    ("command", "published"),
+    [
+        (
+            "curate ingest /home/me/x/train.json --image-folder=/home/me/img -o data/",
+            "curate ingest train.json --image-folder=img -o data/",
+        ),
+        ("a http://me:pass@host/v1", "a http://host/v1"),
+        ("curate x '/home/me/my photos/x.json' -o/home/me/d", "curate x x.json -od"),
+        ("curate x --out='/home/me/a b' 'rows:/home/me/f'", "curate x '--out=a b' rows:f"),
+        ("curate x '/home/me/it'\"'\"'s/x y' ~/z file:///home/me/f", "curate x 'x y' z f"),
+        ("curate x 'C:\\Users\\me\\a.json' hf://a/b 'shards/*.tar'", "curate x a.json hf://a/b 'shards/*.tar'"),
+        ("judge x --criteria 'a: b / c, and/or'", "judge x --criteria 'a: b / c, and/or'"),
+        ("curate x 'open /home/me/q", "curate x 'open q"),
+        ("pw.curate.dedup('/tmp/x/dh', threshold=0.8)", "pw.curate.dedup('dh', threshold=0.8)"),
+        (
+            "pw.curate.dedup('d', against=('/home/me/a b', '~/c'), keep=None, max_rejects=inf)",
+            "pw.curate.dedup('d', against=('a b', 'c'), keep=None, max_rejects=inf)",
+        ),
+        (
+            "pw.judge.score('/d', criteria=(\"it's as in /home/me/r.txt\",), base_url='http://u:p@h/v1')",
+            "pw.judge.score('d', criteria=(\"it's as in r.txt\",), base_url='http://h/v1')",
+        ),
+        ("pw.curate.dedup(/broken/x", "pw.curate.dedup(x"),
+    ],
+)  # fmt: skip
+def test_commands_are_published_without_private_parts(command: str, published: str) -> None:
+    assert public_command(command) == published
+
+
+def test_runs_made_from_python_are_published_as_python(
+    dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    pw.curate.dedup(dataset.path, show=0)
+    out = tmp_path / "out"
+    export(capsys, dataset.path, out, "--what", "samples")
+    text = (out / "README.md").read_text()
+    assert str(tmp_path) not in text
+    call = f"pw.curate.dedup({dataset.path.name!r}, show=0)"
+    assert f"```\n\n```python\nimport pairwright as pw\n\n{call}\n```\n\n```bash\n" in text
+    assert "\n\n\n" not in text.partition("To make it again")[2]
+    code = "".join(part.partition("\n```")[0] for part in text.split("```bash\n")[1:])
+    assert "pw." not in code
 
 
 def test_names_and_sizes() -> None:
