@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from curate.decontaminate.options import DecontaminateOptions
+from pairwright.commands.progress import shown
 from pairwright.text.conversation import plain_text
 from pairwright.text.counts import counted
 
@@ -117,15 +118,15 @@ def text(
         for method in summary["benchmarks"][name]["by_method"]:
             chosen = (pl.col("benchmark") == name) & (pl.col("method") == method)
             some = overlaps.filter(chosen).unique("bench_id", keep="first", maintain_order=True)
-            shown = some.head(options.show)
-            if shown.is_empty():
+            first = some.head(options.show)
+            if first.is_empty():
                 continue
             lines += ["", f"{name}, {method}:"]
-            for row in shown.iter_rows(named=True):
+            for row in first.iter_rows(named=True):
                 lines += [
-                    f"  - {_short(row['text'], _SHOWN)}",
-                    f"    benchmark row {row['bench_source_id']}: "
-                    f"{_short(row['bench_text'], _SHOWN)}  "
+                    f"  - {shown(row['text'], _SHOWN)}",
+                    f"    benchmark row {shown(str(row['bench_source_id']), _SHOWN)}: "
+                    f"{shown(row['bench_text'], _SHOWN)}  "
                     f"similarity {row['similarity']:.3f}",
                 ]
     return "\n".join(lines)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pairwright.commands.progress import shown
 from pairwright.text.worddiff import diff_spans
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def examples(found: Found, n: int) -> list[tuple[str, list[str]]]:
     removed, distinct = _some_removed(found, n), found.distinct[:n]
     wanted = [*removed["row"], *removed["kept_row"].drop_nulls(), *distinct.reshape(-1).tolist()]
     texts = _conversations(found, wanted)
-    shown: list[tuple[str, list[str]]] = []
+    out: list[tuple[str, list[str]]] = []
     for (reason,), some in removed.group_by("reason", maintain_order=True):
         lines = []
         for row in some.iter_rows(named=True):
@@ -33,7 +34,7 @@ def examples(found: Found, n: int) -> list[tuple[str, list[str]]]:
             one, other = texts[row["row"]], texts[row["kept_row"]]
             lines += [f"  - {_short(one)}", f"    kept: {_short(other)}{value}"]
             lines += _differing(one, other)
-        shown.append((f"removed as {reason}", lines))
+        out.append((f"removed as {reason}", lines))
     conflicts = next(iter(found.conflict_frames()), pl.DataFrame())
     if len(conflicts):
         conflicts = conflicts.unique("group_id", keep="first", maintain_order=True)
@@ -41,13 +42,13 @@ def examples(found: Found, n: int) -> list[tuple[str, list[str]]]:
     for row in conflicts.head(n).iter_rows(named=True):
         lines.append(f"  ? {_short(row['question'])}")
         lines.append(f"    {_short(row['answer'])}   |   {_short(row['other_answer'])}")
-    shown.append(("conflicting answers", lines))
+    out.append(("conflicting answers", lines))
     lines = []
     for a, b in distinct.tolist():
         lines += [f"  - {_short(texts[a])}", f"    {_short(texts[b])}"]
         lines += _differing(texts[a], texts[b])
-    shown.append(("similar, but kept as distinct", lines))
-    return shown
+    out.append(("similar, but kept as distinct", lines))
+    return out
 
 
 def _some_removed(found: Found, n: int) -> pl.DataFrame:
@@ -85,5 +86,4 @@ def _differing(removed: str, kept: str) -> list[str]:
 
 
 def _short(words: str) -> str:
-    line = " ".join(words.replace("<image>", " ").split())
-    return line if len(line) <= _WIDTH else line[: _WIDTH - 3] + "..."
+    return shown(words.replace("<image>", " "), _WIDTH)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from curate.tag.rules import Rule
+from pairwright.commands.progress import shown
 from pairwright.dataset.store import Dataset
 from pairwright.text.conversation import plain_text
 from pairwright.text.counts import counted
@@ -76,13 +77,13 @@ def _examples(dataset: Dataset, tags: pl.DataFrame) -> dict[str, str]:
     """The first samples of each rule on one line each, by id."""
     import polars as pl
 
-    shown = tags.group_by("rule", maintain_order=True).head(_EXAMPLES)["sample_id"].unique()
+    wanted = tags.group_by("rule", maintain_order=True).head(_EXAMPLES)["sample_id"].unique()
     frame = dataset.union("samples").select("sample_id", "messages")
-    rows = frame.filter(pl.col("sample_id").is_in(shown.implode())).collect()
+    rows = frame.filter(pl.col("sample_id").is_in(wanted.implode())).collect()
     out = {}
     for sample_id, messages in rows.iter_rows():
-        line = " ".join(" -> ".join(plain_text(m["content"] or "") for m in messages).split())
-        out[sample_id] = _short(line, _WIDTH)
+        line = " -> ".join(plain_text(m["content"] or "") for m in messages)
+        out[sample_id] = shown(line, _WIDTH)
     return out
 
 

@@ -9,6 +9,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from pairwright.commands.progress import shown
+from pairwright.text.htmltext import visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,12 +22,12 @@ _TEXT = "text-align:left"
 
 def heading(text: str) -> str:
     """A line above the rest."""
-    return f"<p><b>{escape(text)}</b></p>"
+    return f"<p><b>{visible(text)}</b></p>"
 
 
 def plain(text: str) -> str:
     """A command's message, as it is printed."""
-    return f"<pre>{escape(text)}</pre>"
+    return f"<pre>{visible(text)}</pre>"
 
 
 def table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

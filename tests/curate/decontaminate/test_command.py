@@ -234,3 +234,15 @@ def test_real_sets_are_clean_of_each_other_and_planted_copies_are_found(tmp_path
     data = write_dataset(tmp_path / "data", clean + planted, rows)
     found = check(data, str(bench.path))
     assert {k for k, row in found.items() if not row["kept"]} == {f"planted{n}" for n in range(12)}
+
+
+def test_texts_of_rows_do_not_act_on_the_terminal(tmp_path):
+    evil, image = "\x1b[31m\x07\u202e", scene(1)
+    rows = [sample(f"b{evil}", [image], f"<image>\nIs there {evil} a dog?", "yes")]
+    write_dataset(tmp_path / "bench", [image], rows)
+    data = write_dataset(tmp_path / "data", [image], rows)
+    options = DecontaminateOptions(against=(str(tmp_path / "bench"),))
+    message = decontaminate(data, options, RunOptions()).message
+    assert "  - Is there \\x1b[31m\\x07\\u202e a dog? -> yes" in message
+    assert "benchmark row b\\x1b[31m\\x07\\u202e: Is there" in message
+    assert not set("\x1b\x07\u202e") & set(message)

@@ -303,3 +303,16 @@ def test_the_old_flag_still_works(data, capsys):
     shown = capsys.readouterr().out
     assert "--promote" in shown
     assert "--rescue" not in shown
+
+
+def test_texts_of_rows_do_not_act_on_the_terminal(tmp_path):
+    one, evil = picture(1), "\x1b[31m\x07\u202e"
+    rows = [
+        sample(str(n), [one], f"<image>\nwhat {evil} is it?", f"{evil} {answer}")
+        for n, answer in enumerate(("a circle", "a circle", "a square"))
+    ]
+    message = run(write_dataset(tmp_path / "data", [one], rows)).message
+    assert "removed as exact" in message
+    assert "conflicting answers" in message
+    assert message.count("\\x1b[31m\\x07\\u202e a circle") >= 3
+    assert not set(evil.replace("[31m", "")) & set(message)

@@ -172,3 +172,11 @@ def test_real_questions_of_known_kind(shared_data: Path):
     right = sum(tasks[str(n)] in expected[kind] for n, kind in enumerate(rows["category"]))
     assert right >= 88
     assert all(tasks[str(n)] == "vqa_closed" for n in range(90, 590))
+
+
+def test_texts_of_rows_do_not_act_on_the_terminal(tmp_path):
+    rows = [conversation(1, "<image>\nHow many \x1b[31m\x07\u202ebirds?", "four")]
+    data = write_dataset(tmp_path / "data", [picture(1)], rows)
+    message = tag(data, TagOptions(show=True), RunOptions()).message
+    assert "How many \\x1b[31m\\x07\\u202ebirds? -> four" in message
+    assert not set("\x1b\x07\u202e") & set(message)

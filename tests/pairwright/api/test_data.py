@@ -5,6 +5,8 @@ import re
 import pytest
 
 import pairwright as pw
+from pairwright.api.result import Result
+from pairwright.commands.command import Outcome
 
 HOSTILE = "<script>alert(1)</script>&<img src=x onerror=alert(2)>"
 
@@ -103,3 +105,12 @@ def test_report_is_a_page_that_cannot_reach_the_notebook(data):
         pw.judge.rubrics().report()
     with pytest.raises(pw.UsageError, match="works on no dataset"):
         pw.judge.rubrics().to_datasets()
+
+
+def test_a_result_names_characters_that_hide():
+    found = Result(
+        "curate show", Outcome(message="a \u202e b <b>\nc"), None, None, "a \u202e b <b>\nc"
+    )
+    html = found._repr_html_()
+    assert '<span class=ctl title="U+202E">RLO</span> b &lt;b&gt;\nc' in html
+    assert "\u202e" not in html
