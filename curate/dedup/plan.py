@@ -13,6 +13,8 @@ from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
     from pairwright.dataset.manifest import Manifest
@@ -140,8 +142,21 @@ def make_plan(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Plan:
             msg = "--keep score needs scores: run `judge score` first, or remove score from --keep"
             raise UsageError(msg)
     later = _later(dataset, samples) if options.promote else []
-    others = [Dataset(path) for path in options.against]
+    others = [_other(dataset, path) for path in options.against]
     return Plan(dataset, key, samples, images, embeddings, scores, base, later, others)
+
+
+def _other(dataset: Dataset, path: Path) -> Dataset:
+    """A dataset to compare with.
+
+    Raises:
+        UsageError: If it is the dataset itself, of which every row would be removed.
+    """
+    other = Dataset(path)
+    if other.path.samefile(dataset.path):
+        msg = f"--against {path}: this is the dataset itself; name another one"
+        raise UsageError(msg)
+    return other
 
 
 def config_of(options: DedupOptions, run: RunOptions) -> dict[str, Any]:

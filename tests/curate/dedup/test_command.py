@@ -316,3 +316,10 @@ def test_texts_of_rows_do_not_act_on_the_terminal(tmp_path):
     assert "conflicting answers" in message
     assert message.count("\\x1b[31m\\x07\\u202e a circle") >= 3
     assert not set(evil.replace("[31m", "")) & set(message)
+
+
+def test_the_dataset_itself_is_not_another_dataset(data, tmp_path):
+    (tmp_path / "link").symlink_to(data.path)
+    for path in (data.path, tmp_path / "link"):
+        with pytest.raises(UsageError, match=r"^--against .*: this is the dataset itself"):
+            run(data, against=(path,))

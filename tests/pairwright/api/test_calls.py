@@ -4,6 +4,7 @@ import inspect
 import json
 import pickle
 import re
+import shutil
 
 import polars as pl
 import pytest
@@ -147,11 +148,14 @@ def test_options_come_from_the_users_configuration_too(data, tmp_path, monkeypat
 
 
 def test_a_dataset_stands_for_its_path_in_options(data, tmp_path):
-    tiny_copy = pw.create(tmp_path / "other")
-    found = pw.curate.dedup(data, against=data, run="against", dry_run=True)
+    shutil.copytree(data.path, tmp_path / "other")
+    other = pw.open(tmp_path / "other")
+    found = pw.curate.dedup(data, against=other, run="against", dry_run=True)
     assert found.summary["compared_with"] == 13
     assert found.summary["removed"] == 13
-    assert str(tiny_copy.path) == tiny_copy.__fspath__()
+    assert str(other.path) == other.__fspath__()
+    with pytest.raises(pw.UsageError, match=r"^against .*: this is the dataset itself; name"):
+        pw.curate.dedup(data, against=(other, data.path / "../data"))
 
 
 def test_flags_become_keywords():
