@@ -18,7 +18,7 @@ class NameTakenError(Error, ImportError):
         """Name the package and the module in its place."""
         super().__init__(
             f"pairwright needs its own package {name!r}, but another module of that name is "
-            f"already imported ({found}): import pairwright before it, or rename it"
+            f"already imported ({found}): rename that module"
         )
 
 
