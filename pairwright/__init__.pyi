@@ -135,7 +135,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -176,7 +176,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -247,7 +247,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -378,7 +378,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -438,7 +438,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -472,7 +472,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -530,7 +530,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -573,7 +573,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -627,7 +627,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -690,7 +690,7 @@ class _Curate:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -749,7 +749,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -835,7 +835,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -872,7 +872,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -904,7 +904,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -945,7 +945,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -988,7 +988,7 @@ class _Judge:
             labels_criterion: criterion of the labels (default: the same).
             label_by: use the labels of this annotator only.
             metric: metric of min_agreement; alpha and kappa are corrected for chance.
-            min_agreement: fail (exit code 4) if the metric is lower for any criterion.
+            min_agreement: fail (GateError) if the metric is lower for any criterion.
             gate_on: what min_agreement compares: the value, or the lower end of its interval.
             fit: calibration to fit from scores to labels.
             examples: number of disagreements on the page.
@@ -997,7 +997,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1029,7 +1029,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1112,7 +1112,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1195,7 +1195,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1266,7 +1266,7 @@ class _Judge:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1331,13 +1331,13 @@ class _Judge:
             probes: changes to a response or its images; each is scored next to the unchanged
                 response.
             seed: seed of the choice of other images.
-            max_flip_rate: fail (exit code 4) if injections change a larger fraction of the
+            max_flip_rate: fail (GateError) if injections change a larger fraction of the
                 verdicts.
             run: name of the run (default: a fixed name per command).
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1409,7 +1409,7 @@ class _Prefs:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1474,7 +1474,7 @@ class _Prefs:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1552,7 +1552,7 @@ class _Train:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1638,7 +1638,7 @@ class _Train:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1689,7 +1689,7 @@ class _Train:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.
@@ -1723,7 +1723,7 @@ class _Train:
             replace: make an existing run of this name again.
             limit: take the first N rows only.
             dry_run: print what would be done, write nothing.
-            max_rejects: fraction of invalid rows above which the exit code is 3.
+            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.

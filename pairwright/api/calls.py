@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 import os
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from pairwright.api.data import Dataset
 from pairwright.api.result import Result
-from pairwright.api.values import PathLike, checked, in_python, parameters, unknown
+from pairwright.api.values import (
+    PathLike,
+    bound,
+    checked,
+    in_python,
+    parameters,
+    python_words,
+)
 from pairwright.commands.command import Command, Outcome, failing, load, resolve
 from pairwright.commands.notebook import is_notebook
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.manifest import called_as
-from pairwright.errors import Error, UsageError
+from pairwright.errors import UsageError
 
 _DATASET = inspect.Parameter(
     "dataset", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Dataset | PathLike
@@ -114,15 +120,7 @@ def _bound(
     Raises:
         UsageError: If an option is unknown, or something is missing or given twice.
     """
-    for option in given:
-        if option not in signature.parameters:
-            msg = f"{name}: {unknown(option, signature.parameters)}"
-            raise UsageError(msg)
-    try:
-        values = signature.bind_partial(*args, **given).arguments
-    except TypeError as error:
-        msg = f"{name}: {error}; give options by keyword"
-        raise UsageError(msg) from error
+    values = bound(name, signature, args, given)
     if "dataset" in signature.parameters and values.get("dataset") is None:
         msg = f"{name}: give the dataset first: pw.open(...), or its folder"
         raise UsageError(msg)
@@ -134,17 +132,6 @@ def _folder(dataset: Any) -> str:
         msg = f"dataset must be pw.open(...) or a folder, got {type(dataset).__name__}"
         raise UsageError(msg)
     return os.fspath(dataset)
-
-
-@contextlib.contextmanager
-def python_words(options: type[Any]) -> Iterator[None]:
-    """Errors that speak of flags speak of keywords."""
-    try:
-        yield
-    except Error as error:
-        if len(error.args) == 1 and isinstance(error.args[0], str):
-            error.args = (in_python(error.args[0], options),)
-        raise
 
 
 def _as_written(name: str, dataset: Any, values: dict[str, Any]) -> str:

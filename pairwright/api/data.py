@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pairwright.api import html
 from pairwright.api.page import Page
-from pairwright.api.values import unknown
+from pairwright.api.values import checked, python_words, unknown
 from pairwright.dataset.store import Dataset as Store
 from pairwright.errors import NotFoundError, UsageError
 
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from pairwright.dataset.manifest import Manifest
 
 _UNION = ("images", "samples")
+
+
+@dataclass(frozen=True)
+class _RowOptions:
+    """What `to_datasets` takes."""
+
+    what: Literal["auto", "samples", "pairs"]
+    pairs: str | None
+    split: str | None
+    all_columns: bool
 
 
 class Dataset:
@@ -100,7 +111,7 @@ class Dataset:
         Raises:
             UsageError: If there is none, or several runs are active.
         """
-        kind, _, run = table.strip("/").rpartition("/")
+        kind, _, run = _named(table).rpartition("/")
         store = self.store
         if kind and _known(kind.partition("/")[0]):
             manifest = store.manifest(kind, run)
@@ -124,7 +135,7 @@ class Dataset:
 
     def use(self, table: str) -> None:
         """Make another complete run the active one, such as `decisions/strict`."""
-        self.store.use(table.strip("/"))
+        self.store.use(_named(table))
 
     def to_datasets(
         self,
@@ -150,9 +161,15 @@ class Dataset:
         """
         from pairwright.commands.command import load
 
-        make = load("curate.export.arrow:to_datasets")
-        options = load("curate.export.options:TableOptions")(what=what, pairs=pairs)
-        made: datasets.Dataset = make(self.store, options, split=split, all_columns=all_columns)
+        given = {"what": what, "pairs": pairs, "split": split, "all_columns": all_columns}
+        given = checked(_RowOptions, given)
+        make, kind = (
+            load("curate.export.arrow:to_datasets"),
+            load("curate.export.options:TableOptions"),
+        )
+        with python_words(kind):
+            options = kind(what=given.pop("what"), pairs=given.pop("pairs"))
+            made: datasets.Dataset = make(self.store, options, **given)
         return made
 
     def report(self, *, title: str | None = None, examples: int = 12, images: bool = True) -> Page:
@@ -162,12 +179,16 @@ class Dataset:
             title: Heading of the page.
             examples: Examples to show of every kind.
             images: Show thumbnails of their images.
-        """
-        from pairwright.commands.command import call
 
-        made = call(
-            "curate report", self.store, title=title, examples=examples, images=images
-        )  # fmt: skip
+        Raises:
+            UsageError: If an option is wrong.
+        """
+        from pairwright.commands.command import call, load
+
+        kind = load("curate.report.options:ReportOptions")
+        with python_words(kind):
+            given = checked(kind, {"title": title, "examples": examples, "images": images})
+            made = call("curate report", self.store, **given)
         return Page(Path(made.summary["files"]["html"]))
 
     def __repr__(self) -> str:
@@ -225,9 +246,19 @@ def create_dataset(path: str | os.PathLike[str]) -> Dataset:
     """Make a dataset in a new or empty folder, or open the one that is there.
 
     Raises:
-        UsageError: If the folder holds something else.
+        UsageError: If the folder holds something else, or cannot be made.
     """
+    if not isinstance(path, str | os.PathLike):
+        msg = f"a dataset is given by its folder, got {type(path).__name__}"
+        raise UsageError(msg)
     return Dataset(Store.create(Path(path)).path)
+
+
+def _named(table: str) -> str:
+    if not isinstance(table, str):
+        msg = f"a table is given by its name, such as 'decisions', got {type(table).__name__}"
+        raise UsageError(msg)
+    return table.strip("/")
 
 
 def _known(kind: str) -> str:

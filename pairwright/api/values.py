@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import inspect
@@ -10,16 +11,20 @@ import os
 import re
 import types
 import typing
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from pairwright.commands.options import RunOptions
-from pairwright.errors import UsageError
+from pairwright.commands.options import RunOptions, flag_of
+from pairwright.commands.progress import said
+from pairwright.errors import Error, UsageError
 
 PathLike = str | os.PathLike[str]
 _FLAG = re.compile(
     r"(?<![\w-])--(?P<flag>[a-z][a-z0-9]*(?:-[a-z0-9]+)*)(?P<rest>(?: (?P<value>[\w.-]*\w))?)"
 )
+
+_EXIT = re.compile(r"exit code ([34])")
+_EXIT_ERRORS = {"3": "TooManyRejectsError", "4": "GateError"}
 
 
 def parameters(options: type[Any], *, without: Collection[str] = ()) -> list[inspect.Parameter]:
@@ -145,6 +150,52 @@ def _members(hint: Any) -> tuple[Any, ...]:
     return typing.get_args(hint) if is_union else (hint,)
 
 
+def bound(
+    name: str,
+    signature: inspect.Signature,
+    args: Sequence[Any],
+    given: Mapping[str, Any],
+    *,
+    partial: bool = True,
+) -> dict[str, Any]:
+    """The arguments of a call by name.
+
+    Args:
+        name: The function, for messages.
+        signature: What it takes.
+        args: What was given by position.
+        given: What was given by keyword.
+        partial: Whether arguments that are required may be missing.
+
+    Raises:
+        UsageError: If an option is unknown, or something is missing or given twice.
+    """
+    for option in given:
+        if option not in signature.parameters:
+            msg = f"{name}: {unknown(option, signature.parameters)}"
+            raise UsageError(msg)
+    try:
+        bind = signature.bind_partial if partial else signature.bind
+        return bind(*args, **given).arguments
+    except TypeError as error:
+        msg = f"{name}: {error}; give options by keyword"
+        raise UsageError(msg) from error
+
+
+@contextlib.contextmanager
+def python_words(options: type[Any]) -> Iterator[None]:
+    """Errors and lines that speak of flags speak of keywords."""
+    token = said.set(lambda text: in_python(text, options))
+    try:
+        yield
+    except Error as error:
+        if len(error.args) == 1 and isinstance(error.args[0], str):
+            error.args = (in_python(error.args[0], options),)
+        raise
+    finally:
+        said.reset(token)
+
+
 def unknown(name: str, known: Iterable[str], what: str = "option") -> str:
     """What to say of a name that is not there."""
     known = list(known)
@@ -181,8 +232,15 @@ def in_python(text: str, options: type[Any] | None = None) -> str:
         is_value = value.isupper() or value[0].isdigit() or value in choices
         return f"{name}={value!r}" if value in choices else f"{name}{'= '[not is_value]}{value}"
 
+    def translated(piece: str) -> str:
+        for short, name in shorts.items():
+            piece = re.sub(rf"(?<![\w-]){short}(?![\w-])", flag_of(name), piece)
+        return _EXIT.sub(lambda match: _EXIT_ERRORS[match[1]], _FLAG.sub(keyword, piece))
+
+    fields = [] if options is None else dataclasses.fields(options)
+    shorts = {one.metadata["short"]: one.name for one in fields if one.metadata.get("short")}
     pieces = text.split("`")
-    pieces[::2] = [_FLAG.sub(keyword, piece) for piece in pieces[::2]]
+    pieces[::2] = [translated(piece) for piece in pieces[::2]]
     return "`".join(pieces)
 
 

@@ -56,7 +56,7 @@ class RunOptions:
     limit: int | None = option(None, help="take the first N rows only")
     dry_run: bool = option(False, help="print what would be done, write nothing")
     max_rejects: float = option(
-        0.05, help="fraction of invalid rows above which the exit code is 3"
+        0.05, help="fail (exit code 3) if a larger fraction of the rows is invalid"
     )
 
     def __post_init__(self) -> None:

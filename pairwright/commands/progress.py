@@ -6,11 +6,15 @@ import contextlib
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self
 
 from pairwright.commands.notebook import NotebookBar, is_notebook
+
+# How lines speak of options: as typed, or in the words of the Python call that is active.
+said: ContextVar[Callable[[str], str]] = ContextVar("said", default=str)
 
 _NOTES = 5
 _BAR_LEAST, _BAR_MOST = 8, 40
@@ -187,5 +191,5 @@ def say(text: str) -> None:
     """One line on stderr, unless `--quiet`; in a notebook, where stderr is red, on stdout."""
     if not Progress.quiet:
         stream = sys.stdout if is_notebook() else sys.stderr
-        stream.write(text + "\n")
+        stream.write(said.get()(text) + "\n")
         stream.flush()

@@ -44,16 +44,26 @@ class DatasetFolder:
 
     @classmethod
     def create(cls, path: Path) -> Self:
-        """Open a dataset, making it if the folder is new or empty."""
-        if not (path / FILE_NAME).exists():
-            if path.exists() and (not path.is_dir() or any(path.iterdir())):
-                msg = f"{path}: exists and is not a dataset; choose a new or empty folder"
-                raise UsageError(msg)
-            name = path.absolute().name
-            write_json(
-                path / FILE_NAME, {"format_version": FORMAT_VERSION, "name": name, "active": {}}
-            )
+        """Open a dataset, making it if the folder is new or empty.
+
+        Raises:
+            UsageError: If the folder holds something else, or cannot be made.
+        """
+        try:
+            if not (path / FILE_NAME).exists():
+                cls._make(path)
+        except OSError as error:
+            msg = f"{path}: no dataset can be made here ({error.strerror})"
+            raise UsageError(msg) from error
         return cls(path)
+
+    @staticmethod
+    def _make(path: Path) -> None:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            msg = f"{path}: exists and is not a dataset; choose a new or empty folder"
+            raise UsageError(msg)
+        name = path.absolute().name
+        write_json(path / FILE_NAME, {"format_version": FORMAT_VERSION, "name": name, "active": {}})
 
     @classmethod
     def find(cls, argument: str | Path | None = None) -> Self:

@@ -12,6 +12,7 @@ import pytest
 import pairwright as pw
 from pairwright.api.values import in_python
 from pairwright.commands.command import load
+from pairwright.commands.progress import say
 
 FUNCTIONS = [
     (program, name)
@@ -156,6 +157,23 @@ def test_a_dataset_stands_for_its_path_in_options(data, tmp_path):
     assert str(other.path) == other.__fspath__()
     with pytest.raises(pw.UsageError, match=r"^against .*: this is the dataset itself; name"):
         pw.curate.dedup(data, against=(other, data.path / "../data"))
+
+
+def test_lines_and_docs_speak_of_keywords(tmp_path, capsys):
+    (tmp_path / "qa.jsonl").write_text(json.dumps({"question": "q", "answer": "a"}) + "\n")
+    pw.curate.ingest(tmp_path / "new", tmp_path / "qa.jsonl", images=False)
+    told = capsys.readouterr().err
+    assert "format=NAME overrules" in told
+    assert "--" not in told
+    say("--format NAME overrules")
+    assert capsys.readouterr().err == "--format NAME overrules\n"
+    doc = inspect.getdoc(pw.judge.agree)
+    assert "max_rejects: fail (TooManyRejectsError) if" in doc
+    assert "min_agreement: fail (GateError) if" in doc
+    with pytest.raises(pw.UsageError, match=r"^n and max_tokens must be at least 1, got 0 and 256"):
+        pw.prefs.sample(tmp_path / "new", model="x", n=0)
+    with pytest.raises(pw.UsageError, match=r"^temperature=0 with n=3: several"):
+        pw.prefs.sample(tmp_path / "new", model="x", n=3, temperature=0)
 
 
 def test_flags_become_keywords():

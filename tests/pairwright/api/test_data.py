@@ -114,3 +114,34 @@ def test_a_result_names_characters_that_hide():
     html = found._repr_html_()
     assert '<span class=ctl title="U+202E">RLO</span> b &lt;b&gt;\nc' in html
     assert "\u202e" not in html
+
+
+def test_wrong_arguments_are_usage_errors(data, tmp_path):
+    for call, message in (
+        (lambda: data.scan(5), "a table is given by its name, such as 'decisions', got int"),
+        (lambda: data.use(5), "a table is given by its name, such as 'decisions', got int"),
+        (
+            lambda: data.to_datasets("both"),
+            "what must be one of 'auto', 'samples', 'pairs', got 'both'",
+        ),
+        (lambda: data.to_datasets("sample"), "what must be one of 'auto', 'samples', 'pairs'"),
+        (lambda: data.to_datasets(split=3), "split must be a text or None, got 3"),
+        (lambda: data.to_datasets("samples", pairs="p"), "pairs names pairs, what='samples' means"),
+        (lambda: data.report(title=5), "title must be a text or None, got 5"),
+        (lambda: data.report(examples=-1), "examples must be from 0 to 200, got -1"),
+    ):
+        with pytest.raises(pw.UsageError) as caught:
+            call()
+        assert str(caught.value).startswith(message)
+
+
+def test_where_no_dataset_can_be_made(tmp_path):
+    (tmp_path / "file.json").write_text("{}")
+    for path in (tmp_path / "file.json" / "x", "/proc/foo"):
+        with pytest.raises(pw.UsageError, match=r": no dataset can be made here \("):
+            pw.create(path)
+    with pytest.raises(pw.UsageError, match="given by its folder, got NoneType"):
+        pw.create(None)
+    (tmp_path / "qa.jsonl").write_text('{"question": "q", "answer": "a"}\n')
+    with pytest.raises(pw.UsageError, match="no dataset can be made here"):
+        pw.curate.ingest("/proc/foo", tmp_path / "qa.jsonl", images=False)
