@@ -29,7 +29,11 @@ def column(frame: pl.DataFrame | pl.LazyFrame, name: str, option: str) -> pl.Ser
     import polars as pl
 
     if not isinstance(frame, pl.DataFrame | pl.LazyFrame):
-        msg = f"the frame must be a polars DataFrame or LazyFrame, got {type(frame).__name__}"
+        kind: type[Any] = type(frame)
+        package = kind.__module__.partition(".")[0]
+        name = kind.__qualname__ if package == "builtins" else f"{package}.{kind.__qualname__}"
+        hint = "; convert it with polars.from_pandas(...)" if package == "pandas" else ""
+        msg = f"the frame must be a polars DataFrame or LazyFrame, got {name}{hint}"
         raise UsageError(msg)
     schema = frame.collect_schema()
     if name not in schema:
@@ -38,6 +42,8 @@ def column(frame: pl.DataFrame | pl.LazyFrame, name: str, option: str) -> pl.Ser
         msg = f"{option}={name!r}: the frame has no such column; {hint}"
         raise UsageError(msg)
     series = frame.lazy().select(pl.col(name)).collect().to_series()
+    if option != "image" and series.dtype in (pl.Categorical, pl.Enum, pl.Null):
+        return series.cast(pl.String)
     if option != "image" and series.dtype != pl.String:
         msg = f"{option}={name!r}: must be a column of texts, it is {series.dtype}"
         raise UsageError(msg)
@@ -76,6 +82,11 @@ class ImageColumn:
         """How many images each row has."""
         for row in range(len(self)):
             yield len(self._row(row))
+
+    def is_missing(self, row: int) -> bool:
+        """Whether a row, or an element of its list, is null. An empty list is not."""
+        value: Any = self._images[row]
+        return value is None or len(self._row(row)) < (len(value) if self._has_lists else 1)
 
     def keys(self, row: int) -> list[str]:
         """A name for each image of a row; equal names mean equal files."""

@@ -1,4 +1,4 @@
-"""Near-duplicates of a plain frame: what `curate dedup` does, without a dataset."""
+"""Near-duplicates of a plain frame: texts and images that are similar, without the word check."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def near_duplicates(
         frame: The rows.
         text: Column of texts.
         image: Column of images.
-        threshold: Min similarity of texts that count as the same.
+        threshold: Min similarity of texts that match.
 
     Raises:
         UsageError: If no column is named, or one is missing or of another type.
@@ -50,7 +50,7 @@ def near_duplicates(
     images = None if image is None else ImageColumn(column(frame, image, "image"))
     source, ids = (None, None) if images is None else _read(images)
     if texts is not None:
-        rows = texts.is_not_null().arg_true()
+        rows = (texts.str.strip_chars() != "").fill_null(value=False).arg_true()
     else:
         assert ids is not None
         rows = (ids.list.len() > 0).arg_true()

@@ -60,7 +60,7 @@ def score_frame(
     rows = _Rows(rubric, questions, responses, images)
     choice = choose_model(options)
     source = image_source(rows, options, choice)
-    total = responses.count() * len(rubric.criteria)
+    total = rows.n_complete * len(rubric.criteria)
     if total:
         max_images = max(images.counts(), default=0) if images is not None else 0
         with (
@@ -95,14 +95,29 @@ class _Rows:
         self._questions, self._responses = questions, responses
         self._positions: dict[str, tuple[int, int]] = {}
         self._replies: dict[tuple[str, str], Reply] = {}
+        self._missing = [self._missing_in(row) for row in range(len(responses))]
+
+    @property
+    def n_complete(self) -> int:
+        """How many rows can be judged."""
+        return self._missing.count(None)
+
+    def _missing_in(self, row: int) -> str | None:
+        """Why a row cannot be judged, if it cannot."""
+        if self._responses[row] is None:
+            return "no_response"
+        if self._questions[row] is None:
+            return "no_question"
+        has_none = self._images is not None and self._images.is_missing(row)
+        return "no_image" if has_none else None
 
     def requests(self) -> Iterator[ChatRequest]:
         """A request for each response and criterion."""
         for row, response in enumerate(self._responses):
-            if response is None:
+            if self._missing[row] is not None:
                 continue
             ids = self._ids(row)
-            question = escape(self._questions[row] or "")
+            question = escape(self._questions[row])
             target = Target(
                 target_id=str(row),
                 image_ids=ids,
@@ -158,7 +173,7 @@ class _Rows:
             reply = self._replies.get((str(row), name))
             scores[name] = None
             if reply is None:
-                errors.append("no_response" if self._responses[row] is None else "no_reply")
+                errors.append(self._missing[row] or "no_reply")
                 continue
             if reply.error is not None:
                 errors.append(f"{reply.error.reason}: {reply.error.detail}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Literal, ParamSpec, TypeVar
 
-from pairwright.api.calls import python_words
-from pairwright.api.values import checked
+from pairwright.api.values import bound, checked, python_words
 from pairwright.commands.command import load
 from pairwright.commands.options import build
 
@@ -15,6 +16,23 @@ if TYPE_CHECKING:
     import polars as pl
 
 
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _checks_keywords(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that refuses wrong keywords with an error of ours."""
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **given: P.kwargs) -> R:
+        bound(f"pw.{function.__name__}", signature, args, given, partial=False)
+        return function(*args, **given)
+
+    return call
+
+
+@_checks_keywords
 def near_duplicates(
     frame: pl.DataFrame | pl.LazyFrame,
     *,
@@ -22,20 +40,24 @@ def near_duplicates(
     image: str | None = None,
     threshold: float = 0.7,
 ) -> pl.DataFrame:
-    """Rows of a frame that repeat an earlier row, found as `curate dedup` does.
+    """Rows of a frame that repeat an earlier row.
 
     The first of several such rows is kept. A row is a duplicate only if it matches a kept row
     itself, and every match is verified exactly: texts by the Jaccard coefficient of their word
     3-grams, images by their pixels. With both columns, text and image must match.
 
+    Texts match if their similarity reaches `threshold`, in whatever words they differ. The word
+    check of `curate dedup`, which keeps texts that differ in a number or a negation, is not made.
+
     Args:
         frame: The rows.
-        text: Column of texts. A row without a text is never a duplicate.
+        text: Column of texts. A row without a text (null, or white space only) is never a
+            duplicate.
         image: Column of images: bytes, paths, the structs of `datasets`, or lists of these. Images
             match if their bytes are equal, or if one is a copy of the other (re-encoded, resized).
             Without `text`, a row without an image is never a duplicate; with it, such a row matches
             only others without an image.
-        threshold: Min similarity of texts that count as the same.
+        threshold: Min similarity of texts that match.
 
     Returns:
         One row a duplicate, in the frame's order: `row`, `kept_row` (row numbers from 0),
@@ -56,6 +78,7 @@ def near_duplicates(
         return found
 
 
+@_checks_keywords
 def score_frame(
     frame: pl.DataFrame | pl.LazyFrame,
     *,
@@ -76,8 +99,9 @@ def score_frame(
         frame: The rows.
         model: The judge: hub id, local folder or short name.
         question: Column of questions.
-        response: Column of the responses to them. A row without one has no score.
-        image: Column of images: bytes, paths, the structs of `datasets`, or lists of these.
+        response: Column of the responses to them.
+        image: Column of images: bytes, paths, the structs of `datasets`, or lists of these. An
+            empty list means that the question is asked without an image.
         rubric: A name of `pw.judge.rubrics()`, or a YAML file; `default` if not given.
         criteria: Criteria instead of the rubric's, "NAME: DESCRIPTION" each.
         base_url: OpenAI-compatible servers that are running, `/v1` included; without one vLLM is
@@ -90,7 +114,8 @@ def score_frame(
         The frame with five more columns: `score` (the expected value over the labels, the mean
         over criteria), `label_probs` (criterion, label, probability), `label_mass` (probability of
         all labels together, the lowest of the criteria; where it is low, the judge did not answer
-        the question), `scores` (the score of each criterion) and `error` (why there is no score).
+        the question), `scores` (the score of each criterion) and `error` (why there is no score:
+        `no_question`, `no_response` and `no_image` where the column is null, or what went wrong).
 
     Raises:
         UsageError: If a column or an option is wrong.

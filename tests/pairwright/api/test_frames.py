@@ -99,6 +99,8 @@ def test_empty_and_duplicate_free_frames():
         ({"text": "txet"}, "text='txet': the frame has no such column; did you mean 'text'?"),
         ({"text": "n"}, "text='n': must be a column of texts, it is Int64"),
         ({"image": "n"}, "image='n': must be a column of bytes, paths"),
+        ({"txet": "text"}, "pw.near_duplicates: no option 'txet'; did you mean text?"),
+        ({"text": "text", "frame": 1}, "pw.near_duplicates: multiple values for argument 'frame'"),
         ({"text": "text", "threshold": 7}, "threshold must be above 0 and at most 1, got 7"),
         ({"text": "text", "threshold": "x"}, "threshold must be a number, got 'x'"),
     ],
@@ -107,6 +109,26 @@ def test_wrong_arguments_are_usage_errors(options, message):
     with pytest.raises(pw.UsageError) as caught:
         pw.near_duplicates(pl.DataFrame({"text": ["a"], "n": [1]}), **options)
     assert str(caught.value).startswith(message)
+
+
+def test_columns_of_texts_in_other_types_and_blank_texts():
+    texts = pl.Series("t", [LONG, "", " ", LONG, "", None, "\u3000"])
+    expected = [(3, 0)]
+    for kind in (pl.String, pl.Categorical, pl.Enum([LONG, "", " ", "\u3000"])):
+        found = pw.near_duplicates(texts.cast(kind).to_frame(), text="t")
+        assert found.select("row", "kept_row").rows() == expected
+    assert pw.near_duplicates(pl.DataFrame({"t": [None, None]}), text="t").is_empty()
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(
+        pw.UsageError, match=r"got pandas\.DataFrame; convert it with polars\.from_p"
+    ):
+        pw.near_duplicates(pandas.DataFrame({"t": ["a"]}), text="t")
+
+
+def test_no_word_check_is_made():
+    texts = [f"{LONG} with {number} other dogs" for number in (3, 4)]
+    found = pw.near_duplicates(pl.DataFrame({"t": texts}), text="t", threshold=0.5)
+    assert found.select("row", "kept_row").rows() == [(1, 0)]
 
 
 def test_an_image_file_that_is_missing_is_named():
@@ -193,6 +215,20 @@ def test_scores_over_http_by_several_criteria(data, proxy, monkeypatch):
     assert found["scores"].struct.fields == ["right", "short"]
 
 
+@pytest.mark.slow
+def test_rows_without_a_question_or_an_image_are_not_judged():
+    pytest.importorskip("transformers")
+    images = [[tiny.picture(1)], None, [None], [], [tiny.picture(1)], None]
+    frame = pl.DataFrame(
+        {"q": ["a?", "a?", "a?", "a?", None, "a?"], "r": ["b"] * 5 + [None], "i": images},
+        schema_overrides={"i": pl.List(pl.Binary)},
+    )
+    found = pw.score_frame(frame, question="q", response="r", image="i", **JUDGE)
+    errors = [None, "no_image", "no_image", None, "no_question", "no_response"]
+    assert found["error"].to_list() == errors
+    assert [score is None for score in found["score"]] == [e is not None for e in errors]
+
+
 def test_wrong_arguments_of_score_frame():
     frame = pl.DataFrame({"q": ["a"], "r": ["b"], "score": [1.0]})
     columns = {"question": "q", "response": "r"}
@@ -209,5 +245,13 @@ def test_wrong_arguments_of_score_frame():
         pw.score_frame(frame, **columns, **JUDGE | {"backend": "magic"})
     with pytest.raises(pw.UsageError, match="base_url names a server, backend='transformers' uses"):
         pw.score_frame(frame, **columns, **JUDGE, base_url="http://127.0.0.1:1/v1")
+    with pytest.raises(
+        pw.UsageError, match=r"pw.score_frame: no option 'modle'; did you mean model"
+    ):
+        pw.score_frame(frame, **columns, modle="x")
+    with pytest.raises(
+        pw.UsageError, match=r"pw.score_frame: missing a required argument: 'model'"
+    ):
+        pw.score_frame(frame, **columns)
     nobody = frame.with_columns(r=pl.lit(None, pl.String))
     assert pw.score_frame(nobody, **columns, **JUDGE)["error"].to_list() == ["no_response"]
