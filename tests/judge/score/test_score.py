@@ -230,7 +230,7 @@ def test_kill_9_loses_at_most_what_was_not_written(
     words = ["score", str(dataset.path), *base, "--base-url", proxy.url, "--concurrency", "4"]
     code = (
         "import judge.ask.session as s; s.PART_SECONDS = 0.2; "
-        "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from judge.cli import main; main()"
+        "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from pairwright.programs import judge; judge()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words])
     folder = dataset.path / "scores" / "score"
