@@ -145,7 +145,7 @@ def _print_completion(
         for name in below
     }
     try:
-        sys.stdout.write(completion(program, own | others, words[0] if words else "bash"))
+        sys.stdout.write(completion(program, {**own, **others}, words[0] if words else "bash"))
     except Error as error:
         return _fail(as_json=False, text=str(error), code=error.exit_code)
     return 0
