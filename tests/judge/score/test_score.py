@@ -76,6 +76,7 @@ def test_samples_are_scored_by_their_own_answers(tmp_path, proxy, rubric):
     mass = f"{100 * scores['label_mass'].mean():.1f} %"
     assert f"mean probability mass on the labels: {mass}" in outcome.message
     assert "right" in outcome.message
+    assert outcome.message.endswith("next: `curate filter --min-score N`")
 
 
 def test_without_answers_it_says_where_to_look(tmp_path, rubric):
