@@ -285,7 +285,7 @@ def ingest(work: Path, folder: Path) -> None:
 
 def curate(*words: object) -> str:
     """Run one of our commands."""
-    code = "from curate.cli import main; main()"
+    code = "from pairwright.programs import curate; curate()"
     command = [sys.executable, "-c", code, *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:

@@ -10,7 +10,7 @@ folder, or `--peers` names one.
 
 What each does, so that the figures can be read:
 
-- pairwright: turns every row into one conversation form with checked roles, marks and texts; gives
+- pairwright: turns every row into one conversation form with checked roles, placeholders and texts; gives
   stable ids; decodes each distinct image whole, once, with size limits, in worker processes; hashes
   it (sha256 and perceptual) and stores it once; writes durable parts with fsync, resumes, and keeps a
   row for every reject. One bad row costs one row.
@@ -19,8 +19,8 @@ What each does, so that the figures can be read:
   ends it.
 - polars: reads and writes again. It looks at nothing: the floor, not a peer.
 
-Printed: wall seconds, processor seconds (children included), rows and source megabytes a processor
-second, the processor time's ratio to pairwright's, and peak memory of the main process.
+Printed: wall seconds, CPU seconds (children included), rows and source megabytes per CPU
+second, the CPU time's ratio to pairwright's, and peak memory of the main process.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from PIL import Image
 from running import Cost, measured, peers_python
 
 PEERS = ("datasets==5.2.0", "polars==2.1.0", "pyarrow==26.0.1", "pillow")
-QUESTIONS = ("What is to be seen here?", "Describe the colours of the picture.")
+QUESTIONS = ("What is to be seen here?", "Describe the colors of the image.")
 
 DATASETS = """
 import sys
@@ -108,20 +108,20 @@ def make(folder: Path, rows: int, images: int) -> dict[str, tuple[Path, int, int
             )
     pq.write_table(pa.Table.from_pylist(table), folder / "rows.parquet", row_group_size=200)
     (folder / "rows.json").write_text(json.dumps(listed))
-    pictures = sum(path.stat().st_size for path in (folder / "images").iterdir())
+    images = sum(path.stat().st_size for path in (folder / "images").iterdir())
     found = {
         "text": (lines, rows),
         "parquet": (folder / "rows.parquet", len(table)),
         "folder": (folder / "rows.json", len(listed)),
     }
     return {
-        name: (path, n, path.stat().st_size + (pictures if name == "folder" else 0))
+        name: (path, n, path.stat().st_size + (images if name == "folder" else 0))
         for name, (path, n) in found.items()
     }
 
 
 def jpeg(rng: np.random.Generator) -> bytes:
-    """A photo-like picture: smooth areas with some noise."""
+    """A photo-like image: smooth areas with some noise."""
     small = Image.fromarray(rng.integers(0, 255, (12, 16, 3), dtype=np.uint8))
     pixels = np.asarray(small.resize((640, 480), Image.Resampling.BICUBIC), dtype=np.int16)
     noisy = pixels + rng.integers(-6, 6, (480, 640, 1), dtype=np.int16)
@@ -136,7 +136,7 @@ OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_DISABLE_PROGRESS_BARS": "1"}
 def command_of(tool: str, kind: str, source: Path, out: Path, python: str) -> list[str]:
     """Command line of one run."""
     if tool == "pairwright":
-        code = "from curate.cli import main; main()"
+        code = "from pairwright.programs import curate; curate()"
         return [sys.executable, "-c", code, "ingest", str(source), "-o", str(out / "d"), "--quiet"]
     code = DATASETS if tool == "datasets" else POLARS
     words = [kind, str(source), str(source.parent), str(out / "rows.parquet"), str(out / "cache")]

@@ -31,7 +31,7 @@ from typing import Any
 from running import Cost, measured
 
 ROOT = Path(__file__).resolve().parents[1]
-JUDGE = [sys.executable, "-c", "from judge.cli import main; main()"]
+JUDGE = [sys.executable, "-c", "from pairwright.programs import judge; judge()"]
 RUBRIC = """\
 name: one
 labels: {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}
@@ -127,7 +127,7 @@ def judged(dataset: Path, rubric: Path, url: str, *more: str) -> Cost:
 
 
 def rows_of(dataset: Path) -> int:
-    """Marks that were written."""
+    """Scores that were written."""
     from pairwright.dataset.store import Dataset
 
     manifest = Dataset(dataset).manifest("scores", "score")

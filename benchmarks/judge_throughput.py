@@ -136,7 +136,7 @@ def run(
         words = ["score", str(path), "--model", model, "--base-url", url, "--quiet"]
         words += ["--max-pixels", str(pixels), "--concurrency", str(WORKERS)]
         started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        code = "from judge.cli import main; main()"
+        code = "from pairwright.programs import judge; judge()"
         subprocess.run([sys.executable, "-c", code, *words], env=env, check=True)
         wall, now = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
         from pairwright.dataset.store import Dataset

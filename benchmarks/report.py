@@ -52,7 +52,7 @@ def main() -> None:
         maker.join()
         assert maker.exitcode == 0
         print(f"{options.rows:,} samples made in {time.monotonic() - made:.0f} s")
-        program = "from curate.cli import main; main()"
+        program = "from pairwright.programs import curate; curate()"
         command = [sys.executable, "-c", program, "report", str(data), "--json", "--quiet"]
         started = time.monotonic()
         child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def make(path: Path, rows: int, rng: np.random.Generator) -> None:
-    """Samples on a fifth as many images, marks, conflicts and the decisions of `STEPS`."""
+    """Samples on 20 % as many images, scores, conflicts and the decisions of `STEPS`."""
     dataset = Dataset.create(path)
     images = write_images(dataset, max(1, rows // 5), rng)
     alive = write_samples(dataset, rows, images, rng)
@@ -81,19 +81,19 @@ def make(path: Path, rows: int, rng: np.random.Generator) -> None:
 
 
 def write_images(dataset: Dataset, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Distinct files of a few pictures: what follows a JPEG's end does not change it."""
-    pictures = []
+    """Distinct files of a few images: what follows a JPEG's end does not change it."""
+    contents = []
     for number in range(64):
         pixels = rng.integers(0, 255, (96, 64 + 4 * number, 3), dtype=np.uint8)
         buffer = io.BytesIO()
         Image.fromarray(pixels).save(buffer, "JPEG")
-        pictures.append(buffer.getvalue())
+        contents.append(buffer.getvalue())
     ids: list[str] = []
     with dataset.write("images", "made", step="ingest", config={}, rejects=False) as writer:
         for start in range(0, n, BATCH):
             part = []
             for number in range(start, min(n, start + BATCH)):
-                content = pictures[number % 64] + b"#%d" % number
+                content = contents[number % 64] + b"#%d" % number
                 part.append(
                     {"image_id": hashlib.sha256(content).hexdigest(), "bytes": content,
                      "format": "jpeg", "width": 64 + 4 * (number % 64), "height": 96,

@@ -32,7 +32,7 @@ def main() -> None:
     bare = median_ms("-c", "pass")
     print(f"{'python -c pass':<18}{bare:7.0f} ms")
     for program in PROGRAMS:
-        call = f"import sys; sys.argv = ['{program}', '--help']; from {program}.cli import main; main()"
+        call = f"import sys; sys.argv = ['{program}', '--help']; from pairwright.programs import {program}; {program}()"
         took = median_ms("-c", call)
         print(f"{program + ' --help':<18}{took:7.0f} ms   {took / bare:.1f} x")
 

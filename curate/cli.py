@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-from pairwright.commands import command
 from pairwright.commands.command import Command
 
 SUMMARY = "Rows in, decisions out."
@@ -139,8 +136,3 @@ COMMANDS = (
         ),
     ),
 )
-
-
-def main() -> None:
-    """Run `curate`."""
-    sys.exit(command.main("curate", SUMMARY, COMMANDS))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-from pairwright.commands import command
 from pairwright.commands.command import Command
 
 SUMMARY = "Judge responses with a vision-language model: scores, comparisons, rankings, claims."
@@ -136,8 +133,3 @@ COMMANDS = (
         ),
     ),
 )
-
-
-def main() -> None:
-    """Run `judge`."""
-    sys.exit(command.main("judge", SUMMARY, COMMANDS))

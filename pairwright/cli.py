@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-from pairwright.commands import command
 from pairwright.commands.command import Command
 
 SUMMARY = (
@@ -62,8 +59,3 @@ COMMANDS = (
         dataset="none",
     ),
 )
-
-
-def main() -> None:
-    """Run the program."""
-    sys.exit(command.main("pairwright", SUMMARY, COMMANDS))

@@ -77,7 +77,7 @@ class MissingExtraError(Error, ImportError):
         """Name the extra that brings the package."""
         super().__init__(
             f"this needs the package {package}, which is not installed: "
-            f"install the extra with `uv sync --extra {extra}` or `uv pip install 'pairwright[{extra}]'`"
+            f"in a clone of pairwright, install the extra with `uv sync --extra {extra}` or `uv pip install '.[{extra}]'`"
         )
 
 

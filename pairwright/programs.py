@@ -47,4 +47,5 @@ def run(program: str, words: Sequence[str] | None = None, *, shown: str | None =
         shown: What the user typed for the program, for usage lines.
     """
     summary, commands = (command.load(f"{program}.cli:{n}") for n in ("SUMMARY", "COMMANDS"))
-    return command.main(program, summary, commands, words, shown=shown)
+    below = STEPS if program == "pairwright" else ()
+    return command.main(program, summary, commands, words, shown=shown, below=below)

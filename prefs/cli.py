@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-from pairwright.commands import command
 from pairwright.commands.command import Command
 
 SUMMARY = "From responses and scores to preference pairs."
@@ -35,8 +32,3 @@ COMMANDS = (
         ),
     ),
 )
-
-
-def main() -> None:
-    """Run `prefs`."""
-    sys.exit(command.main("prefs", SUMMARY, COMMANDS))

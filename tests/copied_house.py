@@ -46,7 +46,7 @@ class CopiedHouse:
         Raises:
             AssertionError: If it fails.
         """
-        code = f"import sys; sys.argv[0] = {program!r}; from {program}.cli import main; main()"
+        code = f"import sys; sys.argv[0] = {program!r}; from pairwright.programs import {program}; {program}()"
         environment = {**os.environ, "PYTHONPATH": str(self.folder), "COLUMNS": "1000"}
         done = subprocess.run(
             [sys.executable, "-c", code, *map(str, words)],

@@ -16,7 +16,7 @@ MODELS = "pairwright/demo/models"
 
 def program(*words, cwd, env=None, timeout=500):
     """Run one of our programs as a user would."""
-    code = f"from {words[0]}.cli import main; main()"
+    code = f"from pairwright.programs import {words[0]}; {words[0]}()"
     return subprocess.run(
         [sys.executable, "-c", code, *map(str, words[1:])],
         cwd=cwd,

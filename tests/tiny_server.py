@@ -52,7 +52,7 @@ def started(model: Path, adapter: Path, folder: Path) -> Iterator[TinyServer]:
         str(log),
     ]
     process = subprocess.Popen(
-        [sys.executable, "-c", "from judge.cli import main; main()", *words],
+        [sys.executable, "-c", "from pairwright.programs import judge; judge()", *words],
         stdout=subprocess.PIPE,
         env=env,
         text=True,

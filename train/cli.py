@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
-from pairwright.commands import command
 from pairwright.commands.command import Command
 
 SUMMARY = "Fine-tune on the samples or pairs of a dataset, and evaluate the result."
@@ -50,8 +47,3 @@ COMMANDS = (
         examples=("train merge data/ merged/ --run sft",),
     ),
 )
-
-
-def main() -> None:
-    """Entry point."""
-    sys.exit(command.main("train", SUMMARY, COMMANDS))

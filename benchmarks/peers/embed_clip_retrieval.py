@@ -1,6 +1,6 @@
 """Runs in clip-retrieval's environment: `clip_inference` over a folder of images.
 
-SOURCE WEIGHTS MODEL TARGET WORKERS; prints wall and processor seconds as JSON, and writes the vectors.
+SOURCE WEIGHTS MODEL TARGET WORKERS; prints wall and CPU seconds as JSON, and writes the vectors.
 """
 
 import json

@@ -2,9 +2,8 @@
 
 Called by dedup_text.py in an environment of its own: text_rensa.py IN.parquet OUT.parquet stream|flags
 
-`flags` marks every text that shares a band with another: it says who has a double, not whom to keep.
-Here the first text of a marked kind is not told from the others, so all marked texts count as
-removed, which is what the flags say.
+`flags` flags every text that shares a band with another: the text has a duplicate, but the flag does
+not say which one to keep. So all flagged texts count as removed, the first of a group too.
 """
 
 import sys

@@ -83,8 +83,9 @@ def dedup(dataset: Dataset, options: DedupOptions, run: RunOptions) -> Outcome:
 
 def _outcome(plan: Plan, decisions: RunWriter, message: str) -> Outcome:
     return Outcome(
-        message=message, table=plan.key.ref, rows=decisions.n_rows, summary=decisions.summary
-    )
+        message=f"{message}\nnext: `judge score` or `curate select`",
+        table=plan.key.ref, rows=decisions.n_rows, summary=decisions.summary,
+    )  # fmt: skip
 
 
 def _write(plan: Plan, found: Found, decisions: RunWriter, conflicts: RunWriter) -> None:

@@ -102,7 +102,8 @@ def filter_samples(dataset: Dataset, options: FilterSettings, run: RunOptions) -
             f"\n{key.ref} is not active, {active.ref} is: `pairwright use {key.ref}` changes that"
         )
     return Outcome(
-        message=text, table=key.ref, rows=writer.n_rows, rejects=writer.n_rejects,
+        message=f"{text}\nnext: `curate select` or `curate report`",
+        table=key.ref, rows=writer.n_rows, rejects=writer.n_rejects,
         summary=dict(writer.summary),
     )  # fmt: skip
 

@@ -21,6 +21,7 @@ from pairwright.commands.options import RunOptions, as_config
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
 from pairwright.errors import NotFoundError, UsageError
+from pairwright.text.counts import counted
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -147,8 +148,10 @@ def _with_license_note(outcome: Outcome, form: Format) -> Outcome:
     if not missing:
         return outcome
     known = f" ({form.summary}: {form.note})" if form.note else ""
-    line = f"{missing:,} samples name no license{known}; --license NAME sets it for all"
-    return replace(outcome, message=f"{outcome.message}\n{line}")
+    named = counted(missing, "sample names", "samples name")
+    line = f"{named} no license{known}; --license NAME sets it for all"
+    facts, _, following = outcome.message.rpartition("\n")
+    return replace(outcome, message=f"{facts}\n{line}\n{following}")
 
 
 def _place(options: IngestOptions) -> Path:

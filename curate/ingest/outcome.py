@@ -9,12 +9,24 @@ from curate.ingest.plan import STEP, Plan
 from curate.read.rows import printable
 from pairwright.commands.command import Outcome
 from pairwright.dataset.store import Dataset
+from pairwright.text.counts import counted
 
 if TYPE_CHECKING:
     from curate.ingest.tables import Tables
 
 # Numbers about the samples, counted while they are written.
 FACTS: Final = ("unanswered", "text_only", "without_license")
+
+# The next command, by the table that was written.
+_NEXT: Final = {
+    "samples": "`curate dedup`",
+    "responses": "`judge score --target responses`",
+    "scores": "`judge agree` or `curate filter --min-score N`",
+    "comparisons": "`judge agree` or `prefs build --method comparisons`",
+    "claims": "`judge claims --claims RUN` or `prefs build --method claims`",
+    "feedback": "`prefs build --method spans`",
+    "pairs": "`train dpo`",
+}
 
 
 def outcome_of_samples(dataset: Dataset, plan: Plan, tables: Tables, *, done: bool) -> Outcome:
@@ -28,7 +40,7 @@ def outcome_of_samples(dataset: Dataset, plan: Plan, tables: Tables, *, done: bo
     """
     rows = {kind: writer.manifest.rows for kind, writer in tables.writers.items()}
     facts = {fact: int(tables.main.summary.get(fact, 0)) for fact in FACTS}
-    lines = [f"{kind}/{plan.run}: {count:,} rows" for kind, count in rows.items()]
+    lines = [f"{kind}/{plan.run}: {counted(count, 'row')}" for kind, count in rows.items()]
     if facts["unanswered"] or facts["text_only"]:
         lines.append(
             f"samples without an answer: {facts['unanswered']:,}, without an image: "
@@ -51,7 +63,7 @@ def outcome_of_labels(
         done: Whether everything had been written before.
     """
     rows = tables.main.manifest.rows
-    lines = [f"{plan.table}/{plan.run}: {rows:,} rows"]
+    lines = [f"{plan.table}/{plan.run}: {counted(rows, 'row')}"]
     verdicts = tables.main.summary.get("verdicts")
     if verdicts:
         shown = ", ".join(f"{count:,} {verdict}" for verdict, count in verdicts.items())
@@ -74,6 +86,7 @@ def _outcome(
     lines = ["nothing to do", *lines] if done else lines
     lines += _supported_claims(dataset, plan.run) if plan.table == "claims" else []
     lines.append(_rejects(dataset, reasons, step, plan.run))
+    lines.append(f"next: {_NEXT[plan.table]}")
     return Outcome(
         message="\n".join(lines),
         table=f"{plan.table}/{plan.run}",
@@ -99,8 +112,8 @@ def preview_of(
     named = "" if images is None else f" naming {images:,} images (not opened)"
     listed = "".join(f"\n  {count:,} {reason}" for reason, count in reasons.most_common())
     message = (
-        f"would write {rows:,} rows{named} to {plan.table}/{plan.run}, and reject "
-        f"{rejects:,} rows{listed}{first}"
+        f"would write {counted(rows, 'row')}{named} to {plan.table}/{plan.run}, and reject "
+        f"{counted(rejects, 'row')}{listed}{first}"
     )
     summary: dict[str, Any] = {"dry_run": True, "reject_reasons": dict(reasons)}
     if images is not None:

@@ -14,6 +14,7 @@ from pairwright.commands.options import RunOptions
 from pairwright.dataset.manifest import now, write_bytes, write_json
 from pairwright.dataset.store import Dataset
 from pairwright.errors import UsageError
+from pairwright.text.counts import counted
 
 if TYPE_CHECKING:
     from curate.report.facts import Facts
@@ -57,7 +58,8 @@ def report(dataset: Dataset, options: ReportOptions, run: RunOptions) -> Outcome
     files = {"html": str(folder / "report.html"), "json": str(folder / "report.json")}
     message = (
         f"{_text(metrics)}\n{files['html']}: {len(page) / 1e6:.1f} MB, "
-        f"{len(thumbs[0]):,} thumbnails, in {seconds:.1f} s; open it in any browser\n{files['json']}"
+        f"{counted(len(thumbs[0]), 'thumbnail')}, in {seconds:.1f} s; open it in any browser\n{files['json']}\n"
+        "next: `curate select` or `curate export`"
     )
     return Outcome(message=message, rows=facts.read, summary={**summary, "files": files})
 
@@ -133,8 +135,8 @@ def _summary(metrics: dict[str, Any]) -> dict[str, Any]:
 def _text(metrics: dict[str, Any]) -> str:
     head, lines = metrics["headline"], []
     lines.append(
-        f"{head['samples_read']:,} samples read, {head['samples_kept']:,} kept, "
-        f"{head['samples_dropped']:,} dropped; {head['invalid_rows']:,} invalid rows at ingest"
+        f"{counted(head['samples_read'], 'sample')} read, {head['samples_kept']:,} kept, "
+        f"{head['samples_dropped']:,} dropped; {counted(head['invalid_rows'], 'invalid row')} at ingest"
     )
     for step in metrics["funnel"]["steps"]:
         lines.append(f"  {step['dropped']:>9,} dropped by {step['run']}, {step['left']:,} left")

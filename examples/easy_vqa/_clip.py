@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from _tasks import IMAGE_PX, Facts, Picture, augment, open_picture, read_facts
+from _tasks import IMAGE_PX, Facts, TrainingImage, augment, open_image, read_facts
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -161,15 +161,15 @@ def train_clip(out: Path, *, minutes: float | None, steps: int | None, seed: int
 
     rng = random.Random(seed)
     torch.manual_seed(seed)
-    pictures = _pictures()
-    texts = [describe(look(p.pixels, f), rng).text for p, f in pictures for _ in range(5)]
+    images = _images()
+    texts = [describe(look(p.pixels, f), rng).text for p, f in images for _ in range(5)]
     tokenizer = build_tokenizer(texts)
     config = model_config(len(tokenizer))
     model = CLIP(**config, output_dict=False)
     print(f"clip: {sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     optimizers = _optimizers(model)
     rates = [o.param_groups[0]["lr"] for o in optimizers]
-    batches = _batches(pictures, tokenizer, rng)
+    batches = _batches(images, tokenizer, rng)
     start, step, losses = time.monotonic(), 0, []
     while True:
         elapsed = time.monotonic() - start
@@ -194,23 +194,23 @@ def train_clip(out: Path, *, minutes: float | None, steps: int | None, seed: int
     print(f"done: {step} steps in {time.monotonic() - start:.0f} s", flush=True)
 
 
-def _pictures() -> list[tuple[Picture, Facts]]:
+def _images() -> list[tuple[TrainingImage, Facts]]:
     numbers = data.image_split().judge
     paths = data.image_paths("train")
     rows: dict[int, list[tuple[str, str]]] = {n: [] for n in numbers}
     for question in data.questions(numbers):
         rows[question.image].append((question.text, question.answer))
     known = ((n, read_facts(rows[n])) for n in numbers)
-    return [(open_picture(paths[n]), facts) for n, facts in known if facts.shape and facts.color]
+    return [(open_image(paths[n]), facts) for n, facts in known if facts.shape and facts.color]
 
 
 def _batches(
-    pictures: list[tuple[Picture, Facts]], tokenizer: Any, rng: random.Random
+    known: list[tuple[TrainingImage, Facts]], tokenizer: Any, rng: random.Random
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Images, second views of the first few, token ids, and which caption fits which image."""
     while True:
-        chosen = rng.sample(pictures, BATCH_IMAGES)
-        images = [augment(picture, rng) for picture, _ in chosen]
+        chosen = rng.sample(known, BATCH_IMAGES)
+        images = [augment(image, rng) for image, _ in chosen]
         shown = [look(i, facts) for i, (_, facts) in zip(images, chosen, strict=True)]
         captions = [describe(s, rng) for s in shown]
         ids = tokenizer(
@@ -277,11 +277,11 @@ def save_clip(model: nn.Module, tokenizer: Any, config: dict[str, Any], out: Pat
     save_file(weights, out / "open_clip_model.safetensors")
 
 
-def near_copy(picture: Image.Image, number: int) -> Image.Image:
+def near_copy(image: Image.Image, number: int) -> Image.Image:
     """A re-saved copy, in turn as a JPEG, smaller, and larger."""
     if number % 3 == 0:
         file = io.BytesIO()
-        picture.save(file, "JPEG", quality=90)
+        image.save(file, "JPEG", quality=90)
         return Image.open(file).convert("RGB")
     side = 56 if number % 3 == 1 else 80
-    return picture.resize((side, side), Image.Resampling.BICUBIC)
+    return image.resize((side, side), Image.Resampling.BICUBIC)

@@ -48,36 +48,36 @@ class Example(NamedTuple):
 
 
 @dataclass(slots=True)
-class Picture:
+class TrainingImage:
     """A decoded training image with what augmentation needs to know about it."""
 
     pixels: NDArray[np.uint8]
     background: NDArray[np.bool_]
-    is_flat: bool  # one background colour, as in the original files but not in JPEGs
+    is_flat: bool  # one background color, as in the original files but not in JPEGs
 
 
-def open_picture(path: Path) -> Picture:
+def open_image(path: Path) -> TrainingImage:
     """Decode an image; its most frequent color is the background."""
     with Image.open(path) as opened:
-        picture = opened.convert("RGB")
-    if picture.size != (IMAGE_PX, IMAGE_PX):
-        picture = picture.resize((IMAGE_PX, IMAGE_PX), Image.Resampling.BICUBIC)
-    pixels = np.asarray(picture)
+        image = opened.convert("RGB")
+    if image.size != (IMAGE_PX, IMAGE_PX):
+        image = image.resize((IMAGE_PX, IMAGE_PX), Image.Resampling.BICUBIC)
+    pixels = np.asarray(image)
     flat = pixels.reshape(-1, 3).astype(np.int64) @ (65536, 256, 1)
     values, counts = np.unique(flat, return_counts=True)
     background = (flat == values[counts.argmax()]).reshape(IMAGE_PX, IMAGE_PX)
-    return Picture(pixels, background, bool(counts.max() > 0.5 * flat.size))
+    return TrainingImage(pixels, background, bool(counts.max() > 0.5 * flat.size))
 
 
-def augment(picture: Picture, rng: random.Random) -> NDArray[np.uint8]:
+def augment(image: TrainingImage, rng: random.Random) -> NDArray[np.uint8]:
     """Mirror it, move the shape anywhere, tint the background: no answer changes.
 
     Triangles always point up in easy-vqa, so nothing is turned.
     """
-    pixels, background = picture.pixels, picture.background
+    pixels, background = image.pixels, image.background
     if rng.random() < 0.5:
         pixels, background = pixels[:, ::-1], background[:, ::-1]
-    if not picture.is_flat:
+    if not image.is_flat:
         return pixels
     rows, columns = np.flatnonzero(~background.all(1)), np.flatnonzero(~background.all(0))
     down = rng.randint(-int(rows[0]), IMAGE_PX - 1 - int(rows[-1]))
@@ -120,7 +120,7 @@ class PolicyTask:
             question = human["value"].removeprefix("<image>\n")
             self._rows[row["image"]].append(Ask(question, gpt["value"]))
         names = sorted(self._rows)
-        self._pictures = {name: open_picture(raw / name) for name in names}
+        self._images = {name: open_image(raw / name) for name in names}
         self._facts = {name: read_facts(self._rows[name]) for name in names}
         self._train, self.held_out_names = names[:-num_held_out], names[-num_held_out:]
         self._num_asks = num_asks
@@ -135,12 +135,12 @@ class PolicyTask:
                 keys = [rng.random() ** (1 / w) for w in self._weights[name]]
                 order = sorted(range(len(keys)), key=keys.__getitem__, reverse=True)
                 asks = [self._rows[name][k] for k in order[: self._num_asks]]
-                yield Example(augment(self._pictures[name], rng), self._facts[name], asks)
+                yield Example(augment(self._images[name], rng), self._facts[name], asks)
 
     def held_out(self) -> list[Example]:
         """Rows that are not trained on, with their (faulty) answers."""
         return [
-            Example(self._pictures[n].pixels, self._facts[n], self._rows[n])
+            Example(self._images[n].pixels, self._facts[n], self._rows[n])
             for n in self.held_out_names
         ]
 
@@ -171,7 +171,7 @@ class JudgeTask:
         numbers = data.image_split().judge
         random.Random(1).shuffle(numbers)
         paths = data.image_paths("train")
-        self._pictures = {n: open_picture(paths[n]) for n in numbers}
+        self._images = {n: open_image(paths[n]) for n in numbers}
         self._rows: dict[int, list[data.Question]] = defaultdict(list)
         for question in data.questions(numbers):
             self._rows[question.image].append(question)
@@ -191,7 +191,7 @@ class JudgeTask:
                 if shape := self._facts[number].shape:
                     # Shapes come last to a judge; asking for them plainly shortens the wait.
                     asks.append(Ask(rng.choice(data.SAME_MEANING[3]), shape))
-                yield Example(augment(self._pictures[number], rng), self._facts[number], asks)
+                yield Example(augment(self._images[number], rng), self._facts[number], asks)
 
     def _question(self, number: int, rng: random.Random) -> tuple[str, str]:
         facts = self._facts[number]
@@ -224,7 +224,7 @@ class JudgeTask:
                 wrong = rng.choice(data.other_answers(row.answer))
                 asks.append(self._ask(row.text, row.answer, right=True))
                 asks.append(self._ask(row.text, wrong, right=False))
-            examples.append(Example(self._pictures[n].pixels, self._facts[n], asks))
+            examples.append(Example(self._images[n].pixels, self._facts[n], asks))
         return examples
 
 

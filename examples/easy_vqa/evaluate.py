@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from _packing import Renderer, forward
-from _tasks import Ask, Example, Facts, open_picture, rubric_prompt, verification
+from _tasks import Ask, Example, Facts, open_image, rubric_prompt, verification
 from _training import collate
 
 from pairwright.demo import data
@@ -68,7 +68,7 @@ def _answered(
     every = list(asked)
     for numbers in (every[at : at + 32] for at in range(0, len(every), 32)):
         examples = [
-            Example(open_picture(paths[n]).pixels, Facts(None, None), asked[n]) for n in numbers
+            Example(open_image(paths[n]).pixels, Facts(None, None), asked[n]) for n in numbers
         ]
         packed = collate(examples, renderer)
         with torch.no_grad():
@@ -165,8 +165,8 @@ def clip(folder: Path, rows: dict[int, list[data.Question]]) -> dict[str, Any]:
     model.eval()
     paths = data.image_paths("test")
     facts = {n: read_facts((q.text, q.answer) for q in questions) for n, questions in rows.items()}
-    pictures = {n: Image.open(paths[n]).convert("RGB") for n in rows}
-    pixels = torch.stack([preprocess(pictures[n]) for n in rows])
+    images = {n: Image.open(paths[n]).convert("RGB") for n in rows}
+    pixels = torch.stack([preprocess(images[n]) for n in rows])
     seen = torch.cat([model.encode_image(p, normalize=True) for p in pixels.split(100)])
     report: dict[str, Any] = {}
     for kind, labels, template in (
@@ -182,7 +182,7 @@ def clip(folder: Path, rows: dict[int, list[data.Question]]) -> dict[str, Any]:
         ]
         report[f"{kind}_zero_shot"] = round(float(np.mean([a == b for a, b in known])), 4)
         report[f"{kind}_n"] = len(known)
-    copies = torch.stack([preprocess(near_copy(p, k)) for k, p in enumerate(pictures.values())])
+    copies = torch.stack([preprocess(near_copy(p, k)) for k, p in enumerate(images.values())])
     copied = torch.cat([model.encode_image(p, normalize=True) for p in copies.split(100)])
     to_copy = (seen * copied).sum(-1)
     to_other = (seen @ seen.T).fill_diagonal_(-1).amax(-1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from judge.ask.options import LOW_MASS
 from judge.pairwise.groups import SAMPLE
+from pairwright.text.counts import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -194,11 +195,11 @@ def describe(summary: dict[str, Any]) -> str:
             )
     if summary.get("skipped", {}).get("same_text"):
         n = summary["skipped"]["same_text"]
-        text = "1 pair has" if n == 1 else f"{n:,} pairs have"
+        text = counted(n, "pair has", "pairs have")
         lines.append(f"  {text} the same text twice and {'was' if n == 1 else 'were'} not compared")
     if summary.get("low_label_mass"):
         lines.append(
-            f"  {summary['low_label_mass']:,} comparisons have a probability mass on the letters "
+            f"  {counted(summary['low_label_mass'], 'comparison has', 'comparisons have')} a probability mass on the letters "
             f"below {LOW_MASS:g}: the judge preferred another reply there; another judge, or "
             "`judge score`, may work better"
         )

@@ -69,7 +69,11 @@ def score(dataset: Dataset, options: ScoreOptions, run: RunOptions) -> Outcome:
                 writer.flush()
             _summarise(dataset, writer, rubric, options, source, len(judges))
     summary = with_current_keys(writer.summary)
-    return outcome_of(writer, describe(summary, rubric), done=done, summary=summary)
+    text = describe(summary, rubric)
+    if summary["scores"]:
+        following = "prefs build" if source.kind == "response" else "curate filter --min-score N"
+        text += f"\n  next: `{following}`"
+    return outcome_of(writer, text, done=done, summary=summary)
 
 
 def _ask(session: Session, scoring: Scoring, options: ScoreOptions, *, is_only_judge: bool) -> None:

@@ -9,6 +9,7 @@ from judge.ask.jury import agreement_text
 from judge.ask.options import LOW_MASS
 from judge.rubric.rubric import Rubric
 from pairwright.scores import JURY
+from pairwright.text.counts import counted
 from pairwright.vlm.types import label_names
 
 if TYPE_CHECKING:
@@ -16,11 +17,18 @@ if TYPE_CHECKING:
 
 _BARS = " .:-=+*#%@"
 _READ = {
-    "top_logprobs": "{n:,} scores use the most likely tokens only (the server reports no others): "
-    "labels that are not among them count as 0",
-    "text": "{n:,} scores are read from the text of the verdict (the server reports no "
-    "probabilities): they are whole labels, coarser than expected values; --repeats 8 makes them "
-    "finer",
+    "top_logprobs": (
+        "score uses",
+        "scores use",
+        "the most likely tokens only (the server reports no others): labels that are not among "
+        "them count as 0",
+    ),
+    "text": (
+        "score is",
+        "scores are",
+        "read from the text of the verdict (the server reports no probabilities): a whole label, "
+        "coarser than an expected value; --repeats 8 makes it finer",
+    ),
 }
 
 
@@ -130,7 +138,7 @@ def describe(summary: dict[str, Any], rubric: Rubric) -> str:
     """The metrics as text."""
     if not summary["targets"]:
         return "no responses to score; `pairwright status` shows what happened to the samples"
-    lines = [f"{summary['scores']:,} scores of {summary['targets']:,} responses"]
+    lines = [f"{counted(summary['scores'], 'score')} of {counted(summary['targets'], 'response')}"]
     width = max(len(c.name) for c in rubric.criteria)
     for name, found in summary["criteria"].items():
         if found["mean"] is None:
@@ -155,13 +163,15 @@ def _doubts(summary: dict[str, Any]) -> list[str]:
         mass = 100 * summary["label_mass"]
         lines.append(f"mean probability mass on the labels: {mass:.1f} %")
     lines += [
-        _READ[how].format(n=n) for how, n in summary.get("read_from", {}).items() if how in _READ
+        f"{counted(n, *_READ[how][:2])} {_READ[how][2]}"
+        for how, n in summary.get("read_from", {}).items()
+        if how in _READ
     ]
     low = summary["low_label_mass"]
     if low:
         lines.append(
-            f"{low:,} scores have a probability mass on the labels below {LOW_MASS:g}: the judge "
-            "preferred another reply there; check them, or leave them out with --min-label-mass "
+            f"{counted(low, 'score has', 'scores have')} a probability mass on the labels below {LOW_MASS:g}: the judge "
+            "preferred another reply; check these rows, or leave them out with --min-label-mass "
             f"{LOW_MASS:g}"
         )
         if low > summary["scores"] / 2:
@@ -170,7 +180,9 @@ def _doubts(summary: dict[str, Any]) -> list[str]:
                 "prompt; try another rubric, or --rationale before"
             )
     if summary["errors"]:
-        lines.append(f"{summary['errors']:,} replies without a verdict (no score, see `error`)")
+        lines.append(
+            f"{counted(summary['errors'], 'reply', 'replies')} without a verdict (no score, see `error`)"
+        )
     return lines
 
 
@@ -180,7 +192,9 @@ def _context_lines(summary: dict[str, Any]) -> list[str]:
     for name, sides in summary.get("shown", {}).items():
         what = "the sample's own criteria" if name == "criteria" else "a reference answer"
         own, others = sides["with"], sides["without"]
-        text = f"{own['scores']:,} scores with {what} in the prompt: mean {own['mean']:.2f}"
+        text = (
+            f"{counted(own['scores'], 'score')} with {what} in the prompt: mean {own['mean']:.2f}"
+        )
         if others:
             text += f"; {others['scores']:,} without: mean {others['mean']:.2f}"
         lines.append(text)
@@ -195,7 +209,7 @@ def _jury_lines(summary: dict[str, Any]) -> list[str]:
     ]
     if jury.get("without_a_full_jury"):
         lines.append(
-            f"{jury['without_a_full_jury']:,} scores lack a judge: the jury gives no score there"
+            f"{counted(jury['without_a_full_jury'], 'score lacks', 'scores lack')} a judge: the jury gives no score there"
         )
     return lines
 

@@ -98,6 +98,7 @@ def main(
     argv: Sequence[str] | None = None,
     *,
     shown: str | None = None,
+    below: Sequence[str] = (),
 ) -> int:
     """Run a program and return its exit code.
 
@@ -107,6 +108,7 @@ def main(
         commands: What it can do.
         argv: Arguments; those of this process if not given.
         shown: What the user typed for the program, if not its name.
+        below: Programs that it runs under their names; tab completion knows their commands too.
     """
     shown = shown or program
     words = list(sys.argv[1:] if argv is None else argv)
@@ -120,7 +122,7 @@ def main(
         sys.stdout.write(f"pairwright {importlib.metadata.version('pairwright')}\n")
         return 0
     if words[0] == "--print-completion":
-        return _print_completion(program, commands, words[1:])
+        return _print_completion(program, commands, below, words[1:])
     command = by_name.get(words[0])
     if command is None:
         import difflib
@@ -132,12 +134,18 @@ def main(
     return run_command(program, command, words[1:], shown=shown)
 
 
-def _print_completion(program: str, commands: Sequence[Command], words: Sequence[str]) -> int:
+def _print_completion(
+    program: str, commands: Sequence[Command], below: Sequence[str], words: Sequence[str]
+) -> int:
     from pairwright.commands.completion import completion
 
-    parsers = {command.name: make_parser(program, command) for command in commands}
+    own = {command.name: make_parser(program, command) for command in commands}
+    others = {
+        name: {one.name: make_parser(name, one) for one in load(f"{name}.cli:COMMANDS")}
+        for name in below
+    }
     try:
-        sys.stdout.write(completion(program, parsers, words[0] if words else "bash"))
+        sys.stdout.write(completion(program, {**own, **others}, words[0] if words else "bash"))
     except Error as error:
         return _fail(as_json=False, text=str(error), code=error.exit_code)
     return 0

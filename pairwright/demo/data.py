@@ -278,20 +278,20 @@ def _new_wording(row: _Row, asked: set[tuple[str, str]], rng: random.Random) -> 
             return question
 
 
-def _reencode(out: Path, image: str, rng: random.Random, files: _FileNames) -> str:
+def _reencode(out: Path, source: str, rng: random.Random, files: _FileNames) -> str:
     """Save the image again as another PNG, as a JPEG, or a little larger or smaller."""
     kind = rng.choice(("png", "jpeg", "resize"))
     name = f"images/{files.take('.jpg' if kind == 'jpeg' else '.png')}"
-    with Image.open(out / image) as opened:
-        picture = opened.convert("RGB")
+    with Image.open(out / source) as opened:
+        image = opened.convert("RGB")
     if kind == "jpeg":
-        picture.save(out / name, quality=rng.randint(88, 93))
+        image.save(out / name, quality=rng.randint(88, 93))
         return name
     if kind == "resize":
         side = rng.choice((56, 60, 72, 80))
-        picture = picture.resize((side, side), Image.Resampling.BICUBIC)
+        image = image.resize((side, side), Image.Resampling.BICUBIC)
     # Level 1 differs from the encoder's default 6, so the bytes differ where the pixels do not.
-    picture.save(out / name, compress_level=1)
+    image.save(out / name, compress_level=1)
     return name
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pairwright.text.counts import counted
+
 if TYPE_CHECKING:
     import polars as pl
 
@@ -36,16 +38,16 @@ def describe(summary: dict[str, Any], options: SampleOptions) -> str:
     """The numbers, and the next command."""
     sampled = summary["prompts"] * options.n
     lines = [
-        f"{summary['responses']:,} distinct responses to {summary['prompts']:,} prompts "
+        f"{counted(summary['responses'], 'distinct response')} to {counted(summary['prompts'], 'prompt')} "
         f"({summary['duplicates']:,} of {sampled:,} sampled ones were duplicates)"
     ]
     if summary["one_response_only"] and options.n > 1:
         lines.append(
-            f"  {summary['one_response_only']:,} prompts have one distinct response only: no pair can be made of it"
+            f"  {counted(summary['one_response_only'], 'prompt has', 'prompts have')} one distinct response only: no pair can be made of it"
         )
     if summary["truncated"]:
         lines.append(
-            f"  {summary['truncated']:,} responses were truncated at --max-tokens {options.max_tokens}"
+            f"  {counted(summary['truncated'], 'response was', 'responses were')} truncated at --max-tokens {options.max_tokens}"
         )
     if summary["responses"]:
         lines.append("  next: score them with `judge score --target responses`")

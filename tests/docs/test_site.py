@@ -33,8 +33,13 @@ def test_a_browser_shows_it_without_a_request(site, tmp_path):
                 outside = [u for u in page.requests if not u.startswith(("file:", "data:"))]
                 assert outside == []
                 assert page.run("document.documentElement.scrollWidth") <= width
-        page.run(
-            "const field = document.querySelector('.md-search__input'); field.focus();"
-            "field.value = 'calibration'; field.dispatchEvent(new Event('keyup', {bubbles: true}))"
-        )
-        page.wait("document.querySelectorAll('.md-search-result__item').length > 0")
+        for word in ("calibration", "score_frame", "max-rejects"):
+            page.run(
+                "{const field = document.querySelector('.md-search__input'); field.focus();"
+                f"field.value = '{word}';"
+                "field.dispatchEvent(new Event('keyup', {bubbles: true}))}"
+            )
+            page.wait(
+                "[...document.querySelectorAll('.md-search-result__item')]"
+                f".some(item => item.innerText.includes('{word}'))"
+            )

@@ -18,7 +18,7 @@ def test_the_first_part_runs(tmp_path):
     assert len(python) == 1
     assert len(shell) >= 6
     programs = "\n".join(
-        f'{p}() {{ "{sys.executable}" -P -c "from {p}.cli import main; main()" "$@"; }}'
+        f'{p}() {{ "{sys.executable}" -P -c "from pairwright.programs import {p}; {p}()" "$@"; }}'
         for p in ("curate", "pairwright")
     )
     script = "set -ex\n" + programs + "\n" + "".join(shell)

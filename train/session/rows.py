@@ -10,6 +10,7 @@ from pairwright.dataset.store import Dataset
 from pairwright.dataset.writer import RunWriter
 from pairwright.errors import DataError
 from pairwright.images import ImageError
+from pairwright.text.counts import counted
 from train.batch.encode import Encoder, RowError, Tokens
 from train.batch.images import ImageBank
 from train.batch.rows import Row
@@ -60,7 +61,9 @@ def prepare_rows(
     if not good:
         raise DataError(_nothing_left(len(rows), reasons, writer.manifest.step))
     if reasons["too_long"]:
-        say(f"{reasons['too_long']:,} rows are longer than {limit:,} tokens and left out")
+        say(
+            f"{counted(reasons['too_long'], 'row is', 'rows are')} longer than {limit:,} tokens and left out"
+        )
     writer.summary.update(
         n_rows=len(good),
         n_too_long=reasons["too_long"],

@@ -11,6 +11,7 @@ from curate.filter.rows import Rows
 from curate.filter.rules.base import Inputs, Need, Reason, Rule
 from curate.filter.rules.checks import check_fractions
 from pairwright.commands.options import option
+from pairwright.text.counts import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,7 +73,9 @@ def find(rows: Rows, options: ScoreOptions, inputs: Inputs) -> Iterator[Found]:
         found.reasons = dict.fromkeys(np.flatnonzero(missing).tolist(), "no_score")
     if missing.any():
         fate = "kept" if options.unscored == "keep" else "removed"
-        found.notes.append(f"{int(missing.sum()):,} rows have no score: {fate} (--unscored)")
+        found.notes.append(
+            f"{counted(int(missing.sum()), 'row has', 'rows have')} no score: {fate} (--unscored)"
+        )
     yield found
 
 

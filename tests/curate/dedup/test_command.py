@@ -61,6 +61,7 @@ def test_decisions_and_conflicts_are_written_and_valid(data):
     assert "5 rows in, 3 kept, 2 removed (40.0 %)" in outcome.message
     assert "1 conflict: different answers to 1 question on the same image" in outcome.message
     assert "a circle" in outcome.message.lower()
+    assert outcome.message.endswith("\nnext: `judge score` or `curate select`")
 
 
 def test_again_there_is_nothing_to_do(data):

@@ -159,7 +159,7 @@ def test_after_kill_9_the_same_command_resumes(tmp_path, trained):
         "import sys, time, curate.embed.command, curate.clip.model; curate.embed.command.PART_ROWS = 8;"
         "slow = curate.clip.model.ClipModel.images;"
         "curate.clip.model.ClipModel.images = lambda s, b: (time.sleep(0.15), slow(s, b))[1];"
-        "from curate.cli import main; sys.argv[0] = 'curate'; main()"
+        "from pairwright.programs import curate; sys.argv[0] = 'curate'; curate()"
     )
     words = ["embed", str(data.path), "--model", str(trained), "--batch-size", "4"]
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)

@@ -258,7 +258,7 @@ def test_kill_9_leaves_nothing_visible_and_the_next_run_cleans_up(dataset, tmp_p
     code = (
         "import sys, time, curate.export.loaders.files as f; real = f._write;"
         "f._write = lambda *a: (real(*a), print('row', flush=True), time.sleep(30));"
-        "from curate.cli import main; main()"
+        "from pairwright.programs import curate; curate()"
     )
     out = tmp_path / "out"
     words = ["export", str(dataset.path), str(out), "--format", "llava"]

@@ -19,7 +19,7 @@ from pairwright.images import inspect_image
 
 pytestmark = pytest.mark.slow
 
-PUSH = "import sys; from curate.cli import main; sys.argv[0] = 'curate'; main()"
+PUSH = "import sys; from pairwright.programs import curate; sys.argv[0] = 'curate'; curate()"
 READ = """
 import io, json, sys
 from datasets import Image, List, load_dataset

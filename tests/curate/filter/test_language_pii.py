@@ -127,6 +127,6 @@ def test_a_region_makes_its_own_numbers_known():
 def test_a_missing_library_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "phonenumbers", None)
     data = make_dataset(tmp_path / "data")
-    with pytest.raises(MissingExtraError, match=r"phonenumbers.*pairwright\[filters\]"):
+    with pytest.raises(MissingExtraError, match=r"phonenumbers.*'\.\[filters\]'"):
         filter_samples(data, FilterOptions(pii="phone"), RunOptions())
     assert not (data.path / "decisions").exists()

@@ -23,7 +23,7 @@ import curate.filter.rules as room
 room.__path__.append(sys.argv.pop(1))
 room.RULES += ("links",)
 """
-PROGRAM = "from curate.cli import main; main()"
+PROGRAM = "from pairwright.programs import curate; curate()"
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ def test_low_scores_are_removed_and_the_unscored_reported(data):
     assert decisions["similarity"].to_list() == [2.0, 2.0, 3.0, 4.0, None, None]
     assert "6 rows in, 4 kept, 2 removed (33.3 %)" in outcome.message
     assert "2 rows have no score: kept (--unscored)" in outcome.message
+    assert outcome.message.endswith("\nnext: `curate select` or `curate report`")
     assert data.current_samples().collect().height == 4
 
 

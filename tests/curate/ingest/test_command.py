@@ -293,7 +293,7 @@ def test_kill_9_and_the_same_command_again(tmp_path):
             file.write(json.dumps(row if number % 1000 else {**row, "image": "gone.png"}) + "\n")
 
     def start(out):
-        words = [sys.executable, "-c", "from curate.cli import main; main()", "ingest", str(source),
+        words = [sys.executable, "-c", "from pairwright.programs import curate; curate()", "ingest", str(source),
                  "-o", str(out), "--json", "--max-rejects", "1"]  # fmt: skip
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -238,6 +238,7 @@ def test_a_legend_that_looks_inverted_is_reported(tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "0.0 % of the judged claims are supported" in shown
     assert "--inverted" in shown
+    assert shown.endswith("\nnext: `judge claims --claims RUN` or `prefs build --method claims`\n")
 
 
 @settings(deadline=None)

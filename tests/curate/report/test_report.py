@@ -193,7 +193,8 @@ def test_values_that_are_not_numbers_leave_valid_json(data):
              "method": "strange", "similarity": values[n % 4]}
             for n, i in enumerate(ids)
         )  # fmt: skip
-    report(data, ReportOptions(), RunOptions())
+    outcome = report(data, ReportOptions(), RunOptions())
+    assert outcome.message.endswith("\nnext: `curate select` or `curate export`")
     text = (data.path / "reports/report.json").read_text(encoding="utf-8")
     metrics = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert metrics["dropped"][0]["value"] == {"min": 0.5, "median": 0.5, "max": 0.5}

@@ -17,7 +17,7 @@ def test_scores():
     assert summary["criteria"] == older["criteria"]
     text = describe_scores(summary, load_rubric("default"))
     assert "3 scores of 2 responses" in text
-    assert "1 scores with the sample's own criteria in the prompt: mean 3.00" in text
+    assert "1 score with the sample's own criteria in the prompt: mean 3.00" in text
 
 
 def test_comparisons():

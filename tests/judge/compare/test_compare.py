@@ -362,7 +362,7 @@ def test_kill_9_asks_only_the_open_pairs_again(tmp_path, proxy, tiny_server, mon
     words = ["compare", str(dataset.path), "--model", MODEL, "--base-url", proxy.url, "--quiet"]
     code = (
         "import judge.ask.session as s; s.PART_SECONDS = 0.2; "
-        "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from judge.cli import main; main()"
+        "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from pairwright.programs import judge; judge()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words, "--concurrency", "4"])
     folder = dataset.path / "comparisons" / "compare"

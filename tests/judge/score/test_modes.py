@@ -267,7 +267,7 @@ def test_repeats_estimate_probabilities_where_a_server_reports_none(tmp_path, pr
     # Two of four say 4, one says 5, one says nothing: (2 * 4 + 5) / 3, on three quarters.
     assert row["score"] == pytest.approx(13 / 3)
     assert (row["label_mass"], row["read_from"], row["repeat"]) == (0.75, "text", 0)
-    assert "1 scores are read from the text of the verdict" in outcome.message
+    assert "1 score is read from the text of the verdict" in outcome.message
 
 
 def test_a_run_that_ended_between_two_repeats_asks_for_the_missing_one(

@@ -76,6 +76,7 @@ def test_samples_are_scored_by_their_own_answers(tmp_path, proxy, rubric):
     mass = f"{100 * scores['label_mass'].mean():.1f} %"
     assert f"mean probability mass on the labels: {mass}" in outcome.message
     assert "right" in outcome.message
+    assert outcome.message.endswith("next: `curate filter --min-score N`")
 
 
 def test_without_answers_it_says_where_to_look(tmp_path, rubric):
@@ -230,7 +231,7 @@ def test_kill_9_loses_at_most_what_was_not_written(
     words = ["score", str(dataset.path), *base, "--base-url", proxy.url, "--concurrency", "4"]
     code = (
         "import judge.ask.session as s; s.PART_SECONDS = 0.2; "
-        "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from judge.cli import main; main()"
+        "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from pairwright.programs import judge; judge()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words])
     folder = dataset.path / "scores" / "score"

@@ -28,10 +28,17 @@ def completed(text, program, *words):
         ("curate", ["dedup", "--thr"], {"--threshold"}),
         ("judge", ["scor"], {"score"}),
         ("prefs", ["build", "--dry"], {"--dry-run"}),
+        ("pairwright", ["cur"], {"curate"}),
+        ("pairwright", ["sta"], {"status"}),
+        ("pairwright", ["train", "s"], {"sft"}),
+        ("pairwright", ["curate", "dedup", "--thr"], {"--threshold"}),
     ],
 )
 def test_bash_completes_commands_and_options(program, words, found):
-    assert set(completed(script([program]), program, *words)) == found
+    assert (
+        set(completed(script([program] if program != "pairwright" else []), program, *words))
+        == found
+    )
 
 
 def test_another_shell_is_one_line():

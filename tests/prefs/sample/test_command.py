@@ -125,7 +125,7 @@ def test_killed_and_resumed_no_prompt_is_sent_twice(tmp_path, proxy, settings):
     words += ["-n", "4", "--temperature", "1.0", "--max-tokens", "5", "--concurrency", "4"]
     code = (
         "import prefs.sample.command; prefs.sample.command._PART_SECONDS = 0.2; "
-        "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from prefs.cli import main; main()"
+        "import pairwright.vlm.rows as r; r._SECONDS = 0.1; from pairwright.programs import prefs; prefs()"
     )
     process = subprocess.Popen([sys.executable, "-c", code, *words])
     folder = dataset.path / "responses" / "sample"

@@ -43,7 +43,7 @@ def run(dataset: Dataset, step: str, name: str, **options: Any) -> Any:
 def kill_after_checkpoint(dataset: Dataset, step: str, name: str, **options: Any) -> None:
     """Start the command as a program and kill it -9 once it has two whole checkpoints."""
     flags = [f"--{k.replace('_', '-')}={v}" for k, v in (COMMON | options).items()]
-    code = "import sys; from train.cli import main; sys.argv[0] = 'train'; main()"
+    code = "import sys; from pairwright.programs import train; sys.argv[0] = 'train'; train()"
     words = [sys.executable, "-c", code, step, str(dataset.path), "--run", name, *flags]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     folder = dataset.path / "runs" / name / "checkpoints"

@@ -55,7 +55,7 @@ FORMAT = Format(
 def curate(*words, path):
     """Exit code, output and errors of `curate` with some folders on the path."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, path))}
-    code = "from curate.cli import main; main()"
+    code = "from pairwright.programs import curate; curate()"
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, words)],
         env=env, capture_output=True, text=True, check=False, cwd=path[0],

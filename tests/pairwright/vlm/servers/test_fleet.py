@@ -21,7 +21,7 @@ from pairwright.vlm.options import PlaceOptions
 from pairwright.vlm.servers.ray_fleet import ray_fleet, size_of
 from pairwright.vlm.servers.ready import that_started
 
-JUDGE = [sys.executable, "-c", "from judge.cli import main; main()"]
+JUDGE = [sys.executable, "-c", "from pairwright.programs import judge; judge()"]
 SETTINGS = {"rubric": "faithful", "max_model_len": MAX_MODEL_LEN}
 
 
