@@ -55,6 +55,7 @@ COMMANDS = (
             "judge rubrics check mine.yaml --model Qwen2-VL-7B",
         ),
         dataset="none",
+        has_run=False,
     ),
     Command(
         name="sheet",

@@ -886,11 +886,6 @@ class _Judge:
         name: str | os.PathLike[str] | None = None,
         *,
         model: str | None = None,
-        run: str | None = None,
-        replace: bool = False,
-        limit: int | None = None,
-        dry_run: bool = False,
-        max_rejects: float = 0.05,
     ) -> Result:
         """List the rubrics, print one, or validate your own.
 
@@ -900,11 +895,6 @@ class _Judge:
             action: list: list them; show: print one as YAML; check: validate your own.
             name: name of a rubric, or a YAML file.
             model: with check: also check that each label is one token of this model.
-            run: name of the run (default: a fixed name per command).
-            replace: make an existing run of this name again.
-            limit: take the first N rows only.
-            dry_run: print what would be done, write nothing.
-            max_rejects: fail (TooManyRejectsError) if a larger fraction of the rows is invalid.
 
         Returns:
             What was done; `.scan()` reads the table that was written.

@@ -32,6 +32,7 @@ COMMANDS = (
         options="pairwright.status:StatusOptions",
         summary="the funnel from raw rows to pairs, and every table",
         examples=("pairwright status data/", "pairwright status data/ --lineage --json"),
+        has_run=False,
     ),
     Command(
         name="show",
@@ -42,6 +43,7 @@ COMMANDS = (
             "pairwright show data/ pairs/best-of-n",
             "pairwright show data/ rejects/ingest/raw",
         ),
+        has_run=False,
     ),
     Command(
         name="use",
@@ -49,6 +51,7 @@ COMMANDS = (
         options="pairwright.status:UseOptions",
         summary="make another run active",
         examples=("pairwright use data/ decisions/strict",),
+        has_run=False,
     ),
     Command(
         name="doctor",
@@ -57,5 +60,6 @@ COMMANDS = (
         summary="what this machine has, and what to install for what is missing",
         examples=("pairwright doctor",),
         dataset="none",
+        has_run=False,
     ),
 )

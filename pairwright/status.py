@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pairwright.commands.command import Outcome
 from pairwright.commands.options import RunOptions, option
 from pairwright.errors import UsageError
+from pairwright.text.counts import counted
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +31,7 @@ class ShowOptions:
 
     table: str = option(help="table to show: kind/run, such as pairs/best-of-n", positional=True)
     rows: int = option(5, help="number of rows")
-    format: Literal["text", "json"] = option("text", help="one JSON object a line, or text")
+    format: Literal["text", "json"] = option("text", help="one JSON object per line, or text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +59,10 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
             if kind == "rejects" and not manifest.rows:
                 continue
             # Stopped or still running: the table cannot distinguish them.
-            marks = [manifest.status if manifest.is_complete else "unfinished"]
+            states = [manifest.status if manifest.is_complete else "unfinished"]
             if kind not in ("images", "samples", "rejects") and manifest.run in active:
-                marks.append("active")
-            lines.append(f"  {manifest.ref:<34}{manifest.rows:>12,}  {', '.join(marks)}")
+                states.append("active")
+            lines.append(f"  {manifest.ref:<34}{manifest.rows:>12,}  {', '.join(states)}")
             if options.lineage:
                 lines.append(f"      {manifest.command}")
                 lines += [f"      from {entry['table']}" for entry in manifest.inputs]
@@ -70,8 +71,8 @@ def status(dataset: Dataset, options: StatusOptions, run: RunOptions) -> Outcome
     if orphans:
         lines += [
             "",
-            f"  {orphans:,} duplicate groups lost their kept representative to a later step;",
-            "  `curate dedup --rescue --replace` promotes the next row of each",
+            f"  A later step dropped the kept representative of {counted(orphans, 'duplicate group')};",
+            "  `curate dedup --promote --replace` keeps the next row of each",
         ]
     summary = {"funnel": dict(stages), "tables": tables, "orphaned_groups": orphans}
     return Outcome(message="\n".join(lines), summary=summary)
@@ -86,8 +87,8 @@ def funnel(dataset: Dataset) -> list[tuple[str, int]]:
 
     samples = dataset.union("samples").select("sample_id")
     out = [("samples ingested", size(samples))]
-    rejected = sum(m.rows for m in dataset.runs("rejects") if m.step == "ingest")
-    out.append(("rows rejected at ingest", rejected))
+    invalid = sum(m.rows for m in dataset.runs("rejects") if m.step == "ingest")
+    out.append(("invalid rows at ingest", invalid))
     for manifest in dataset.active("decisions").values():
         dropped = dataset.scan(manifest).filter(~pl.col("kept")).select("sample_id")
         out.append((f"dropped by {manifest.run}", size(dropped)))
@@ -104,10 +105,12 @@ def _orphaned_groups(dataset: Dataset) -> int:
     manifest = dataset.active("decisions").get("dedup")
     if manifest is None:
         return 0
-    stood = dataset.scan(manifest).filter(~pl.col("kept")).select(sample_id="kept_id").unique()
+    representatives = (
+        dataset.scan(manifest).filter(~pl.col("kept")).select(sample_id="kept_id").unique()
+    )
     mine = dataset.union("samples").select("sample_id")  # not those of other datasets (--against)
     current = dataset.current_samples().select("sample_id")
-    orphaned = stood.join(mine, on="sample_id", how="semi").join(
+    orphaned = representatives.join(mine, on="sample_id", how="semi").join(
         current, on="sample_id", how="anti"
     )
     return int(orphaned.select(pl.len()).collect().item())

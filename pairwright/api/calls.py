@@ -48,7 +48,9 @@ def function_of(program: str, command: Command) -> Callable[..., Result]:
 
 def signature_of(command: Command) -> inspect.Signature:
     """The dataset, what stands without a flag, and the options by keyword."""
-    without = ("output",) if command.dataset == "output" else ()
+    without = {"output"} if command.dataset == "output" else set()
+    if not command.has_run:
+        without |= {field.name for field in dataclasses.fields(RunOptions)}
     found = parameters(load(command.options), without=without)
     first = [] if command.dataset == "none" else [_DATASET]
     return inspect.Signature([*first, *found], return_annotation=Result)
@@ -62,7 +64,7 @@ def doc_of(program: str, command: Command) -> str:
     if command.dataset != "none":
         made = ", made if it is new" if command.dataset == "output" else ""
         lines.append(f"    dataset: The dataset, or its folder{made}.")
-    for kind in (options, RunOptions):
+    for kind in (options, RunOptions) if command.has_run else (options,):
         for field in dataclasses.fields(kind):
             if command.dataset == "output" and field.name == "output":
                 continue

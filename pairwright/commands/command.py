@@ -47,6 +47,8 @@ class Command:
         examples: Command lines that work as they stand; tests run or parse them.
         dataset: Whether it takes a dataset as first argument, or makes the one that its option
             `output` names.
+        has_run: Whether it makes a run, or does work that `RunOptions` shape; else it has none of
+            their flags.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Command:
     summary: str
     examples: tuple[str, ...]
     dataset: Literal["open", "output", "none"] = "open"
+    has_run: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +209,8 @@ def make_parser(program: str, command: Command) -> argparse.ArgumentParser:
         )
     add_arguments(parser, load(command.options))
     common = parser.add_argument_group("common options")
-    add_arguments(common, RunOptions)  # type: ignore[arg-type]
+    if command.has_run:
+        add_arguments(common, RunOptions)  # type: ignore[arg-type]
     common.add_argument("--config", type=Path, metavar="FILE", help="options from a YAML file")
     common.add_argument(
         "--print-config", action="store_true", help="print the resolved options and stop"

@@ -80,7 +80,7 @@ def _environment(package: str) -> Environment:
 
 
 def _shown(value: Any) -> Any:
-    """What stands for a value on the page; what is HTML already stays."""
+    """The text of a value on the page; what is HTML already stays."""
     is_text = isinstance(value, str) and not hasattr(value, "__html__")
     return trusted(visible(value)) if is_text else value
 
