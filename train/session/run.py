@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairwright.commands.choices import own_options
+from pairwright.commands.choices import chosen_before, chosen_config, own_options
 from pairwright.commands.command import Outcome
-from pairwright.commands.options import RunOptions, as_config
+from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress, say
 from pairwright.dataset.manifest import Manifest
 from pairwright.dataset.store import Dataset
@@ -83,10 +84,11 @@ def train(dataset: Dataset, plan: Plan, options: TrainingOptions, run: RunOption
         "runs",
         name,
         step=plan.step,
-        config={**as_config(options), "lr": plan.lr, "limit": run.limit},
+        config={**chosen_config(options), "lr": plan.lr, "limit": run.limit},
         inputs=plan.inputs,
         fingerprints=fingerprints,
         replace=run.replace,
+        current_config=partial(chosen_before, options),
     )
     with writer:
         if writer.is_complete:
