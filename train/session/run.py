@@ -101,10 +101,10 @@ def train(dataset: Dataset, plan: Plan, options: TrainingOptions, run: RunOption
         )  # fmt: skip
         _run_trainer(plan, options, encoder, rows, dataset.path / "runs" / name, writer)
         writer.summary["seconds"] = round(time.monotonic() - started, 1)
-    return _outcome(_describe(name, plan.step, writer.summary), name, writer)
+    return _outcome(_describe(name, writer.summary), name, writer)
 
 
-def _describe(name: str, step: str, summary: dict[str, Any]) -> str:
+def _describe(name: str, summary: dict[str, Any]) -> str:
     text = (
         f"runs/{name}: trained {summary['trainable_parameters']:,} of "
         f"{summary['total_parameters']:,} parameters on {summary['n_rows']:,} rows in "
