@@ -56,7 +56,7 @@ def export(dataset: Dataset, options: ExportOptions, run: RunOptions) -> Outcome
 
             done = write_files(dataset, tables[0], options, folder)
     record_rejects(dataset, done, options, run)
-    warn_about(done, options)
+    warn_about(done)
     return Outcome(
         message=_message(done, options),
         rows=done.n_rows,
@@ -88,7 +88,7 @@ def _message(done: Exported, options: ExportOptions) -> str:
     return "\n  ".join(lines)
 
 
-def warn_about(done: Exported, options: TableOptions) -> None:
+def warn_about(done: Exported) -> None:
     """Print to stderr what a user should know of an export besides its result."""
     if done.rejects:
         reasons: dict[str, int] = {}

@@ -79,7 +79,7 @@ def push(dataset: Dataset, options: PushOptions, run: RunOptions) -> Outcome:
         done = write_folder(dataset, tables, options, out)
         if not run.dry_run:
             record_rejects(dataset, done, options, run)
-        warn_about(done, options)
+        warn_about(done)
         outcome = push_folder(out, options, run)
     return Outcome(
         message=outcome.message,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 from curate.ingest.options import IngestOptions
@@ -15,9 +15,9 @@ from curate.read.formats import load_formats
 from curate.read.formats.base import Format
 from curate.read.sources.find import find_source
 from curate.read.sources.source import Source, slug
-from pairwright.commands.choices import NoOptions, own_options
+from pairwright.commands.choices import chosen_config, own_options
 from pairwright.commands.command import Outcome
-from pairwright.commands.options import RunOptions, as_config
+from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import say
 from pairwright.dataset.store import Dataset
 from pairwright.errors import NotFoundError, UsageError
@@ -88,18 +88,12 @@ def _plan(source: Source, options: IngestOptions, run: RunOptions, reading: Read
         msg = f"--image-folder {folder}: no such folder"
         raise NotFoundError(msg)
     name = options.source_name or run.run or source.name
-    config = as_config(options)
-    own = {
-        field.name
-        for field in fields(NoOptions if reading.format is None else reading.format.options)
-    }
-    for key in config.keys() - own - {field.name for field in fields(IngestOptions)}:
-        del config[key]  # own options of other formats
+    form = "auto" if reading.format is None else reading.format.name
+    config = chosen_config(replace(options, format=form))
     # Paths are not part of the configuration: the fingerprints identify the source.
     for key in ("source", "output", "as_", "image_folder"):
         del config[key]
-    form = "auto" if reading.format is None else reading.format.name
-    config |= {"as": reading.table, "format": form, "source_name": name, "limit": run.limit}
+    config |= {"as": reading.table, "source_name": name, "limit": run.limit}
     if options.image_folder is not None:
         config["image_folder"] = str(folder.resolve())
     if options.license is None and source.license is not None:

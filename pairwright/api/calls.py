@@ -42,7 +42,7 @@ def function_of(program: str, command: Command) -> Callable[..., Result]:
     function.__signature__ = signature  # type: ignore[attr-defined]
     function.__name__, function.__qualname__ = command.name, name
     function.__module__ = "pairwright"
-    function.__doc__ = doc_of(program, command)
+    function.__doc__ = doc_of(command)
     return function
 
 
@@ -56,7 +56,7 @@ def signature_of(command: Command) -> inspect.Signature:
     return inspect.Signature([*first, *found], return_annotation=Result)
 
 
-def doc_of(program: str, command: Command) -> str:
+def doc_of(command: Command) -> str:
     """Docstring of a command's function, from the help of its options."""
     options = load(command.options)
     lines = [f"{command.summary[0].upper()}{command.summary[1:]}.", ""]

@@ -48,13 +48,13 @@ def stub() -> str:
     for program in _PROGRAMS:
         lines += [f"class _{program.title()}:"]
         for command in load(f"{program}.cli:COMMANDS"):
-            lines += [f"    {line}".rstrip() for line in _function(program, command)]
+            lines += [f"    {line}".rstrip() for line in _function(command)]
         lines.append("")
     lines += [f"{program}: _{program.title()}" for program in _PROGRAMS]
     return "\n".join(lines) + "\n"
 
 
-def _function(program: str, command: Command) -> Iterator[str]:
+def _function(command: Command) -> Iterator[str]:
     signature = signature_of(command)
     yield f"def {command.name.replace('-', '_')}("
     yield "    self,"
@@ -66,7 +66,7 @@ def _function(program: str, command: Command) -> Iterator[str]:
         default = "" if one.default is inspect.Parameter.empty else f" = {_default(one.default)}"
         yield f"    {one.name}: {type_text(one.annotation)}{default},"
     yield ") -> Result:"
-    doc = doc_of(program, command).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
+    doc = doc_of(command).replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     yield from textwrap.indent(f'"""{doc}\n"""', "    ").splitlines()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
-from pairwright.commands.options import flag_of
+from pairwright.commands.options import as_config, current_config, flag_of
 from pairwright.errors import UsageError
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ def with_choices(shared: type[T], choices: Mapping[str, Sequence[Choice]]) -> ty
             help gets a list of the names.
 
     Returns:
-        A subclass of `shared`; `chosen` and `own_options` take its instances.
+        A subclass of `shared`; `chosen`, `own_options` and `chosen_config` take its instances.
     """
     owned = _owned_options(shared, choices)
     hints = typing.get_type_hints(shared)
@@ -71,7 +71,8 @@ def with_choices(shared: type[T], choices: Mapping[str, Sequence[Choice]]) -> ty
     ]
     for name, one in owned.items():
         group = f"options of --{one.by.replace('_', '-')} {listing(one.owners)}"
-        specs.append((name, one.hint, _copy(one.declared, {"group": group})))
+        more = {"group": group, "by": one.by, "owners": tuple(one.owners)}
+        specs.append((name, one.hint, _copy(one.declared, more)))
     made = dataclasses.make_dataclass(
         shared.__name__,
         specs,
@@ -110,6 +111,37 @@ def own_options(options: Any, choice: Choice) -> Any:
     """
     names = [one.name for one in dataclasses.fields(choice.options)]
     return choice.options(**{name: getattr(options, name) for name in names})
+
+
+def chosen_config(options: Any) -> dict[str, Any]:
+    """The options as a run's configuration, without those of what was not chosen.
+
+    Those would make runs differ wherever something new can be chosen.
+    """
+    left_out = _not_chosen(options)
+    return {name: v for name, v in as_config(options).items() if name not in left_out}
+
+
+def chosen_before(options: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded configuration as `chosen_config` gives it, with current names and values.
+
+    Older versions recorded the options of what was not chosen, too.
+    """
+    left_out = _not_chosen(options)
+    found = current_config(type(options), config)
+    return {name: value for name, value in found.items() if name not in left_out}
+
+
+def _not_chosen(options: Any) -> set[str]:
+    """Names of the options that belong to what the options did not choose."""
+    names = set()
+    for one in dataclasses.fields(options):
+        if (by := one.metadata.get("by")) is None:
+            continue
+        value = getattr(options, by)
+        if not {*one.metadata["owners"]} & {*(value if isinstance(value, tuple) else (value,))}:
+            names.add(one.name)
+    return names
 
 
 def listing(names: Sequence[str]) -> str:

@@ -24,14 +24,6 @@ from PIL import Image
 SPLIT_SEED = 20261124
 SHAPES = ("circle", "rectangle", "triangle")
 COLORS = ("black", "blue", "brown", "gray", "green", "red", "teal", "yellow")
-FAULTS = (
-    "exact_copy",
-    "reencoded_copy",
-    "reworded_copy",
-    "wrong_answer",
-    "yes_bias",
-    "none",
-)
 
 # Fractions of the clean rows; `YES_BIAS_FRACTION` is of the rows whose true answer is "no".
 EXACT_FRACTION = 0.02

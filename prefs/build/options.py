@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_type_hints
 
-from pairwright.commands.choices import chosen, listing, with_choices
-from pairwright.commands.options import as_config, option
+from pairwright.commands.choices import chosen, chosen_config, listing, with_choices
+from pairwright.commands.options import option
 from pairwright.errors import UsageError
 from prefs.methods import load_methods
 from prefs.methods.base import Method, MethodOptions
@@ -62,16 +62,9 @@ def resolved(options: BuildOptions) -> BuildOptions:
 
 
 def config_of(options: BuildOptions) -> dict[str, Any]:
-    """The options as a run's configuration, without those of other methods.
-
-    Those would make runs differ wherever another package adds a method.
-    """
-    own = {one.name for one in dataclasses.fields(method_of(options).options)}
-    shared = {one.name for one in dataclasses.fields(BuildOptions)}
-    tables = set(_tables(METHODS))
-    kept = {k: v for k, v in as_config(options).items() if k in own | shared | tables}
+    """The options as a run's configuration, without those of other methods."""
     # Runs of version 1 stored it with every method; without it they would count as different.
-    return {"min_label_mass": 0.0, **kept}
+    return {"min_label_mass": 0.0, **chosen_config(options)}
 
 
 def _tables(methods: Sequence[Method]) -> list[str]:

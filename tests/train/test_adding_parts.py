@@ -8,6 +8,9 @@ import polars as pl
 import pytest
 from copied_house import CopiedHouse
 
+from pairwright.commands.command import call
+from pairwright.commands.options import RunOptions
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("torch")]
 
 LOSSES = '''
@@ -161,6 +164,22 @@ def test_they_are_in_the_help(house: CopiedHouse) -> None:
     text = " ".join(house.run("train", "eval", "--help").split())
     assert "long-enough: responses with enough letters" in text
     assert "options of --task long-enough: --min-letters N" in text
+
+
+def test_runs_that_did_not_choose_them_stay_finished(
+    house: CopiedHouse, make: color_data.Maker, tiny_qwen: Path
+) -> None:
+    dataset = make.colors()
+    options = {"model": str(tiny_qwen), "pairs": "best-of-n"}
+    once = {"max_steps": 1, "batch_size": 8}
+    call("train dpo", dataset, run=RunOptions(run="before"), **options, **once)
+    call("train eval", dataset, run=RunOptions(), **options, task="preference")
+    words = (dataset.path, "--model", tiny_qwen, "--pairs", "best-of-n")
+    steps = ("--max-steps", "1", "--batch-size", "8", "--run", "before")
+    text = house.run("train", "dpo", *words, *steps)
+    assert "runs/before is finished: nothing to do" in text
+    text = house.run("train", "eval", *words, "--task", "preference")
+    assert "predictions/eval is finished: nothing to do" in text
 
 
 def test_they_work(house: CopiedHouse, make: color_data.Maker, tiny_qwen: Path) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from pairwright.commands.choices import own_options
+from pairwright.commands.choices import chosen_before, chosen_config, own_options
 from pairwright.commands.command import Outcome
-from pairwright.commands.options import RunOptions, as_config
+from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
 from pairwright.dataset.writer import RunWriter
 from pairwright.errors import DataError
@@ -38,10 +39,11 @@ def run_eval(dataset: Dataset, options: EvalOptions, run: RunOptions) -> Outcome
         "predictions",
         name,
         step="eval",
-        config={**as_config(options), "limit": run.limit},
+        config={**chosen_config(options), "limit": run.limit},
         inputs=found.inputs,
         fingerprints=fingerprints,
         replace=run.replace,
+        current_config=partial(chosen_before, options),
     )
     message = ""
     with writer:

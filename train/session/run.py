@@ -6,12 +6,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pairwright.commands.choices import own_options
+from pairwright.commands.choices import chosen_before, chosen_config, own_options
 from pairwright.commands.command import Outcome
-from pairwright.commands.options import RunOptions, as_config
+from pairwright.commands.options import RunOptions
 from pairwright.commands.progress import Progress, say
 from pairwright.dataset.manifest import Manifest
 from pairwright.dataset.store import Dataset
@@ -83,10 +84,11 @@ def train(dataset: Dataset, plan: Plan, options: TrainingOptions, run: RunOption
         "runs",
         name,
         step=plan.step,
-        config={**as_config(options), "lr": plan.lr, "limit": run.limit},
+        config={**chosen_config(options), "lr": plan.lr, "limit": run.limit},
         inputs=plan.inputs,
         fingerprints=fingerprints,
         replace=run.replace,
+        current_config=partial(chosen_before, options),
     )
     with writer:
         if writer.is_complete:
@@ -99,10 +101,10 @@ def train(dataset: Dataset, plan: Plan, options: TrainingOptions, run: RunOption
         )  # fmt: skip
         _run_trainer(plan, options, encoder, rows, dataset.path / "runs" / name, writer)
         writer.summary["seconds"] = round(time.monotonic() - started, 1)
-    return _outcome(_describe(name, plan.step, writer.summary), name, writer)
+    return _outcome(_describe(name, writer.summary), name, writer)
 
 
-def _describe(name: str, step: str, summary: dict[str, Any]) -> str:
+def _describe(name: str, summary: dict[str, Any]) -> str:
     text = (
         f"runs/{name}: trained {summary['trainable_parameters']:,} of "
         f"{summary['total_parameters']:,} parameters on {summary['n_rows']:,} rows in "

@@ -48,11 +48,6 @@ def load_rules() -> tuple[Rule, ...]:
     return (*ours, *load_plugins(GROUP, Rule, taken=RULES))
 
 
-def reason_names() -> tuple[str, ...]:
-    """All reasons, in the order in which they are asked."""
-    return tuple(reason.name for rule in load_rules() for reason in rule.reasons)
-
-
 def chosen_reasons() -> tuple[str, ...]:
     """The reasons that a user turns on and off."""
     return tuple(r.name for rule in load_rules() for r in rule.reasons if not r.implied)

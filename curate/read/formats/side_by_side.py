@@ -66,7 +66,7 @@ def convert(row: dict[str, Any], naming: Naming) -> Draft:
     fields, names = _authors(row)
     by_field = first_field(row, _BY, None)
     by = naming.by if by_field is None else scalar_text(row[by_field], by_field, 1000)
-    verdicts, used = _verdicts(row, names, naming)
+    verdicts, used = _verdicts(row, names)
     why = first_field(row, _WHY, None)
     reasons = None if why is None else check_text(row[why], why, naming.max_text) or None
     spent = {*found, *fields, *used, *_BY, *_WHY, _SUM}
@@ -105,7 +105,7 @@ def _authors(row: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, str]]:
 
 
 def _verdicts(
-    row: dict[str, Any], names: tuple[str, str], naming: Naming
+    row: dict[str, Any], names: tuple[str, str]
 ) -> tuple[list[tuple[str | None, Level]], set[str]]:
     """Criteria with their verdicts, and the fields they were read from."""
     field = next((name for name in _LEVELS if isinstance(row.get(name), dict)), None)

@@ -16,7 +16,7 @@ from tiny_dataset import make_dataset, picture, sample, write_dataset
 from curate.cli import COMMANDS
 from curate.filter.command import filter_samples
 from curate.filter.options import FilterOptions
-from curate.filter.rules import reason_names
+from curate.filter.rules import load_rules
 from pairwright.commands.command import main
 from pairwright.commands.options import RunOptions
 from pairwright.dataset.store import Dataset
@@ -215,7 +215,8 @@ def test_the_preset_is_resolved_and_recorded(data, capsys):
 
 
 def test_every_reason_has_one_name_and_every_preset_can_be_used():
-    assert len(set(reason_names())) == len(reason_names())
+    names = [reason.name for rule in load_rules() for reason in rule.reasons]
+    assert len(set(names)) == len(names)
     basic, llava = (set(FilterOptions(preset=name).recorded()) for name in ("basic", "llava"))
     assert {"rules", "min_side", "max_aspect"} <= basic < llava
 

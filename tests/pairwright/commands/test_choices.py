@@ -5,7 +5,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from pairwright.commands.choices import NoOptions, chosen, listing, own_options, with_choices
+from pairwright.commands.choices import (
+    NoOptions,
+    chosen,
+    chosen_before,
+    chosen_config,
+    listing,
+    own_options,
+    with_choices,
+)
 from pairwright.commands.options import add_arguments, as_config, build, option
 from pairwright.errors import UsageError
 
@@ -88,6 +96,24 @@ def test_what_belongs_to_something_else_is_refused() -> None:
         build(OPTIONS, {"litres": 3, "extras": ["light"]})
     assert build(OPTIONS, {"litres": 3, "extras": ["light", "oil"]}).litres == 3
     assert build(OPTIONS, {"tool": "hand", "teeth": 8}).teeth == 8, "the default says nothing"
+
+
+def test_a_run_records_the_options_of_what_was_chosen() -> None:
+    shared = {"tool": "saw", "extras": [], "seed": 0}
+    assert chosen_config(build(OPTIONS, {})) == {**shared, "teeth": 8, "sides": ["left"]}
+    hand = build(OPTIONS, {"tool": "hand", "extras": ["light", "oil"], "litres": 2})
+    assert chosen_config(hand) == {
+        "tool": "hand", "extras": ["light", "oil"], "seed": 0, "litres": 2.0,
+    }  # fmt: skip
+
+
+def test_older_runs_recorded_what_was_not_chosen_too() -> None:
+    for values in ({}, {"tool": "hand"}, {"tool": "hand", "extras": ["oil"], "litres": 2}):
+        options = build(OPTIONS, values)
+        recorded = as_config(options) | {"limit": 3}
+        assert chosen_before(options, recorded) == chosen_config(options) | {"limit": 3}
+    # What was chosen is compared.
+    assert chosen_before(build(OPTIONS, {}), as_config(build(OPTIONS, {"teeth": 5})))["teeth"] == 5
 
 
 def test_names_that_do_not_exist() -> None:

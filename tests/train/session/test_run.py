@@ -268,6 +268,47 @@ def test_same_command_again_does_nothing_and_another_is_refused(
         sft(dataset, tiny_qwen, max_steps=2)
 
 
+def record_as_before(dataset: Dataset, table: str, added: dict[str, Any]) -> None:
+    """Add to a run's configuration what older versions recorded of what was not chosen."""
+    kind, _, run = table.rpartition("/")
+    manifest = dataset.manifest(kind, run)
+    assert manifest is not None
+    assert not added.keys() & manifest.config.keys()
+    manifest.config |= added
+    manifest.save(dataset.path / kind / run)
+
+
+def test_runs_that_recorded_all_options_stay_finished(
+    make: color_data.Maker, tiny_qwen: Path
+) -> None:
+    dataset = make.colors()
+    options = {"pairs": "best-of-n", "model": str(tiny_qwen), "max_steps": 1}
+    dpo(dataset, **options)
+    for table in ("runs/dpo", "rejects/dpo/dpo"):
+        record_as_before(dataset, table, {"label_smoothing": 0.0})
+    assert "nothing to do" in dpo(dataset, **options).message
+    with pytest.raises(
+        ConfigChangedError, match=r"loss was \['sigmoid', 'sft'\], now \['robust'\]"
+    ):
+        dpo(dataset, **options, loss=("robust",))
+    words: dict[str, Any] = {"model": str(tiny_qwen), "task": "preference", "pairs": "best-of-n"}
+    call("train eval", dataset, run=RunOptions(), **words)
+    for table in ("predictions/eval", "rejects/eval/eval"):
+        record_as_before(dataset, table, {"split": None, "generate_max_tokens": 32})
+    assert "nothing to do" in call("train eval", dataset, run=RunOptions(), **words).message
+    killed = dataset.manifest("predictions", "eval")
+    assert killed is not None
+    killed.status = "running"
+    killed.save(dataset.path / "predictions" / "eval")
+    outcome = call("train eval", dataset, run=RunOptions(), **words)
+    assert "nothing to do" not in outcome.message
+    assert outcome.rows == killed.rows
+    resumed = dataset.manifest("predictions", "eval")
+    assert resumed is not None
+    assert resumed.is_complete
+    assert "split" not in resumed.config
+
+
 def test_active_pairs_name_the_policy(make: color_data.Maker, tiny_qwen: Path) -> None:
     dataset = make.colors()
     images = dataset.union("images").collect()["image_id"].to_list()
