@@ -808,7 +808,7 @@ class _Judge:
             base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
                 vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
-            max_model_len: tokens of prompt and answer together.
+            max_model_len: tokens of prompt and response together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
             concurrency: max requests in flight per server.
@@ -1077,7 +1077,7 @@ class _Judge:
             base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
                 vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
-            max_model_len: tokens of prompt and answer together.
+            max_model_len: tokens of prompt and response together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
             concurrency: max requests in flight per server.
@@ -1159,7 +1159,7 @@ class _Judge:
             base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
                 vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
-            max_model_len: tokens of prompt and answer together.
+            max_model_len: tokens of prompt and response together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
             concurrency: max requests in flight per server.
@@ -1238,7 +1238,7 @@ class _Judge:
             base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
                 vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
-            max_model_len: tokens of prompt and answer together.
+            max_model_len: tokens of prompt and response together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
             concurrency: max requests in flight per server.
@@ -1308,7 +1308,7 @@ class _Judge:
             base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
                 vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
-            max_model_len: tokens of prompt and answer together.
+            max_model_len: tokens of prompt and response together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
             concurrency: max requests in flight per server.
@@ -1382,7 +1382,7 @@ class _Prefs:
             base_url: addresses of running OpenAI-compatible servers, /v1 included (default: start
                 vLLM).
             backend: vllm: over HTTP; transformers: a small model in this process.
-            max_model_len: tokens of prompt and answer together.
+            max_model_len: tokens of prompt and response together.
             max_pixels: shrink images to this many pixels (default: the model's limit, at most
                 1003520).
             concurrency: max requests in flight per server.
@@ -1520,7 +1520,7 @@ class _Train:
             max_steps: stop after this many steps, whatever epochs is.
             batch_size: rows per forward pass.
             grad_accum: forward passes per step.
-            max_length: reject longer rows, image tokens counted (default: what the model can
+            max_length: longer rows are invalid, image tokens counted (default: what the model can
                 take).
             warmup_ratio: fraction of the steps over which the learning rate rises.
             schedule: how the learning rate falls after that.
@@ -1599,7 +1599,7 @@ class _Train:
             max_steps: stop after this many steps, whatever epochs is.
             batch_size: rows per forward pass.
             grad_accum: forward passes per step.
-            max_length: reject longer rows, image tokens counted (default: what the model can
+            max_length: longer rows are invalid, image tokens counted (default: what the model can
                 take).
             warmup_ratio: fraction of the steps over which the learning rate rises.
             schedule: how the learning rate falls after that.

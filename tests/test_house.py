@@ -1,9 +1,12 @@
 """The house: no module that is too long, no folder that is too full."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from pairwright.commands.command import load
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("schemas", "pairwright", "curate", "judge", "prefs", "train")
@@ -53,3 +56,32 @@ def test_every_folder_of_modules_says_what_it_is(name):
     for folder in {path.parent for path in (ROOT / name).rglob("*.py")}:
         text = (folder / "__init__.py").read_text().lstrip()
         assert text.startswith('"""'), f"{folder}: __init__.py has no docstring"
+
+
+def contracts():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return settings["tool"]["importlinter"]["contracts"]
+
+
+def test_every_module_of_pairwright_is_floor_or_roof():
+    [contract] = [one for one in contracts() if one["type"] == "forbidden"]
+    listed = contract["source_modules"] + contract["forbidden_modules"]
+    there = {
+        f"pairwright.{path.stem}"
+        for path in (ROOT / "pairwright").iterdir()
+        if (path.suffix == ".py" and not path.stem.startswith("__"))
+        or (path / "__init__.py").exists()
+    }
+    assert sorted(listed) == sorted(there)
+
+
+@pytest.mark.parametrize("program", ["curate", "judge", "prefs", "train"])
+def test_every_command_is_in_the_contract_that_keeps_commands_apart(program):
+    listed = {
+        module
+        for one in contracts() if one["type"] == "independence" for module in one["modules"]
+    }  # fmt: skip
+    rooms = {one.target.rpartition(".")[0] for one in load(f"{program}.cli:COMMANDS")}
+    shared = {"judge.rubric"}  # `judge rubrics` prints what the others share
+    assert {room for room in rooms - shared if room.count(".") == 1} <= listed
+    assert {module for module in listed if module.startswith(f"{program}.")} <= rooms

@@ -104,7 +104,7 @@ def _embed_missing(
     return (
         f"{writer.n_rows:,} rows, {len(missing):,} images in {seconds:.1f} s "
         f"({rate:,.1f} images/s on {model.device}, {cpu:.1f} s of CPU), {writer.n_rejects:,} "
-        "rejected\nnext: `curate dedup --image-match clip` or `curate select`"
+        "invalid\nnext: `curate dedup --image-match clip` or `curate select`"
     )
 
 

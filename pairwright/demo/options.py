@@ -18,7 +18,7 @@ class DemoOptions:
     test_images: int = option(250, help="official test images to evaluate on, of 1,000")
     full: bool = option(False, help="evaluate on the whole official test split")
     controls: bool = option(False, help="also train the controls: random pairs, chosen alone")
-    answers: int = option(8, help="answers sampled per question")
+    answers: int = option(8, help="responses sampled per question")
     seed: int = option(0, help="seed of the planted faults, the sampling and the training")
 
     def __post_init__(self) -> None:

@@ -82,7 +82,7 @@ class ModelOptions(PlaceOptions):
     backend: Literal["vllm", "transformers"] = option(
         "vllm", help="vllm: over HTTP; transformers: a small model in this process"
     )
-    max_model_len: int = option(4096, help="tokens of prompt and answer together")
+    max_model_len: int = option(4096, help="tokens of prompt and response together")
     max_pixels: int | None = option(
         None, help="shrink images to this many pixels (default: the model's limit, at most 1003520)"
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pairwright.errors import GateError
+from pairwright.text.counts import counted
 
 if TYPE_CHECKING:
     from pairwright.vlm.types import Reply
@@ -67,7 +68,8 @@ def gate(summary: dict[str, Any]) -> str | None:
         return None
     if summary["one_response_only"] < summary["prompts"]:
         return None
+    prompts = counted(summary["prompts"], "prompt has", "prompts have")
     return (
-        f"all {summary['prompts']:,} prompts have one distinct response each: the policy is too "
+        f"{prompts} one distinct response each: the policy is too "
         f"certain at temperature {summary['temperature']:g}; raise --temperature or -n"
     )

@@ -30,7 +30,8 @@ class TrainingOptions:
     batch_size: int = option(8, help="rows per forward pass")
     grad_accum: int = option(1, help="forward passes per step")
     max_length: int | None = option(
-        None, help="reject longer rows, image tokens counted (default: what the model can take)"
+        None,
+        help="longer rows are invalid, image tokens counted (default: what the model can take)",
     )
     warmup_ratio: float = option(
         0.03, help="fraction of the steps over which the learning rate rises"

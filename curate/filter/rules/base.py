@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from curate.filter.found import Found
 from curate.filter.rows import Rows
+from pairwright.commands.choices import NoOptions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,11 +71,6 @@ class Inputs:
     runs: Mapping[str, Sequence[Manifest]]
     removed: np.ndarray
     unreadable: dict[str, ImageError]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoOptions:
-    """Options of a rule that has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

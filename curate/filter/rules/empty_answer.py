@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from curate.filter.found import Found, above
 from curate.filter.rows import Rows
-from curate.filter.rules.base import Inputs, NoOptions, Reason, Rule
+from curate.filter.rules.base import Inputs, Reason, Rule
+from pairwright.commands.choices import NoOptions
 
 
 def find(rows: Rows, _: NoOptions, __: Inputs) -> Iterator[Found]:

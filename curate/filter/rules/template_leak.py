@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from curate.filter.found import Found, above, note_passages
 from curate.filter.rows import Rows
-from curate.filter.rules.base import Inputs, NoOptions, Reason, Rule
+from curate.filter.rules.base import Inputs, Reason, Rule
+from pairwright.commands.choices import NoOptions
 
 _LEAKS = (
     r"<\|[A-Za-z][A-Za-z0-9_]{1,40}\|>",  # <|im_end|>, <|assistant|>, <|endoftext|>
