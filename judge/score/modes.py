@@ -1,4 +1,4 @@
-"""The three ways to ask for scores: the score only, reasons after it, reasons before it."""
+"""The four ways to ask for scores: the score only, once or sampled; reasons after or before it."""
 
 from __future__ import annotations
 
